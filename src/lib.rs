@@ -1,0 +1,7 @@
+//! Mixes synthetic question-answer data into training files: sample, format, count, repeatably.
+
+pub mod dataset;
+pub mod error;
+pub mod report;
+
+pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,3 @@
+//! What a person sees of a mix: statistics, the terminal's table, the page.
+
+pub mod statistics;
