@@ -1,5 +1,6 @@
 //! Mixes synthetic question-answer data into training files: sample, format, count, repeatably.
 
+pub mod chat;
 pub mod dataset;
 pub mod error;
 pub mod report;
