@@ -1,0 +1,1 @@
+//! What an engine reads: Kubeflow, Argo, a pod.
