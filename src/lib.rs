@@ -3,5 +3,6 @@
 pub mod dataset;
 pub mod error;
 pub mod report;
+pub mod storage;
 
 pub use error::{Error, ErrorKind, Result};
