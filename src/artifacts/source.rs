@@ -1,38 +1,12 @@
 //! The sources: the four that the generator leaves, and those that a recipe adds.
 
-use serde::{Deserialize, Serialize};
+pub use crate::recipe::Kind as SourceKind;
 
 /// The raw-document source whose rows have no summary of their own.
 pub const DOCUMENT_BASED_QA: &str = "document_based_qa";
 
 /// The two sources that decide which cuts are feasible.
 pub const SUMMARY_SOURCES: [&str; 2] = ["extractive_summary", "detailed_summary"];
-
-/// What the rows of a source are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SourceKind {
-    /// QA pairs generated from summaries: sampled by cuts.
-    SummaryQa,
-    /// QA pairs generated from single facts: whole in every mix.
-    FactQa,
-    /// QA pairs generated from raw documents: whole in every mix.
-    DocumentQa,
-    /// Ready chats: whole in every mix.
-    Messages,
-}
-
-impl SourceKind {
-    /// The kind's name in recipes and manifests.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::SummaryQa => "summary_qa",
-            Self::FactQa => "fact_qa",
-            Self::DocumentQa => "document_qa",
-            Self::Messages => "messages",
-        }
-    }
-}
 
 /// One source of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
