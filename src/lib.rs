@@ -2,6 +2,8 @@
 
 pub mod dataset;
 pub mod error;
+pub mod mixing;
+pub mod recipe;
 pub mod report;
 
 pub use error::{Error, ErrorKind, Result};
