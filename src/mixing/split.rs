@@ -10,7 +10,7 @@ pub const SPLIT_HASH: &str = "km-split-v1";
 
 /// What rows have in common that have to stand on one side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Key {
+pub(super) enum Key {
     Document(u32),
     Outline(u32),
     /// Rows that know neither, like chats: equal messages belong together.
