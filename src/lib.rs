@@ -21,6 +21,7 @@
 pub mod artifacts;
 pub mod chat;
 pub mod cli;
+pub mod commands;
 pub mod dataset;
 pub mod error;
 pub mod mixing;

@@ -67,3 +67,13 @@ pub enum InfeasibleCuts {
     /// The first one is an error.
     Fail,
 }
+
+/// Placeholder until the room is whole.
+#[derive(Debug, Clone, Serialize)]
+pub struct Recipe {}
+impl Recipe {
+    /// Settings.
+    pub fn setting_values(&self) -> std::collections::BTreeMap<&'static str, String> {
+        Default::default()
+    }
+}

@@ -3,7 +3,7 @@
 use crate::chat::{GivenTemplate, TokenizerFiles};
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::TokenizerModel;
-use crate::storage::{Location, Storage};
+use crate::storage::{Location, Storage, hub};
 use bytes::Bytes;
 use chrono::{DateTime, NaiveDateTime, Utc};
 
@@ -58,7 +58,7 @@ async fn from_folder(storage: &Storage, folder: &Location) -> Result<TokenizerFi
 }
 
 async fn from_hub(storage: &Storage, repository: &str) -> Result<TokenizerFiles> {
-    let snapshot = storage.fetch_tokenizer(repository).await?;
+    let snapshot = hub::fetch_tokenizer(storage, repository).await?;
     let mut files = std::collections::BTreeMap::from_iter(snapshot.files);
     let Some(tokenizer_json) = files.remove("tokenizer.json") else {
         return Err(Error::new(ErrorKind::NotFound, "the repository has no tokenizer.json")
