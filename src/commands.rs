@@ -4,14 +4,19 @@ use crate::cli::{self, Cli, Command, PlanFormat, RecipeCommand, SettingArguments
 use crate::error::{Error, ErrorKind, Result, exit_code};
 use crate::progress::Progress;
 use crate::recipe::Recipe;
-use crate::report::table::{Occasion, table};
+use crate::report::table::{DEFAULT_WIDTH, Occasion, table};
 use crate::run::{self, Context, Outcome};
 use crate::settings::{self, Environment, RunSettings, Settings};
 use crate::storage::{self, Location, Storage};
+use crate::workflow::parameters::OutputParameters;
+use crate::workflow::kfp_step::{Finished, Step};
 use crate::workflow;
 use std::ffi::OsString;
 use std::io::Write;
 use std::panic::AssertUnwindSafe;
+
+/// No recipe is larger than this.
+const MAX_RECIPE: u64 = 16 << 20;
 
 /// How long a stopped run may take to clean up behind itself.
 const CLEAN_UP: std::time::Duration = std::time::Duration::from_millis(800);
@@ -48,7 +53,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 
 fn report(progress: &Progress, error: &Error) -> u8 {
     progress.error(&error.to_string());
-    workflow::termination::write(error);
+    workflow::termination::report(error);
     error.kind().exit_code()
 }
 
@@ -150,7 +155,7 @@ async fn mix(arguments: &SettingArguments, environment: &Environment, progress: 
     let (settings, context) = prepare(arguments, environment, progress, storage).await?;
     let outcome = run::mix(&settings, &context).await?;
     if let Some(folder) = &settings.output_parameters {
-        workflow::parameters::write(folder, &workflow::parameters::output_parameters(&outcome.manifest, outcome.selected_cut))?;
+        OutputParameters::of(&outcome.manifest, outcome.selected_cut)?.write(folder)?;
     }
     progress.info(&format!("the mix is whole: {}", settings.output.join(crate::dataset::manifest::MANIFEST_NAME)));
     if progress.is_quiet() { Ok(()) } else { print(&closing_table(&outcome, Occasion::Mix)) }
@@ -170,6 +175,73 @@ async fn prepare(
     let settings = Settings::resolve(arguments, recipe, environment)?;
     let context = Context::new(storage.clone(), progress.clone(), settings.threads)?;
     Ok((settings, context))
+}
+
+async fn kfp_step(executor_input: &str, environment: &Environment, progress: &Progress, storage: &Storage) -> Result<()> {
+    let step = Step::prepare(executor_input)?;
+    let made = async {
+        let (settings, context) = prepare(step.settings(), environment, progress, storage).await?;
+        let outcome = run::mix(&settings, &context).await?;
+        print(&closing_table(&outcome, Occasion::Mix))?;
+        step.publish(&Finished {
+            manifest: outcome.manifest,
+            metrics: outcome.metrics,
+            report_html: outcome.report_html,
+            summary_md: outcome.summary_md,
+            selected_cut: outcome.selected_cut,
+        })
+    };
+    let made = made.await;
+    if made.is_err() {
+        step.abandon();
+    }
+    made
+}
+
+async fn recipe(command: RecipeCommand, storage: &Storage) -> Result<()> {
+    match command {
+        RecipeCommand::Schema => print(&crate::recipe::schema()),
+        RecipeCommand::Example => print(crate::recipe::example()),
+        RecipeCommand::Check { file } => {
+            read_recipe(&file, storage).await?;
+            print(&format!("{}: a recipe that can be used\n", Location::parse(&file)?))
+        }
+    }
+}
+
+/// A recipe by its place, or the recipe itself.
+async fn read_recipe(value: &str, storage: &Storage) -> Result<Recipe> {
+    if cli::is_inline_recipe(value) {
+        return Recipe::parse(value, "the inline recipe");
+    }
+    let location = Location::parse(value).map_err(|error| error.at("--recipe"))?;
+    let bytes = storage.read(&location, MAX_RECIPE).await?.ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "no recipe there")
+            .at(&location)
+            .hint("give --recipe a file or URL, or the recipe itself; `knowledge-mixing recipe example` prints one")
+    })?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|error| Error::new(ErrorKind::Usage, "the recipe is not UTF-8").at(&location).caused_by(error))?;
+    Recipe::parse(text, &location.to_string())
+}
+
+fn closing_table(outcome: &Outcome, occasion: Occasion) -> String {
+    let (_, width) = console::Term::stdout().size_checked().unwrap_or((0, DEFAULT_WIDTH));
+    format!("{}counted by {}\n", table(&outcome.manifest, &outcome.statistics, occasion, width), outcome.statistics.counted_by)
+}
+
+/// What a plan says to programs: the manifest as far as it is known before anything is written, and the metrics.
+fn plan_json(outcome: &Outcome) -> Result<String> {
+    let Outcome { manifest, metrics, selected_cut, statistics, .. } = outcome;
+    let plan = serde_json::json!({
+        "manifest": manifest,
+        "metrics": metrics,
+        "selected_cut": selected_cut,
+        "warnings": statistics.warnings,
+    });
+    serde_json::to_string_pretty(&plan)
+        .map(|text| text + "\n")
+        .map_err(|error| Error::new(ErrorKind::Bug, "the plan cannot be written as JSON").caused_by(error))
 }
 
 fn print(text: &str) -> Result<()> {

@@ -60,6 +60,11 @@ impl Progress {
         Self { format: LogFormat::Text, quiet: true, bars: None }
     }
 
+    /// Whether only warnings and errors are wanted.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// A line for people.
     pub fn info(&self, message: &str) {
         if !self.quiet {

@@ -19,6 +19,7 @@ use crate::progress::Progress;
 use crate::report::{self, statistics::Statistics};
 use crate::settings::Settings;
 use crate::storage::{Publication, Storage};
+use crate::workflow::parameters::select_cut;
 use bytes::Bytes;
 use prepare::{Prepared, prepare};
 use std::collections::BTreeSet;
@@ -35,6 +36,10 @@ pub struct Outcome {
     pub metrics: serde_json::Map<String, serde_json::Value>,
     /// The cut that is handed on to a next step.
     pub selected_cut: u32,
+    /// The text of `summary.md`; empty for a plan.
+    pub summary_md: String,
+    /// The text of `report.html`; empty for a plan.
+    pub report_html: String,
 }
 
 /// What a run needs besides its settings.
@@ -162,12 +167,13 @@ async fn stage(
             digest: file.digest,
         });
     }
-    let outcome = outcome(settings, manifest, statistics)?;
-    let mut manifest = outcome.manifest;
+    let mut outcome = outcome(settings, manifest, statistics)?;
+    outcome.summary_md = report::summary::summary(&outcome.manifest, &outcome.statistics);
+    outcome.report_html = report::page::page(&outcome.manifest, &outcome.statistics)?;
     let mut small = vec![
         ("metrics.json", OutputKind::Metrics, json_file(&outcome.metrics)?),
-        ("summary.md", OutputKind::Report, report::summary::summary(&manifest, &outcome.statistics).into()),
-        ("report.html", OutputKind::Report, report::page::page(&manifest, &outcome.statistics)?.into()),
+        ("summary.md", OutputKind::Report, outcome.summary_md.clone().into()),
+        ("report.html", OutputKind::Report, outcome.report_html.clone().into()),
     ];
     if !rejected.is_empty() {
         small.push(("rejected.jsonl", OutputKind::Rejected, rejected));
@@ -176,7 +182,7 @@ async fn stage(
         let mut sink = publication.create(name).await?;
         sink.write(vec![bytes]).await?;
         let file = sink.finish().await?;
-        manifest.outputs.push(OutputFile {
+        outcome.manifest.outputs.push(OutputFile {
             name: file.name,
             kind,
             cut: None,
@@ -186,30 +192,14 @@ async fn stage(
             digest: file.digest,
         });
     }
-    Ok(Outcome { manifest, ..outcome })
+    Ok(outcome)
 }
 
 fn outcome(settings: &Settings, manifest: Manifest, statistics: Statistics) -> Result<Outcome> {
     let metrics = report::metrics::metrics(&manifest, &statistics);
-    let selected_cut = selected_cut(settings, &manifest)?;
-    Ok(Outcome { manifest, statistics, metrics, selected_cut })
-}
-
-/// The cut that is handed on: the one asked for, or the largest one written.
-fn selected_cut(settings: &Settings, manifest: &Manifest) -> Result<u32> {
     let written: Vec<u32> = manifest.cuts.iter().filter(|cut| cut.written).map(|cut| cut.cut).collect();
-    match settings.select_cut {
-        Some(cut) if !written.contains(&cut) => {
-            let written: Vec<String> = written.iter().map(u32::to_string).collect();
-            Err(Error::new(ErrorKind::Usage, format!("cut {cut} is not among the cuts that are written ({})", written.join(", ")))
-                .at("--select-cut"))
-        }
-        Some(cut) => Ok(cut),
-        None => written
-            .last()
-            .copied()
-            .ok_or_else(|| Error::new(ErrorKind::Bug, "a run without a cut got past the check of feasible cuts")),
-    }
+    let selected_cut = select_cut(&written, settings.select_cut)?;
+    Ok(Outcome { manifest, statistics, metrics, selected_cut, summary_md: String::new(), report_html: String::new() })
 }
 
 fn rejected_rows(rejected: &[crate::artifacts::RejectedRow]) -> Result<Bytes> {
