@@ -1,12 +1,13 @@
 //! The chat template: found, compiled once, rendered many times from any thread.
 
 use super::config::{self, Config};
-use super::{TokenizerFiles, filters, guard};
+use super::{TokenizerFiles, filters, guard, source};
 use crate::error::{Error, ErrorKind, Result};
 use chrono::NaiveDateTime;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{Environment, context};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -79,7 +80,10 @@ impl ChatTemplate {
         for (name, content) in config.variables() {
             environment.add_global(name.to_owned(), Value::from(content));
         }
-        environment.add_template_owned(NAME, text).map_err(|error| explain(&error, &place))?;
+        match catch_unwind(AssertUnwindSafe(|| environment.add_template_owned(NAME, source::rewrite(&text)))) {
+            Ok(added) => added.map_err(|error| explain(&error, &place))?,
+            Err(_) => return Err(failed("the template engine cannot parse it", &place)),
+        }
         Ok(Self { environment, place, digest, date: now, date_used })
     }
 
@@ -108,7 +112,13 @@ impl ChatTemplate {
         };
         guard::start(size);
         let template = self.environment.get_template(NAME).map_err(|error| explain(&error, &self.place))?;
-        template.render(context).map_err(|error| explain(&error, &self.place))
+        // minijinja panics on some odd templates (a `break` inside a `with`): that is the template's fault as well.
+        match catch_unwind(AssertUnwindSafe(|| template.render(context))) {
+            Ok(text) => text.map_err(|error| explain(&error, &self.place)),
+            Err(_) => {
+                Err(failed("the template engine cannot run it (a `break` or `continue` inside a `with`?)", &self.place))
+            }
+        }
     }
 
     /// Renders a conversation at the end of `out`; on an error `out` is as it was.
@@ -148,13 +158,13 @@ fn environment(now: NaiveDateTime, date_used: Arc<AtomicBool>) -> Environment<'s
         environment.set_syntax(syntax);
     }
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.set_fuel(Some(FUEL));
     environment.set_debug(false);
     environment.add_global("tools", ());
     environment.add_global("documents", ());
     environment.add_global("add_generation_prompt", false);
     filters::install(&mut environment, now, date_used);
+    guard::install(&mut environment);
     environment
 }
 
@@ -229,6 +239,10 @@ fn explain(error: &minijinja::Error, place: &str) -> Error {
         Some(line) => format!("{place}:{line}"),
         None => place.to_owned(),
     };
+    failed(&message, &place)
+}
+
+fn failed(message: &str, place: &str) -> Error {
     Error::new(ErrorKind::Data, format!("the chat template fails: {message}"))
         .at(place)
         .hint("give another template with --chat-template FILE")
