@@ -74,6 +74,10 @@ fn classify_generic(error: &StoreError) -> Fault {
             _ => Fault::Other,
         };
     }
+    // The store in memory says so of an upload that was completed or aborted.
+    if text.contains("MultipartUpload not found") {
+        return Fault::NotFound;
+    }
     if text.contains("redirect without LOCATION") {
         return Fault::Region;
     }

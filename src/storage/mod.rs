@@ -260,7 +260,10 @@ enum Reader {
 impl Reader {
     async fn open(storage: &Storage, object: &ObjectInfo) -> Result<Self> {
         match storage.remote(&object.location).await? {
-            Some(remote) => Ok(Self::Object(remote, Arc::new(object.clone()))),
+            Some(remote) => {
+                let object = remote.pinned(object).await?;
+                Ok(Self::Object(remote, Arc::new(object)))
+            }
             None => {
                 let version = object.version.clone();
                 let open = move |path: &Location| local::OpenFile::open(path, &version);

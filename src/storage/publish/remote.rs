@@ -248,10 +248,15 @@ impl RunState {
         let Upload { location, path, id, parts, bytes } = upload;
         let store = &self.remote.store;
         let outcome = self.remote.retry.run(|| store.complete_multipart(&path, &id, parts.clone())).await;
-        let Err(error) = outcome else { return Ok(()) };
-        if self.is_ours(&path, bytes).await {
+        let completed = match &outcome {
+            Ok(_) => true,
+            Err(_) => self.is_ours(&path, bytes).await,
+        };
+        if completed {
+            lock(&self.uploads).retain(|(_, known)| *known != id);
             return Ok(());
         }
+        let Err(error) = outcome else { return Ok(()) };
         Err(match classify(&error) {
             Fault::NotFound => busy(&self.output).hint("another run has taken over and ended this run's uploads"),
             _ => self.remote.explain(&error, &location),
@@ -322,11 +327,9 @@ impl RunState {
         let path = key(&location)?;
         let id = id.to_string();
         match self.remote.retry.run(|| self.remote.store.abort_multipart(&path, &id)).await {
-            Ok(()) => Ok(()),
-            Err(error) if matches!(classify(&error), Fault::NotFound | Fault::Unsupported) => Ok(()),
-            // The store in memory knows no "not found" here.
-            Err(StoreError::Generic { store: "InMemory", .. }) => Ok(()),
-            Err(error) => Err(self.remote.explain(&error, &location)),
+            Err(error) if classify(&error) == Fault::Transient => Err(self.remote.explain(&error, &location)),
+            // Stores differ in what they say of an upload that is gone (some: access denied), and there is no more to do.
+            _ => Ok(()),
         }
     }
 
