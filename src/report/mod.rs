@@ -5,6 +5,7 @@ mod format;
 pub mod metrics;
 pub mod page;
 pub mod statistics;
+pub mod summary;
 pub mod table;
 mod views;
 
