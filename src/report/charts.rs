@@ -55,25 +55,30 @@ pub struct Caption<'a> {
 
 /// Horizontal bars of stacked parts, all to one scale.
 pub fn stacked_bars(caption: &Caption<'_>, bars: &[Bar]) -> Result<String> {
-    draw(caption, |_| 14 + 34 * bars.len() as u32, |area, width, _| {
-        let (left, right) = (46, width - 118);
-        let longest = bars.iter().map(|bar| bar.parts.iter().map(|part| part.1).sum()).max().unwrap_or(0);
-        for (place, bar) in bars.iter().enumerate() {
-            let top = 8 + 34 * place as i32;
-            text(area, &bar.label, (left - 8, top + 12), 13, INK, HPos::Right)?;
-            let mut before = 0_u64;
-            for (colour, amount) in &bar.parts {
-                let (from, to) = (scale(before, longest, left, right), scale(before + amount, longest, left, right));
-                before += amount;
-                if to > from {
-                    rectangle(area, (from, top), (to, top + 24), SERIES[*colour % SERIES.len()])?;
+    draw(
+        caption,
+        |_| 14 + 34 * bars.len() as u32,
+        |area, width, _| {
+            let (left, right) = (46, width - 118);
+            let longest = bars.iter().map(|bar| bar.parts.iter().map(|part| part.1).sum()).max().unwrap_or(0);
+            for (place, bar) in bars.iter().enumerate() {
+                let top = 8 + 34 * place as i32;
+                text(area, &bar.label, (left - 8, top + 12), 13, INK, HPos::Right)?;
+                let mut before = 0_u64;
+                for (colour, amount) in &bar.parts {
+                    let (from, to) =
+                        (scale(before, longest, left, right), scale(before + amount, longest, left, right));
+                    before += amount;
+                    if to > from {
+                        rectangle(area, (from, top), (to, top + 24), SERIES[*colour % SERIES.len()])?;
+                    }
                 }
+                let end = scale(before, longest, left, right);
+                text(area, &bar.total, (end + 8, top + 12), 13, INK, HPos::Left)?;
             }
-            let end = scale(before, longest, left, right);
-            text(area, &bar.total, (end + 8, top + 12), 13, INK, HPos::Left)?;
-        }
-        Ok(())
-    })
+            Ok(())
+        },
+    )
 }
 
 /// A histogram over an axis whose marks and bins are given in units of the axis.
@@ -92,46 +97,53 @@ pub struct Histogram {
 
 /// Draws a histogram.
 pub fn histogram(caption: &Caption<'_>, data: &Histogram) -> Result<String> {
-    draw(caption, |width| if width < 400 { 150 } else { 190 }, |area, width, height| {
-        let (left, right, top, bottom) = (58, width - 14, 26, height - 24);
-        let (from, to) = data.range;
-        let x = |at: i64| left + ((at - from) * i64::from(right - left) / (to - from).max(1)) as i32;
-        let highest = data.bins.iter().map(|bin| bin.2).max().unwrap_or(0);
-        let step = round_step(highest);
-        for line in 0..=highest / step {
-            let y = bottom - scale(line * step, highest, 0, bottom - top);
-            path(area, &[(left, y), (right, y)], GRID)?;
-            text(area, &super::format::thousands(line * step), (left - 7, y), 11, MUTED, HPos::Right)?;
-        }
-        for (begin, end, count) in data.bins.iter().filter(|bin| bin.2 > 0) {
-            // What is there is seen, however little it is; and bars keep a gap where there is room for one.
-            let y = (bottom - scale(*count, highest, 0, bottom - top)).min(bottom - 1);
-            let (begin, end) = (x(*begin), x(*end));
-            let gap = i32::from(end - begin > 3);
-            rectangle(area, (begin, y), ((end - gap).max(begin + 1), bottom), SERIES[data.colour % SERIES.len()])?;
-        }
-        path(area, &[(left, bottom), (right, bottom)], MUTED)?;
-        // Ticks give way to each other on a narrow drawing.
-        let mut free = i32::MIN;
-        for (at, label) in &data.ticks {
-            let half = 4 * label.chars().count() as i32;
-            if x(*at) - half > free && x(*at) + half <= width {
-                text(area, label, (x(*at), bottom + 13), 11, MUTED, HPos::Center)?;
-                free = x(*at) + half + 4;
+    draw(
+        caption,
+        |width| if width < 400 { 160 } else { 200 },
+        |area, width, height| {
+            let (left, right, top, bottom) = (58, width - 14, 36, height - 24);
+            let (from, to) = data.range;
+            let x = |at: i64| left + ((at - from) * i64::from(right - left) / (to - from).max(1)) as i32;
+            let highest = data.bins.iter().map(|bin| bin.2).max().unwrap_or(0);
+            let step = round_step(highest);
+            for line in 0..=highest / step {
+                let y = bottom - scale(line * step, highest, 0, bottom - top);
+                path(area, &[(left, y), (right, y)], GRID)?;
+                text(area, &super::format::thousands(line * step), (left - 7, y), 11, MUTED, HPos::Right)?;
             }
-        }
-        let mut free = i32::MIN;
-        for (at, label) in data.lines.iter().filter(|line| (from..=to).contains(&line.0)) {
-            path(area, &[(x(*at), top - 8), (x(*at), bottom)], LIMIT)?;
-            let half = (7 * label.chars().count() as i32).div_euclid(2);
-            let middle = x(*at).min(width - half - 2);
-            if middle - half > free {
-                text(area, label, (middle, top - 16), 11, LIMIT, HPos::Center)?;
-                free = middle + half + 2;
+            for (begin, end, count) in data.bins.iter().filter(|bin| bin.2 > 0) {
+                // What is there is seen, however little it is; and bars keep a gap where there is room for one.
+                let y = (bottom - scale(*count, highest, 0, bottom - top)).min(bottom - 1);
+                let (begin, end) = (x(*begin), x(*end));
+                let gap = i32::from(end - begin > 3);
+                rectangle(area, (begin, y), ((end - gap).max(begin + 1), bottom), SERIES[data.colour % SERIES.len()])?;
             }
-        }
-        Ok(())
-    })
+            path(area, &[(left, bottom), (right, bottom)], MUTED)?;
+            // Ticks give way to each other on a narrow drawing.
+            let mut free = i32::MIN;
+            for (at, label) in &data.ticks {
+                let half = 4 * label.chars().count() as i32;
+                if x(*at) - half > free && x(*at) + half <= width {
+                    text(area, label, (x(*at), bottom + 13), 11, MUTED, HPos::Center)?;
+                    free = x(*at) + half + 4;
+                }
+            }
+            // The words of lines that stand close take turns in two rows.
+            let mut free = [i32::MIN; 2];
+            for (at, label) in data.lines.iter().filter(|line| (from..=to).contains(&line.0)) {
+                let half = (7 * label.chars().count() as i32).div_euclid(2);
+                let middle = x(*at).min(width - half - 2);
+                let row = free.iter().position(|free| middle - half > *free);
+                let rise = row.map_or(0, |row| 12 * row as i32);
+                path(area, &[(x(*at), top - 8 - rise), (x(*at), bottom)], LIMIT)?;
+                if let Some(row) = row {
+                    text(area, label, (middle, top - 15 - rise), 11, LIMIT, HPos::Center)?;
+                    free[row] = middle + half + 2;
+                }
+            }
+            Ok(())
+        },
+    )
 }
 
 /// Draws in every width; the style sheet shows the one that fits.
@@ -245,7 +257,10 @@ mod tests {
         let css = include_str!("page.css");
         for colour in SERIES.iter().chain(&[INK, MUTED, GRID, LIMIT]) {
             let hex = format!("#{:02X}{:02X}{:02X}", colour.0, colour.1, colour.2);
-            assert!(css.contains(&format!("[fill=\"{hex}\"]")) || css.contains(&format!("[stroke=\"{hex}\"]")), "{hex}");
+            assert!(
+                css.contains(&format!("[fill=\"{hex}\"]")) || css.contains(&format!("[stroke=\"{hex}\"]")),
+                "{hex}"
+            );
         }
     }
 }

@@ -7,8 +7,8 @@ use super::statistics::{CutStatistics, DocumentStatistics, LIMITS, SourceStatist
 use super::table::{cut_name, wished};
 use crate::dataset::manifest::Manifest;
 use crate::error::Result;
-use minijinja::value::Value;
 use minijinja::context;
+use minijinja::value::Value;
 use std::collections::BTreeMap;
 
 /// At most so many raw documents are listed of a source: those with the fewest summaries.
@@ -44,9 +44,10 @@ pub fn cuts(manifest: &Manifest, statistics: &Statistics) -> Vec<Value> {
             }
         });
         let sources: Vec<Value> = sources.collect();
-        let mix = manifest.outputs.iter().find(|output| {
-            output.cut == Some(cut.cut) && output.kind == crate::dataset::manifest::OutputKind::Mix
-        });
+        let mix = manifest
+            .outputs
+            .iter()
+            .find(|output| output.cut == Some(cut.cut) && output.kind == crate::dataset::manifest::OutputKind::Mix);
         context! {
             cut => cut.cut,
             name => cut_name(cut.cut),
@@ -308,9 +309,7 @@ fn visible(text: &str, max: usize) -> (String, u64) {
 pub fn settings(settings: &serde_json::Value) -> Vec<(String, String)> {
     let written = |value: &serde_json::Value| match value {
         serde_json::Value::String(text) => line(text),
-        serde_json::Value::Array(values) => {
-            values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-        }
+        serde_json::Value::Array(values) => values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     };
     let entries = settings.as_object().into_iter().flatten().filter(|(name, _)| *name != "recipe");
