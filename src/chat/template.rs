@@ -5,7 +5,7 @@ use super::{TokenizerFiles, filters, guard, source};
 use crate::error::{Error, ErrorKind, Result};
 use chrono::NaiveDateTime;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Value;
+use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, context};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,7 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// The name under which the one template is known to its environment.
 const NAME: &str = "chat_template";
 /// Steps that any render may take; a real template takes some hundred for a pair.
-const FUEL: u64 = 10_000_000;
+const FUEL: u64 = 4_000_000;
+/// A conversation of this size gets as much fuel again, and so on.
+const FUEL_BYTES: usize = 1 << 20;
 
 /// A template that the user gave (`--chat-template FILE`); it wins over all that the folder holds.
 #[derive(Debug, Clone)]
@@ -94,15 +96,21 @@ impl ChatTemplate {
     pub fn render(&self, conversation: &Conversation<'_>) -> Result<String> {
         let (context, size) = match *conversation {
             Conversation::Pair { user, assistant, thinking } => {
+                let reasoning = Value::from(thinking);
                 let messages = vec![
                     context! { role => "user", content => user, thinking => () },
-                    context! { role => "assistant", content => assistant, thinking => thinking },
+                    context! {
+                        thinking => reasoning.clone(),
+                        role => "assistant",
+                        content => assistant,
+                        reasoning_content => reasoning,
+                    },
                 ];
                 (context! { messages => messages }, user.len() + assistant.len() + thinking.len())
             }
             Conversation::Messages { messages, tools } => {
                 let size = messages.len() + tools.map_or(0, str::len);
-                let messages = json(messages, "messages")?;
+                let messages = with_reasoning(&json(messages, "messages")?)?;
                 let context = match tools {
                     Some(tools) => context! { messages => messages, tools => json(tools, "tools")? },
                     None => context! { messages => messages },
@@ -111,7 +119,19 @@ impl ChatTemplate {
             }
         };
         guard::start(size);
-        let template = self.environment.get_template(NAME).map_err(|error| explain(&error, &self.place))?;
+        let larger;
+        let environment = match size / FUEL_BYTES {
+            0 => &self.environment,
+            more => {
+                larger = {
+                    let mut environment = self.environment.clone();
+                    environment.set_fuel(Some(FUEL.saturating_mul(more as u64 + 1)));
+                    environment
+                };
+                &larger
+            }
+        };
+        let template = environment.get_template(NAME).map_err(|error| explain(&error, &self.place))?;
         // minijinja panics on some odd templates (a `break` inside a `with`): that is the template's fault as well.
         match catch_unwind(AssertUnwindSafe(|| template.render(context))) {
             Ok(text) => text.map_err(|error| explain(&error, &self.place)),
@@ -172,6 +192,44 @@ fn environment(now: NaiveDateTime, date_used: Arc<AtomicBool>) -> Environment<'s
 fn json(text: &str, what: &str) -> Result<Value> {
     serde_json::from_str(text)
         .map_err(|error| Error::new(ErrorKind::Data, format!("{what}: not valid JSON")).caused_by(error))
+}
+
+/// The names under which a message's reasoning is handed over.
+const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
+
+/// Gives each message that has reasoning the names that templates read it under, as transformers 5 does: the first of
+/// [`REASONING`] that is not null becomes `reasoning_content`, and `thinking` where there is none.
+fn with_reasoning(messages: &Value) -> Result<Value> {
+    let wrong = |what: String| Error::new(ErrorKind::Data, what);
+    let list = match messages.kind() {
+        ValueKind::Seq => messages.try_iter().map_err(|error| wrong(error.to_string()))?,
+        other => return Err(wrong(format!("messages: expected a list, found a {other}"))),
+    };
+    let mut out = Vec::with_capacity(messages.len().unwrap_or(0));
+    for (index, message) in list.enumerate() {
+        if message.kind() != ValueKind::Map {
+            return Err(wrong(format!("messages: expected objects, found a {} at {index}", message.kind())));
+        }
+        let value = |name: &str| message.get_attr(name).ok().filter(|v| !v.is_undefined());
+        let Some(reasoning) = REASONING.iter().find_map(|name| value(name).filter(|v| !v.is_none())) else {
+            out.push(message);
+            continue;
+        };
+        let mut pairs: Vec<(Value, Value)> = vec![(Value::from("thinking"), reasoning.clone())];
+        for key in message.try_iter().map_err(|error| wrong(error.to_string()))? {
+            let element = message.get_item(&key).map_err(|error| wrong(error.to_string()))?;
+            match key.as_str() {
+                Some("thinking") => pairs[0].1 = element,
+                Some("reasoning_content") => pairs.push((key, reasoning.clone())),
+                _ => pairs.push((key, element)),
+            }
+        }
+        if value("reasoning_content").is_none() {
+            pairs.push((Value::from("reasoning_content"), reasoning));
+        }
+        out.push(Value::from_pairs(pairs));
+    }
+    Ok(out.into())
 }
 
 /// The folder's template and its place: `chat_template.jinja`, `chat_template.json`, `tokenizer_config.json`.
