@@ -9,3 +9,7 @@ mod backend;
 mod conformance;
 #[path = "storage/faults.rs"]
 mod faults;
+#[path = "storage/hub.rs"]
+mod hub;
+#[path = "storage/requests.rs"]
+mod requests;

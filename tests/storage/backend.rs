@@ -28,6 +28,7 @@ enum Raw {
 pub fn options() -> StorageOptions {
     StorageOptions {
         max_retries: 12,
+        retry_pause: Duration::from_millis(5),
         retry_timeout: Duration::from_secs(60),
         request_timeout: Duration::from_secs(20),
         claim_lease: Duration::from_millis(1500),
