@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import sys
 
 import pytest
@@ -16,11 +17,8 @@ ROWS = os.environ.get("KNOWLEDGE_MIXING_ROWS")
 
 @pytest.mark.skipif(not ROWS, reason="KNOWLEDGE_MIXING_ROWS names no folder of step_02 rows")
 def test_it_makes_a_mix(tmp_path):
-    tmp_path.chmod(0o777)
-    local.init(
-        local.DockerRunner(volumes=None) if False else local.DockerRunner(),
-        pipeline_root=str(tmp_path),
-        raise_on_error=True,
-    )
-    task = knowledge_mixing(input_uri=ROWS, tokenizer_model="builtin", cut_sizes="2", infeasible_cuts="keep")
+    # The runner mounts the pipeline root only, and the image's user has to write to it.
+    shutil.copytree(ROWS, tmp_path / "step_02")
+    local.init(local.DockerRunner(user=f"{os.getuid()}:0"), pipeline_root=str(tmp_path), raise_on_error=True)
+    task = knowledge_mixing(input_uri=str(tmp_path / "step_02"), tokenizer_model="builtin", cut_sizes="2")
     assert task.outputs["total_samples"] > 0
