@@ -242,7 +242,7 @@ def draw(records, about, file):
         points = [(r["input_mb"], r["results"][name]["seconds"]) for r in some if name in r["results"]]
         if points:
             axes.plot(*zip(*points), color=colour, marker=mark, linestyle="--" if name == "floor" else "-", linewidth=1.8, label=LABELS[name].replace("… ", "knowledge-mixing "))
-            axes.annotate(f"{points[-1][1]:.1f} s", points[-1], textcoords="offset points", xytext=(6, -3), color=colour, fontsize=9)
+            axes.annotate(f"{points[-1][1]:.2g} s" if points[-1][1] < 1 else f"{points[-1][1]:.1f} s", points[-1], textcoords="offset points", xytext=(6, -3), color=colour, fontsize=9)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("input, MB")

@@ -48,6 +48,27 @@ def write(folder, rows, name="combined_cut_50x.jsonl", columns="full"):
         "outputs": [{"name": name, "bytes": len(data), "digest": blake3(data).hexdigest(), "rows": len(rows), "tokens": tokens}]}))
 
 
+def with_chats(rows, chats, reference):
+    """Rows of a mix that has ready chats too: all rows get `tools`, all messages the keys that some message has."""
+    extra = ["tool_call_id", "tool_calls"]
+    as_text = lambda value: value if isinstance(value, str) else json.dumps(value)  # noqa: E731
+    out = []
+    for row in rows:
+        row = json.loads(json.dumps(row))
+        length, unmask = row.pop("token_length"), row.pop("unmask")
+        for message in row["messages"]:
+            message.update({key: "" for key in extra})
+        out.append({**row, "tools": "[]", "unmask": unmask, "token_length": length})
+    for chat in chats:
+        messages = [{"role": m["role"], "content": m["content"], "thinking": "" if m["role"] == "assistant" else None,
+                     **{key: as_text(m.get(key, "")) for key in extra}} for m in chat["messages"]]
+        metadata = {"sdg_document": "", "dataset": "messages", "raw_document": "", "source": "replay"}
+        out.append({"question": "", "document_outline": "", "raw_document": "", "document": "", "messages": messages,
+                    "metadata": json.dumps(metadata), "tools": json.dumps(chat.get("tools", [])), "unmask": chat.get("unmask", True),
+                    "token_length": reference.count(chat["messages"], chat.get("tools"))})
+    return out
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
@@ -72,6 +93,13 @@ def main():
         write(out, training, columns="training")
         code, text = run(out, TOKENIZERS / "gptoss", "--expect", expect)
         assert code == 0, text
+
+        chats = [json.loads(line) for name in ("tools", "general", "unmask")
+                 for line in (ROOT / "examples" / "chats" / f"{name}.jsonl").read_text("utf-8").splitlines()]
+        write(out, with_chats(rows, chats[::4], reference))
+        code, text = run(out, TOKENIZERS / "gptoss")
+        assert code == 0, text
+        print("with chats:", text, end="")
 
         def wrong(change, message, **options):
             changed = json.loads(json.dumps(rows))
