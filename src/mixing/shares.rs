@@ -10,8 +10,9 @@ const ONE: u128 = Decimal::ONE_IN_MILLIONTHS as u128;
 ///
 /// `capacities`: what each source may give; a source without a share gives all of it. With R from those and shares s1,
 /// s2, … the mix has T = R / (1 - s1 - s2 - …), and a share is s × T. A source that cannot give that much gives what
-/// it has and counts as R for the others: the one mix size T for which T = R + Σ min(s × T, capacity). The result is s × T
-/// for every source with a share, also for one that cannot give it.
+/// it has and counts as R for the others: the mix made has the one size T for which T = R + Σ min(s × T, capacity).
+/// The result is what is asked: of a source that can give it, s × T of the mix made; of one that cannot, s × T of the
+/// mix that would be made if all could (of the mix made where the shares sum to one and that mix has no end).
 pub fn solve_shares(shares: &[Option<Decimal>], capacities: &[u64]) -> Vec<Option<u64>> {
     let capacity = |at: usize| u128::from(capacities[at]).min(MOST);
     let share = |at: usize| u128::from(shares[at].map_or(0, Decimal::millionths));
@@ -20,6 +21,8 @@ pub fn solve_shares(shares: &[Option<Decimal>], capacities: &[u64]) -> Vec<Optio
     let mut open: Vec<usize> = (0..shares.len()).filter(|&at| share(at) > 0).collect();
     open.sort_by(|&a, &b| (capacity(a) * share(b)).cmp(&(capacity(b) * share(a))));
     let mut rest: u128 = open.iter().map(|&at| share(at)).sum();
+    let wished = (given, rest);
+    let mut capped = vec![false; shares.len()];
     for &at in &open {
         // The mix has given × ONE / (ONE - rest) tokens if nothing more is capped; without end where rest is one.
         if rest < ONE && capacity(at) * (ONE - rest) >= given * share(at) {
@@ -27,9 +30,13 @@ pub fn solve_shares(shares: &[Option<Decimal>], capacities: &[u64]) -> Vec<Optio
         }
         given += capacity(at);
         rest -= share(at);
+        capped[at] = true;
     }
-    let free = ONE.saturating_sub(rest).max(1);
-    let target = |at: usize| u64::try_from((share(at) * given + free / 2) / free).unwrap_or(u64::MAX);
+    let target = |at: usize| {
+        let (given, rest) = if capped[at] && wished.1 < ONE { wished } else { (given, rest) };
+        let free = ONE.saturating_sub(rest).max(1);
+        u64::try_from((share(at) * given + free / 2) / free).unwrap_or(u64::MAX)
+    };
     (0..shares.len()).map(|at| shares[at].map(|_| target(at))).collect()
 }
 
