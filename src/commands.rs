@@ -200,8 +200,8 @@ async fn kfp_step(executor_input: &str, environment: &Environment, progress: &Pr
 
 async fn recipe(command: RecipeCommand, storage: &Storage) -> Result<()> {
     match command {
-        RecipeCommand::Schema => print(&crate::recipe::schema()),
-        RecipeCommand::Example => print(crate::recipe::example()),
+        RecipeCommand::Schema => print(&Recipe::schema()),
+        RecipeCommand::Example => print(Recipe::example()),
         RecipeCommand::Check { file } => {
             read_recipe(&file, storage).await?;
             print(&format!("{}: a recipe that can be used\n", Location::parse(&file)?))

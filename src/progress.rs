@@ -10,7 +10,7 @@ use std::time::Duration;
 const LOG_EVERY: Duration = Duration::from_secs(5);
 
 /// How a run tells people what it does. Everything goes to standard error; standard output is for results.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum LogFormat {
     /// Lines for people.
     #[default]

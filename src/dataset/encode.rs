@@ -4,18 +4,9 @@
 //! for each of these forms, then its bytes are copied.
 
 use crate::artifacts::{Body, Sample, Source, TextId, Texts, user_content};
+use crate::recipe::Columns;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
-
-/// Which columns a row has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Columns {
-    /// All that the notebook writes.
-    #[default]
-    Full,
-    /// All that the trainer reads: `messages`, `unmask`, `token_length` (and `tools` where a source has them).
-    Training,
-}
 
 /// What `metadata.dataset` says of QA pairs.
 const PAIRS_DATASET: &str = "document_knowledge_qa";

@@ -1,13 +1,11 @@
 //! What the manifest says of a run, before its files are written.
 
 use super::prepare::Prepared;
-use crate::artifacts::{BadRows, TextId};
+use crate::artifacts::TextId;
 use crate::dataset::manifest::{
     CutRecord, MANIFEST_FORMAT, Manifest, MixSettings, Program, ShareRecord, SourceRecord,
 };
-use crate::dataset::{Columns, Compression};
 use crate::mixing::{NO_TEXT, Row};
-use crate::recipe::InfeasibleCuts;
 use crate::settings::Settings;
 use std::collections::{BTreeMap, HashSet};
 
@@ -32,30 +30,12 @@ fn mix_settings(settings: &Settings) -> MixSettings {
         save_gpt_oss_format: settings.save_gpt_oss_format,
         seed: settings.seed,
         reasoning: settings.reasoning.to_string(),
-        columns: match settings.columns {
-            Columns::Full => "full",
-            Columns::Training => "training",
-        }
-        .to_owned(),
-        compression: match settings.compression {
-            Compression::None => "none",
-            Compression::Gzip => "gzip",
-            Compression::Zstd => "zstd",
-        }
-        .to_owned(),
-        infeasible_cuts: match settings.infeasible_cuts {
-            InfeasibleCuts::Drop => "drop",
-            InfeasibleCuts::Keep => "keep",
-            InfeasibleCuts::Fail => "fail",
-        }
-        .to_owned(),
-        bad_rows: match settings.bad_rows {
-            BadRows::Fail => "fail",
-            BadRows::Skip => "skip",
-        }
-        .to_owned(),
+        columns: settings.columns.name().to_owned(),
+        compression: settings.compression.name().to_owned(),
+        infeasible_cuts: settings.infeasible_cuts.name().to_owned(),
+        bad_rows: settings.bad_rows.name().to_owned(),
         order: if settings.shuffle { "shuffle" } else { "natural" }.to_owned(),
-        recipe: settings.recipe.as_ref().and_then(|recipe| serde_json::to_value(recipe).ok()),
+        recipe: settings.recipe_given.then(|| settings.recipe.for_manifest()),
     }
 }
 

@@ -1,8 +1,9 @@
 //! The sources of a run: the four of the generator, as a recipe changes them and adds to them.
 
-use crate::artifacts::{self, known_sources};
+use crate::artifacts;
 use crate::error::{Error, ErrorKind, Result};
-use crate::mixing;
+use crate::mixing::{self, Amount, Budget};
+use crate::recipe::{self, OnDuplicate, OnLong};
 use crate::settings::Settings;
 use crate::storage::Location;
 
@@ -20,20 +21,15 @@ pub struct RunSource {
 /// The sources in the order of the mix.
 ///
 /// # Errors
-/// A usage error where a place is given for a source that is not there.
+/// A usage error where a place is given for a source that is not there, or a recipe's path is no location.
 pub fn run_sources(settings: &Settings) -> Result<Vec<RunSource>> {
-    let mut sources: Vec<RunSource> = known_sources()
-        .into_iter()
-        .map(|rows| RunSource {
-            mixing: mixing::Source::new(rows.name.clone(), rows.kind, settings.qa_per_doc),
-            rows,
-            locations: Vec::new(),
-        })
-        .collect();
+    let sources = settings.recipe.all_sources();
+    let mut sources = sources.iter().map(|source| run_source(source, settings.qa_per_doc)).collect::<Result<Vec<_>>>()?;
     for (name, location) in &settings.source_inputs {
         let names: Vec<String> = sources.iter().map(|source| source.rows.name.clone()).collect();
         let Some(source) = sources.iter_mut().find(|source| source.rows.name == *name) else {
-            return Err(Error::new(ErrorKind::Usage, format!("no source is called `{name}`; there are {}", names.join(", ")))
+            let there = names.join(", ");
+            return Err(Error::new(ErrorKind::Usage, format!("no source is called `{name}`; there are {there}"))
                 .at("--source-input"));
         };
         source.locations.push(location.clone());
@@ -41,7 +37,48 @@ pub fn run_sources(settings: &Settings) -> Result<Vec<RunSource>> {
     Ok(sources)
 }
 
+fn run_source(source: &recipe::Source, qa_per_doc: u32) -> Result<RunSource> {
+    let place = |path: &String| {
+        Location::parse(path).map_err(|error| error.at(format_args!("the recipe's paths of {}", source.name)))
+    };
+    let mixing = mixing::Source {
+        amount: match source.share {
+            Some(share) => Amount::Share(share),
+            None => Amount::Repeat { times: source.repeat, unit: source.unit },
+        },
+        weight: source.weight,
+        max_repeat: source.max_repeat,
+        ..mixing::Source::new(source.name.clone(), source.kind, source.qa_per_doc.unwrap_or(qa_per_doc))
+    };
+    Ok(RunSource {
+        rows: artifacts::Source {
+            name: source.name.clone(),
+            kind: source.kind,
+            with_document: source.with_document,
+            unmask: source.unmask,
+        },
+        mixing: mixing::Source { qa_per_doc: mixing.qa_per_doc.or(source.qa_per_doc), ..mixing },
+        locations: source.paths.iter().flatten().map(place).collect::<Result<_>>()?,
+    })
+}
+
 /// What the planning is asked for.
 pub fn mixing_options(settings: &Settings) -> mixing::Options {
-    mixing::Options { seed: settings.seed, shuffle: settings.shuffle, ..mixing::Options::default() }
+    let recipe = &settings.recipe;
+    let filter = &recipe.filter;
+    mixing::Options {
+        seed: settings.seed,
+        filter: mixing::Filter {
+            max_tokens: filter.max_tokens.filter(|_| filter.long_samples == OnLong::Drop),
+            min_response_chars: filter.min_response_chars,
+            duplicates: filter.duplicates == OnDuplicate::Drop,
+        },
+        validation: recipe.split.map(|split| split.validation),
+        budget: recipe.budget.and_then(|budget| {
+            let tokens = budget.tokens.map(|tokens| Budget::Tokens(tokens.get()));
+            tokens.or(budget.samples.map(|samples| Budget::Samples(samples.get())))
+        }),
+        on_shortfall: recipe.on_shortfall,
+        shuffle: settings.shuffle,
+    }
 }
