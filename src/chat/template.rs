@@ -30,7 +30,8 @@ pub struct GivenTemplate {
 /// What is rendered.
 #[derive(Debug, Clone, Copy)]
 pub enum Conversation<'a> {
-    /// A QA pair made into a chat of two messages. The user message has `"thinking": null`.
+    /// A QA pair made into a chat of two messages. (The user message's `"thinking": null` is not seen by a template:
+    /// transformers leaves keys out whose value is null.)
     Pair {
         /// The user's content.
         user: &'a str,
@@ -98,7 +99,7 @@ impl ChatTemplate {
             Conversation::Pair { user, assistant, thinking } => {
                 let reasoning = Value::from(thinking);
                 let messages = vec![
-                    context! { role => "user", content => user, thinking => () },
+                    context! { role => "user", content => user },
                     context! {
                         thinking => reasoning.clone(),
                         role => "assistant",
@@ -110,7 +111,7 @@ impl ChatTemplate {
             }
             Conversation::Messages { messages, tools } => {
                 let size = messages.len() + tools.map_or(0, str::len);
-                let messages = with_reasoning(&json(messages, "messages")?)?;
+                let messages = as_handed_over(&json(messages, "messages")?)?;
                 let context = match tools {
                     Some(tools) => context! { messages => messages, tools => json(tools, "tools")? },
                     None => context! { messages => messages },
@@ -197,9 +198,9 @@ fn json(text: &str, what: &str) -> Result<Value> {
 /// The names under which a message's reasoning is handed over.
 const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 
-/// Gives each message that has reasoning the names that templates read it under, as transformers 5 does: the first of
-/// [`REASONING`] that is not null becomes `reasoning_content`, and `thinking` where there is none.
-fn with_reasoning(messages: &Value) -> Result<Value> {
+/// The messages as transformers 5 hands them to a template: keys whose value is null are left out, and the first of
+/// [`REASONING`] that a message has becomes its `reasoning_content`, and its `thinking` where it has none.
+fn as_handed_over(messages: &Value) -> Result<Value> {
     let wrong = |what: String| Error::new(ErrorKind::Data, what);
     let list = match messages.kind() {
         ValueKind::Seq => messages.try_iter().map_err(|error| wrong(error.to_string()))?,
@@ -210,22 +211,25 @@ fn with_reasoning(messages: &Value) -> Result<Value> {
         if message.kind() != ValueKind::Map {
             return Err(wrong(format!("messages: expected objects, found a {} at {index}", message.kind())));
         }
-        let value = |name: &str| message.get_attr(name).ok().filter(|v| !v.is_undefined());
-        let Some(reasoning) = REASONING.iter().find_map(|name| value(name).filter(|v| !v.is_none())) else {
-            out.push(message);
-            continue;
-        };
-        let mut pairs: Vec<(Value, Value)> = vec![(Value::from("thinking"), reasoning.clone())];
+        let mut pairs: Vec<(Value, Value)> = Vec::with_capacity(5);
         for key in message.try_iter().map_err(|error| wrong(error.to_string()))? {
-            let element = message.get_item(&key).map_err(|error| wrong(error.to_string()))?;
-            match key.as_str() {
-                Some("thinking") => pairs[0].1 = element,
-                Some("reasoning_content") => pairs.push((key, reasoning.clone())),
-                _ => pairs.push((key, element)),
+            let value = message.get_item(&key).map_err(|error| wrong(error.to_string()))?;
+            if !value.is_none() {
+                pairs.push((key, value));
             }
         }
-        if value("reasoning_content").is_none() {
-            pairs.push((Value::from("reasoning_content"), reasoning));
+        let place = |name: &str, pairs: &[(Value, Value)]| pairs.iter().position(|(key, _)| key.as_str() == Some(name));
+        if let Some(at) = REASONING.iter().find_map(|name| place(name, &pairs)) {
+            let reasoning = pairs[at].1.clone();
+            // `thinking` comes first, `reasoning_content` where it stands, else last.
+            let thinking = match place("thinking", &pairs) {
+                Some(at) => pairs.remove(at),
+                None => (Value::from("thinking"), reasoning.clone()),
+            };
+            pairs.insert(0, thinking);
+            if place("reasoning_content", &pairs).is_none() {
+                pairs.push((Value::from("reasoning_content"), reasoning));
+            }
         }
         out.push(Value::from_pairs(pairs));
     }
