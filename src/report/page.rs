@@ -90,14 +90,21 @@ mod tests {
         let read = parts.map(|part| {
             let (name, rest) = part.split_once("\">").unwrap();
             let number: String = rest.split('<').next().unwrap().chars().filter(|c| *c != ',').collect();
-            (name.to_owned(), number.parse().unwrap())
+            (unescape(name), number.parse().unwrap())
         });
         read.collect()
     }
 
+    fn unescape(text: &str) -> String {
+        let signs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#x27;", "'"), ("&#x2f;", "/"), ("&amp;", "&")];
+        signs.iter().fold(text.to_owned(), |text, (escaped, sign)| text.replace(escaped, sign))
+    }
+
     #[test]
     fn the_page_shows_every_figure_of_metrics_json_and_no_other() {
-        for (manifest, statistics) in [synthetic::small(), synthetic::with_recipe()] {
+        for (manifest, statistics) in
+            [synthetic::small(), synthetic::with_recipe(), synthetic::many_sources(), synthetic::hostile()]
+        {
             let figures = metrics(&manifest, &statistics);
             let expected: BTreeMap<_, _> =
                 figures.iter().map(|(name, value)| (name.clone(), value.as_u64().unwrap())).collect();
@@ -107,27 +114,7 @@ mod tests {
 
     #[test]
     fn a_hostile_text_stays_a_text() {
-        let (mut manifest, mut statistics) = synthetic::small();
-        let hostile = synthetic::HOSTILE;
-        statistics.warnings.push(hostile.to_owned());
-        statistics.counted_by = hostile.to_owned();
-        statistics.sources[0].dropped.push((hostile.to_owned(), 1));
-        manifest.sources[0].dropped.insert(hostile.to_owned(), 1);
-        for document in &mut statistics.sources[0].documents {
-            document.outline = hostile.to_owned();
-        }
-        for name in [&mut statistics.sources[1].name, &mut manifest.sources[1].name] {
-            *name = hostile.to_owned();
-        }
-        for cut in 0..statistics.cuts.len() {
-            statistics.cuts[cut].sources[1].name = hostile.to_owned();
-            statistics.cuts[cut].sources[1].asked = Some(hostile.to_owned());
-            manifest.cuts[cut].sources[1].name = hostile.to_owned();
-        }
-        manifest.inputs[0].key = hostile.to_owned();
-        manifest.settings.reasoning = hostile.to_owned();
-        manifest.settings.recipe = Some(serde_json::json!({ hostile: hostile }));
-        manifest.tokenizer.name = hostile.to_owned();
+        let (manifest, statistics) = synthetic::hostile();
         let page = page(&manifest, &statistics).unwrap();
         for harm in ["<script", "<img", "</script", "\u{1b}", "\0"] {
             assert!(!page.contains(harm), "{harm:?}");
@@ -181,6 +168,8 @@ mod tests {
             ("typical", synthetic::typical()),
             ("recipe", synthetic::with_recipe()),
             ("huge", synthetic::huge()),
+            ("hostile", synthetic::hostile()),
+            ("many-sources", synthetic::many_sources()),
         ];
         for (name, (manifest, statistics)) in runs {
             std::fs::write(folder.join(format!("{name}.html")), page(&manifest, &statistics).unwrap()).unwrap();

@@ -149,7 +149,7 @@ for (const colorScheme of ['light', 'dark']) {
   }
 }
 
-// Without scripts nothing is lost: they may not even run. (Figures are read from the text, not from the page's scripts.)
+// Within a frame, as an engine's page shows it.
 {
   const options = { viewport: { width: 1000, height: 900 }, colorScheme: 'light' };
   const { context, page } = await open(framedUrl, options);
