@@ -168,3 +168,18 @@ fn every_example_is_a_recipe() {
     }
     assert!(seen >= 11, "{seen}");
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "\\PC{0,60}", cut in 0usize..3000, number in "[-+.0-9eE_kMx]{0,12}") {
+        let _ = Recipe::parse(&text, "r");
+        let example = Recipe::example();
+        let cut = (0..=cut.min(example.len())).rev().find(|at| example.is_char_boundary(*at)).unwrap_or(0);
+        let _ = Recipe::parse(&example[..cut], "r");
+        let _ = Recipe::parse(&format!("{}{text}{}", &example[..cut], &example[cut..]), "r");
+        for key in ["cut_sizes", "qa_per_doc", "seed", "split: {validation", "budget: {tokens", "sources: {key_facts_to_qa: {repeat"] {
+            let close = "}".repeat(key.matches('{').count());
+            let _ = Recipe::parse(&format!("{key}: {number}{close}"), "r");
+        }
+    }
+}
