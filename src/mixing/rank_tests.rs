@@ -73,7 +73,7 @@ fn neither_the_order_of_rows_nor_new_documents_change_what_is_chosen() {
                 let mut row = *row;
                 let shift = |id: &mut u32| {
                     if *id != NO_TEXT {
-                        *id = more.texts.len() as u32 + *id
+                        *id += more.texts.len() as u32
                     }
                 };
                 shift(&mut row.document);

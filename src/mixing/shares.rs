@@ -41,27 +41,33 @@ pub fn solve_shares(shares: &[Option<Decimal>], capacities: &[u64]) -> Vec<Optio
 }
 
 /// Shares a budget out: a share gets that part of it, the rest goes to the others by weight. The parts are whole
-/// numbers and add up to the budget exactly, unless nobody is there to take the rest (largest remainder; of equal ones
-/// the first).
+/// numbers and add up to the budget exactly, unless nobody is there to take the rest.
+///
+/// By highest averages (D'Hondt): with a larger budget nobody gets less, which largest remainders do not promise, and
+/// nobody gets less than the whole part of what is due.
 pub fn split_budget(budget: u64, shares: &[Option<Decimal>], weights: &[u64]) -> Vec<u64> {
     let budget = u128::from(budget).min(MOST);
     let weight = |at: usize| if shares[at].is_some() { 0 } else { u128::from(weights[at]).min(MOST) };
-    let total: u128 = (0..shares.len()).map(weight).sum();
+    let total: u128 = (0..shares.len()).map(weight).sum::<u128>();
     let shared: u128 = shares.iter().flatten().map(|share| u128::from(share.millionths())).sum();
     let free = ONE.saturating_sub(shared);
-    // Every part as a fraction of one denominator.
+    // Every due as a fraction of one denominator; last of all nobody's.
     let whole = ONE.max(shared) * total.max(1);
-    let part = |at: usize| match shares[at] {
-        Some(share) => u128::from(share.millionths()) * total.max(1),
-        None => free * weight(at),
-    };
-    let mut parts: Vec<u128> = (0..shares.len()).map(|at| budget * part(at) / whole).collect();
-    let remainder = |at: usize| budget * part(at) % whole;
-    let missing: u128 = (0..shares.len()).map(remainder).sum::<u128>() / whole;
-    let mut order: Vec<usize> = (0..shares.len()).filter(|&at| remainder(at) > 0).collect();
-    order.sort_by_key(|&at| std::cmp::Reverse(remainder(at)));
-    for &at in order.iter().take(missing as usize) {
-        parts[at] += 1;
+    let mut dues: Vec<u128> = (0..shares.len())
+        .map(|at| match shares[at] {
+            Some(share) => u128::from(share.millionths()) * total.max(1),
+            None => free * weight(at),
+        })
+        .collect();
+    dues.push(whole - dues.iter().sum::<u128>());
+    let mut parts: Vec<u128> = dues.iter().map(|due| budget * due / whole).collect();
+    let missing = budget - parts.iter().sum::<u128>();
+    for _ in 0..missing {
+        // The largest due for each token that one has after one more; of equal ones the first.
+        let better = |a: usize, b: usize| dues[b] * (parts[a] + 1) > dues[a] * (parts[b] + 1);
+        let next = (1..dues.len()).fold(0, |best, at| if better(best, at) { at } else { best });
+        parts[next] += 1;
     }
+    parts.truncate(shares.len());
     parts.into_iter().map(|part| u64::try_from(part).unwrap_or(u64::MAX)).collect()
 }

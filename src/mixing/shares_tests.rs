@@ -84,9 +84,9 @@ proptest! {
     }
 
     #[test]
-    fn budgets_lose_nothing_and_nobody_is_more_than_one_off(
-        budget in 0u64..1_000_000_000_000_000,
-        sources in prop::collection::vec((prop::option::of(0u64..200_000), 0u64..1_000_000_000_000_000), 1..6),
+    fn budgets_lose_nothing_and_give_everybody_what_is_due(
+        budget in prop_oneof![0u64..1_000, 0u64..1_000_000_000_000_000],
+        sources in prop::collection::vec((prop::option::of(0u64..200_000), prop_oneof![0u64..10, 0u64..1_000_000_000_000_000]), 1..6),
     ) {
         let shares: Vec<Option<Decimal>> = sources.iter().map(|(share, _)| share.map(Decimal::from_millionths)).collect();
         let weights: Vec<u64> = sources.iter().map(|(_, weight)| *weight).collect();
@@ -105,7 +105,12 @@ proptest! {
                 None if total == 0 => 0.0,
                 None => budget as f64 * (1.0 - shared as f64 / 1e6) * weights[at] as f64 / total as f64,
             };
-            prop_assert!((parts[at] as f64 - exact).abs() < 1.0 + exact * 1e-9, "{at}: {} {exact}", parts[at]);
+            let others = parts.len() as f64;
+            prop_assert!(parts[at] as f64 > exact - 1.0 - exact * 1e-9, "{at}: {} {exact}", parts[at]);
+            prop_assert!((parts[at] as f64) < exact + others + exact * 1e-9, "{at}: {} {exact}", parts[at]);
         }
+        // The next token takes nothing from anybody.
+        let next = split_budget(budget + 1, &shares, &weights);
+        prop_assert!(parts.iter().zip(&next).all(|(part, next)| part <= next));
     }
 }

@@ -27,7 +27,7 @@ fn nothing_is_the_default() {
 #[test]
 fn the_example_has_every_key_and_is_a_recipe() {
     let recipe = Recipe::parse(Recipe::example(), "example").unwrap();
-    assert_eq!(recipe.cut_sizes, Some(vec![2, 4]));
+    assert_eq!(recipe.cut_sizes, Some(vec![4, 8]));
     assert_eq!(recipe.budget.unwrap().tokens, Some(Quantity::new(20_000)));
     let general = recipe.all_sources().pop().unwrap();
     assert_eq!((general.name.as_str(), general.kind, general.unmask), ("general", Kind::Messages, false));
@@ -53,6 +53,7 @@ fn the_schema_is_strict_and_explains_every_key() {
         assert!(property["description"].is_string(), "{key}: {property}");
     }
     assert!(schema.get("required").is_none());
+    insta::assert_snapshot!("schema", Recipe::schema());
 }
 
 #[test]
@@ -153,4 +154,32 @@ fn what_is_refused_is_refused_with_line_and_column() {
         writeln!(told, "{case}\n  => {}\n", error(case)).unwrap();
     }
     insta::assert_snapshot!("refused", told);
+}
+
+#[test]
+fn every_example_is_a_recipe() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/recipes");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let recipe = Recipe::parse(&std::fs::read_to_string(&path).unwrap(), &path.display().to_string()).unwrap();
+        assert_eq!(recipe.cut_sizes, Some(vec![4, 8]), "{}", path.display());
+        seen += 1;
+    }
+    assert!(seen >= 11, "{seen}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "\\PC{0,60}", cut in 0usize..3000, number in "[-+.0-9eE_kMx]{0,12}") {
+        let _ = Recipe::parse(&text, "r");
+        let example = Recipe::example();
+        let cut = (0..=cut.min(example.len())).rev().find(|at| example.is_char_boundary(*at)).unwrap_or(0);
+        let _ = Recipe::parse(&example[..cut], "r");
+        let _ = Recipe::parse(&format!("{}{text}{}", &example[..cut], &example[cut..]), "r");
+        for key in ["cut_sizes", "qa_per_doc", "seed", "split: {validation", "budget: {tokens", "sources: {key_facts_to_qa: {repeat"] {
+            let close = "}".repeat(key.matches('{').count());
+            let _ = Recipe::parse(&format!("{key}: {number}{close}"), "r");
+        }
+    }
 }
