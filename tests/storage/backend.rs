@@ -91,6 +91,26 @@ pub fn s3_at(endpoint: &str, key: &str, secret: &str, keep: Box<dyn Send + Sync>
     }
 }
 
+/// A server from PyPI, at `KM_MOTO_URL`.
+pub struct Moto(String);
+
+impl Moto {
+    pub fn find() -> Option<Self> {
+        std::env::var("KM_MOTO_URL").ok().map(|url| Self(url.trim_end_matches('/').to_string()))
+    }
+
+    /// The bucket `bucket`, emptied.
+    pub async fn bucket(&self) -> Backend {
+        knowledge_mixing::storage::install_tls_provider();
+        let client = reqwest::Client::new();
+        let reset = client.post(format!("{}/moto-api/reset", self.0)).send().await.unwrap();
+        assert!(reset.status().is_success());
+        let made = client.put(format!("{}/bucket", self.0)).send().await.unwrap();
+        assert!(made.status().is_success());
+        s3_at(&self.0, "any", "thing", Box::new(()))
+    }
+}
+
 impl Backend {
     pub async fn put(&self, key: &str, bytes: impl Into<Bytes>) {
         let bytes = bytes.into();

@@ -75,11 +75,7 @@ async fn local_folders() {
 #[ignore = "measures"]
 async fn against_a_bare_copy_with_object_store() {
     let server = S3Server::start(&["bucket"]);
-    let (endpoint, folder) = (server.endpoint(), server.bucket("bucket").join("in"));
-    std::fs::create_dir(&folder).unwrap();
-    for file in 0..4 {
-        std::fs::write(folder.join(format!("{file}")), noise(file, 64 * MIB)).unwrap();
-    }
+    let endpoint = server.endpoint();
     let bare = AmazonS3Builder::new()
         .with_endpoint(&endpoint)
         .with_allow_http(true)
@@ -88,6 +84,10 @@ async fn against_a_bare_copy_with_object_store() {
         .with_secret_access_key(SECRET_KEY);
     let backend = s3_at(&endpoint, ACCESS_KEY, SECRET_KEY, Box::new(server));
     let bare = bare.build().unwrap();
+    for file in 0..4 {
+        // Put through the server, which then knows the tag and need not hash the file for every range.
+        bare.put(&Path::from(format!("in/{file}")), noise(file, 64 * MIB).into()).await.unwrap();
+    }
     for _ in 0..3 {
         let began = Instant::now();
         let listed: Vec<_> = bare.list(Some(&Path::from("in"))).try_collect().await.unwrap();
