@@ -13,3 +13,5 @@ mod faults;
 mod hub;
 #[path = "storage/requests.rs"]
 mod requests;
+#[path = "storage/throughput.rs"]
+mod throughput;

@@ -61,6 +61,7 @@ fn classify_generic(error: &StoreError) -> Fault {
     if let Some(status) = status(&text) {
         let code = tag(&text, "Code").unwrap_or_default();
         return match (status, code) {
+            (_, "NoSuchBucket" | "ContainerNotFound") => Fault::NoBucket,
             (_, "RequestTimeout" | "InternalError" | "SlowDown" | "ServerBusy") => Fault::Transient,
             (_, "ExpiredToken" | "InvalidToken" | "AuthorizationHeaderMalformed") => Fault::Denied,
             (_, "PermanentRedirect" | "IllegalLocationConstraintException") => Fault::Region,

@@ -31,7 +31,7 @@ pub fn options() -> StorageOptions {
         retry_pause: Duration::from_millis(5),
         retry_timeout: Duration::from_secs(60),
         request_timeout: Duration::from_secs(20),
-        claim_lease: Duration::from_millis(1500),
+        claim_lease: Duration::from_secs(4),
         ..StorageOptions::default()
     }
 }
@@ -88,6 +88,26 @@ pub fn s3_at(endpoint: &str, key: &str, secret: &str, keep: Box<dyn Send + Sync>
         folder: Location::parse("s3://bucket/some/output").unwrap(),
         raw: Raw::Store { store: Arc::new(store), prefix: "some/output".into() },
         _keep: keep,
+    }
+}
+
+/// A server from PyPI, at `KM_MOTO_URL`.
+pub struct Moto(String);
+
+impl Moto {
+    pub fn find() -> Option<Self> {
+        std::env::var("KM_MOTO_URL").ok().map(|url| Self(url.trim_end_matches('/').to_string()))
+    }
+
+    /// The bucket `bucket`, emptied.
+    pub async fn bucket(&self) -> Backend {
+        knowledge_mixing::storage::install_tls_provider();
+        let client = reqwest::Client::new();
+        let reset = client.post(format!("{}/moto-api/reset", self.0)).send().await.unwrap();
+        assert!(reset.status().is_success());
+        let made = client.put(format!("{}/bucket", self.0)).send().await.unwrap();
+        assert!(made.status().is_success());
+        s3_at(&self.0, "any", "thing", Box::new(()))
     }
 }
 

@@ -33,6 +33,25 @@ macro_rules! suite {
 
 suite!(local, memory, s3);
 
+/// The whole suite on a server that somebody else wrote: `moto_server` at `KM_MOTO_URL`. One test, one bucket at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn moto() {
+    let Some(moto) = backend::Moto::find() else {
+        eprintln!("SKIPPED: set KM_MOTO_URL to a running `moto_server` to run the suite on it");
+        return;
+    };
+    nothing_is_there_yet(moto.bucket().await).await;
+    listings_are_sorted_by_bytes(moto.bucket().await).await;
+    what_is_written_is_read(moto.bucket().await).await;
+    a_changed_input_is_an_error(moto.bucket().await).await;
+    a_second_mix_replaces_the_first(moto.bucket().await).await;
+    giving_up_leaves_the_earlier_mix(moto.bucket().await).await;
+    of_two_runs_one_wins_whole(moto.bucket().await).await;
+    names_that_are_no_file_names(moto.bucket().await).await;
+    let gone = moto.bucket().await.storage.list(&"s3://no-such-bucket/x".parse().unwrap()).await.unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::NotFound, "{gone}");
+}
+
 pub async fn read_all(storage: &Storage, object: &ObjectInfo) -> Result<Bytes> {
     let parts: Vec<Bytes> = storage.stream(object).try_collect().await?;
     Ok(parts.concat().into())

@@ -48,6 +48,9 @@ const SHORT: usize = 64 << 10;
 /// Which run made an object: the answer to "was it this run's request that succeeded?". Azure takes no dashes here.
 const RUN_ATTRIBUTE: &str = "knowledgemixingrun";
 
+/// How long a store may take to agree with itself on who has created the claim.
+const SETTLING: Duration = Duration::from_millis(100);
+
 /// So many requests of one commit are under way at once.
 const REQUESTS: usize = 8;
 
@@ -392,7 +395,15 @@ impl Claim {
         state.claimed.store(true, Ordering::Release);
         loop {
             let error = match state.put(&path, owner.clone(), PutMode::Create).await {
-                Ok(version) => return Ok(Self::held(state, path, version)),
+                Ok(version) => {
+                    // Not every imitation of S3 looks and writes in one step: of two runs that both seem to have
+                    // created the claim, the one whose name stands in it a moment later has it.
+                    tokio::time::sleep(SETTLING).await;
+                    match state.remote.read(&location, LARGEST_MANIFEST).await? {
+                        Some((holder, _)) if holder == owner => return Ok(Self::held(state, path, version)),
+                        _ => continue,
+                    }
+                }
                 Err(error) => error,
             };
             match classify(&error) {
