@@ -1,3 +1,13 @@
 //! What a person sees of a mix: statistics, the terminal's table, the page.
 
+mod charts;
+mod format;
+pub mod metrics;
+pub mod page;
 pub mod statistics;
+pub mod summary;
+pub mod table;
+mod views;
+
+#[cfg(test)]
+mod synthetic;

@@ -75,3 +75,182 @@ pub struct Example {
     /// Its token length.
     pub tokens: u32,
 }
+
+/// The context lengths that trainers are commonly run with, in tokens.
+pub const LIMITS: [u32; 3] = [2048, 4096, 8192];
+
+/// The token lengths of some samples in a few numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LengthSummary {
+    /// The shortest.
+    pub min: u32,
+    /// The 50th percentile (see [`percentile`]).
+    pub median: u32,
+    /// The 95th percentile (see [`percentile`]).
+    pub p95: u32,
+    /// The longest.
+    pub max: u32,
+}
+
+/// What a trainer that reads at most `limit` tokens of a sample would miss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overlong {
+    /// The trainer's limit.
+    pub limit: u32,
+    /// Samples that are longer than the limit.
+    pub samples: u64,
+    /// Tokens of those samples behind the limit.
+    pub tokens: u64,
+}
+
+/// The value of `sorted` (ascending) at a percentile, by the nearest rank.
+///
+/// The nearest rank of `percent` among n values is ceil(percent / 100 * n), counted from 1, and at least 1: the smallest
+/// value that at least `percent` per cent of all values do not exceed. So the result is always a length that occurs (no
+/// interpolation), and the median of an even number of values is the lower of the two in the middle. `percent` above 100
+/// counts as 100; an empty list has no percentile.
+pub fn percentile(sorted: &[u32], percent: u32) -> Option<u32> {
+    // 128 bits: a length times a hundred may not fit into the machine's word everywhere.
+    let rank = (sorted.len() as u128 * u128::from(percent.min(100))).div_ceil(100).max(1);
+    sorted.get(usize::try_from(rank - 1).ok()?).copied()
+}
+
+/// Minimum, median, 95th percentile and maximum of `sorted` (ascending); nothing where there are no samples.
+pub fn summarise(sorted: &[u32]) -> Option<LengthSummary> {
+    Some(LengthSummary {
+        min: *sorted.first()?,
+        median: percentile(sorted, 50)?,
+        p95: percentile(sorted, 95)?,
+        max: *sorted.last()?,
+    })
+}
+
+/// How many of `sorted` (ascending) are longer than `limit`, and how many tokens stand behind it.
+pub fn overlong(sorted: &[u32], limit: u32) -> Overlong {
+    let longer = &sorted[sorted.partition_point(|length| *length <= limit)..];
+    Overlong {
+        limit,
+        samples: longer.len() as u64,
+        tokens: longer.iter().map(|length| u64::from(length - limit)).sum(),
+    }
+}
+
+impl SourceStatistics {
+    /// The number of rows that were dropped, whatever for.
+    pub fn dropped_rows(&self) -> u64 {
+        self.dropped.iter().map(|(_, rows)| rows).sum()
+    }
+
+    /// The number of distinct summaries of all raw documents.
+    pub fn summaries(&self) -> u64 {
+        self.documents.iter().map(|document| u64::from(document.summaries)).sum()
+    }
+
+    /// The mean number of distinct summaries of a raw document; nothing where the source has no documents.
+    #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+    pub fn mean_summaries(&self) -> Option<f64> {
+        (!self.documents.is_empty()).then(|| self.summaries() as f64 / self.documents.len() as f64)
+    }
+}
+
+impl CutStatistics {
+    /// Samples of all sources, copies counted.
+    pub fn samples(&self) -> u64 {
+        self.sources.iter().map(CutSourceStatistics::samples).sum()
+    }
+
+    /// Tokens of all sources, copies counted.
+    pub fn tokens(&self) -> u64 {
+        self.sources.iter().map(CutSourceStatistics::tokens).sum()
+    }
+
+    /// The token lengths of all sources' samples, ascending.
+    pub fn lengths(&self) -> Vec<u32> {
+        let mut lengths: Vec<u32> = self.sources.iter().flat_map(|source| source.lengths.iter().copied()).collect();
+        // The stable sort merges runs that are in order, and each source's lengths are one.
+        lengths.sort();
+        lengths
+    }
+
+    /// Whether a recipe asked something of any source.
+    pub fn has_wishes(&self) -> bool {
+        self.sources.iter().any(|source| source.asked.is_some() || source.shortfall_tokens.is_some())
+    }
+}
+
+impl CutSourceStatistics {
+    /// Samples, copies counted.
+    pub fn samples(&self) -> u64 {
+        self.lengths.len() as u64
+    }
+
+    /// Tokens, copies counted.
+    pub fn tokens(&self) -> u64 {
+        self.lengths.iter().map(|length| u64::from(*length)).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_nearest_rank_is_a_value_that_occurs() {
+        assert_eq!(percentile(&[], 50), None);
+        assert_eq!(percentile(&[7], 0), Some(7));
+        assert_eq!(percentile(&[7], 95), Some(7));
+        assert_eq!(percentile(&[1, 2, 3, 4], 50), Some(2), "the lower of the two in the middle");
+        assert_eq!(percentile(&[1, 2, 3, 4, 5], 50), Some(3));
+        let hundred: Vec<u32> = (1..=100).collect();
+        assert_eq!(percentile(&hundred, 95), Some(95));
+        assert_eq!(percentile(&hundred, 100), Some(100));
+        assert_eq!(percentile(&hundred, 4000), Some(100));
+        let twenty: Vec<u32> = (1..=20).collect();
+        assert_eq!(percentile(&twenty, 95), Some(19));
+        assert_eq!(percentile(&twenty[..19], 95), Some(19), "18.05 goes up to 19");
+    }
+
+    #[test]
+    fn a_sample_as_long_as_the_limit_loses_nothing() {
+        assert_eq!(overlong(&[10, 2048, 2049, 2100], 2048), Overlong { limit: 2048, samples: 2, tokens: 1 + 52 });
+        assert_eq!(overlong(&[], 2048), Overlong { limit: 2048, samples: 0, tokens: 0 });
+    }
+
+    proptest! {
+        #[test]
+        fn the_numbers_agree_with_their_definitions(
+            mut lengths in prop::collection::vec(0_u32..10_000, 1..300),
+            percent in 1_u32..=100,
+            limit in 0_u32..10_000,
+        ) {
+            lengths.sort_unstable();
+            let n = lengths.len() as u64;
+            let smallest = lengths.iter().copied().find(|value| {
+                let not_above = lengths.iter().filter(|other| *other <= value).count() as u64;
+                not_above * 100 >= u64::from(percent) * n
+            });
+            prop_assert_eq!(percentile(&lengths, percent), smallest);
+
+            let kept: u64 = lengths.iter().map(|length| u64::from(*length.min(&limit))).sum();
+            let all: u64 = lengths.iter().map(|length| u64::from(*length)).sum();
+            let cut_off = overlong(&lengths, limit);
+            prop_assert_eq!(kept + cut_off.tokens, all);
+            prop_assert_eq!(cut_off.samples, lengths.iter().filter(|length| **length > limit).count() as u64);
+        }
+
+        #[test]
+        fn a_cut_is_the_sum_of_its_sources(lists in prop::collection::vec(prop::collection::vec(0_u32..99, 0..20), 0..5)) {
+            let sources = lists.iter().map(|list| {
+                let mut lengths = list.clone();
+                lengths.sort_unstable();
+                CutSourceStatistics { lengths, ..Default::default() }
+            });
+            let cut = CutStatistics { cut: 1, sources: sources.collect() };
+            let all = cut.lengths();
+            prop_assert!(all.is_sorted());
+            prop_assert_eq!(all.len() as u64, cut.samples());
+            prop_assert_eq!(all.iter().map(|length| u64::from(*length)).sum::<u64>(), cut.tokens());
+        }
+    }
+}

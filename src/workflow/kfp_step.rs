@@ -30,25 +30,9 @@ pub struct Finished {
     pub selected_cut: u32,
 }
 
-/// Runs a step: reads the executor input, has the mix made, and lays out what the engine reads. Where anything fails, no
-/// output of the step is left (but a mix that was published to `output_uri` stays: it is whole).
-///
-/// `mix` gets the settings, `output` among them, and makes the mix.
-///
-/// # Errors
-/// A usage error in the executor input, the error of `mix`, or an output that cannot be written.
-pub fn run(executor_input: &str, mix: impl FnOnce(SettingArguments) -> Result<Finished>) -> Result<()> {
-    let step = Step::prepare(executor_input)?;
-    let result = mix(step.settings.clone()).and_then(|finished| step.publish(&finished));
-    if result.is_err() {
-        step.abandon();
-    }
-    result
-}
-
 /// A step that is ready to run.
 #[derive(Debug, Clone)]
-struct Step {
+pub struct Step {
     input: ExecutorInput,
     settings: SettingArguments,
     place: Place,
@@ -57,7 +41,11 @@ struct Step {
 }
 
 impl Step {
-    fn prepare(executor_input: &str) -> Result<Self> {
+    /// Reads the executor input.
+    ///
+    /// # Errors
+    /// A usage error where it cannot be understood or asks for what cannot be.
+    pub fn prepare(executor_input: &str) -> Result<Self> {
         let input = ExecutorInput::parse(executor_input)?;
         let mut values = input.settings()?;
         inputs::add_artifacts(&input, &mut values)?;
@@ -86,7 +74,16 @@ impl Step {
         artifacts.chain(parameters).chain([self.input.output_file().to_path_buf()]).collect()
     }
 
-    fn publish(&self, finished: &Finished) -> Result<()> {
+    /// The settings of the mix to make, `output` among them.
+    pub fn settings(&self) -> &SettingArguments {
+        &self.settings
+    }
+
+    /// Lays out what the engine reads, once the mix is made.
+    ///
+    /// # Errors
+    /// An output that cannot be written.
+    pub fn publish(&self, finished: &Finished) -> Result<()> {
         let output = outputs::executor_output(&self.input, finished, &self.place)?;
         for (name, artifact) in self.input.output_artifacts() {
             let path = artifact.path();
@@ -141,8 +138,9 @@ impl Step {
         copy_whole(reader, target)
     }
 
-    /// Removes every output that this step made.
-    fn abandon(&self) {
+    /// Removes every output that this step made: where anything fails, none is left (but a mix that was published to
+    /// `output_uri` stays: it is whole).
+    pub fn abandon(&self) {
         for path in self.paths().iter().filter(|path| !self.older.contains(path)) {
             // What cannot be removed cannot be helped: the step's own error is what counts.
             let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };

@@ -1,0 +1,188 @@
+//! The tokenizer that has the last word on counts, and the fast one that a large job counts with.
+
+use super::TokenizerFiles;
+use super::config::{Config, Token};
+use super::fast::Fast;
+use crate::error::{Error, ErrorKind, Result};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use tokenizers::{AddedToken, Tokenizer};
+
+/// From how many expected bytes of text on the fast backend is loaded at all.
+///
+/// It takes up to a second to load and holds some 90 MB; below this size the authority alone is done sooner.
+pub const FAST_FROM_BYTES: u64 = 16 << 20;
+
+/// Something that counts a text's tokens, special tokens included.
+pub(super) trait Count: Send + Sync {
+    /// The number of tokens, or why there is none.
+    fn count(&self, text: &str) -> Result<u32, String>;
+}
+
+/// `tokenizers` with one folder's `tokenizer.json`: the authority.
+pub(super) struct Authority {
+    tokenizer: Tokenizer,
+}
+
+impl Count for Authority {
+    fn count(&self, text: &str) -> Result<u32, String> {
+        self.tokenizer.encode_fast(text, true).map(|e| e.len() as u32).map_err(|e| e.to_string())
+    }
+}
+
+/// The fast backend on its way.
+enum Loading {
+    /// Nobody asked for it.
+    Not,
+    /// A thread is at it.
+    Running(JoinHandle<Result<Fast, String>>),
+    /// It is there, or why it is not.
+    Done(Result<Arc<dyn Count>, String>),
+}
+
+/// Counts tokens as transformers does. Cheap to share between threads.
+pub struct Counter {
+    pub(super) authority: Arc<dyn Count>,
+    /// What the fast backend needs to load: the file, the tokens to add, the post-processor's tokens.
+    recipe: Result<(bytes::Bytes, Vec<Token>, u32), String>,
+    fast: Mutex<Loading>,
+    info: OnceLock<String>,
+}
+
+impl std::fmt::Debug for Counter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Counter").finish_non_exhaustive()
+    }
+}
+
+impl Counter {
+    /// Loads the authority (`tokenizers`).
+    ///
+    /// # Errors
+    /// Where `tokenizer.json` or the configuration cannot be read as such.
+    pub fn authority(files: &TokenizerFiles) -> Result<Self> {
+        let config = Config::load(files)?;
+        let place = files.file("tokenizer.json");
+        let bad = |message: String| {
+            Error::new(ErrorKind::Data, format!("the tokenizers library cannot load it: {message}"))
+                .at(&place)
+                .hint("give a tokenizer that transformers loads as a fast tokenizer")
+        };
+        let mut tokenizer = Tokenizer::from_bytes(&files.tokenizer_json).map_err(|e| bad(e.to_string()))?;
+        tokenizer.with_truncation(None).map_err(|e| bad(e.to_string()))?;
+        tokenizer.with_padding(None);
+        let known: Vec<Token> = tokenizer.get_added_tokens_decoder().values().map(known).collect();
+        let tokens = config.tokens_to_add(&known);
+        tokenizer.add_tokens(tokens.iter().map(added)).map_err(|e| bad(e.to_string()))?;
+        tokenizer.set_encode_special_tokens(config.splits_special_tokens());
+        let recipe = match specials(&tokenizer) {
+            _ if config.splits_special_tokens() => Err("the tokenizer reads special tokens as plain text".to_owned()),
+            Some(specials) => Ok((files.tokenizer_json.clone(), tokens, specials)),
+            None => Err("the post-processor does not add the same number of tokens to every text".to_owned()),
+        };
+        Ok(Self {
+            authority: Arc::new(Authority { tokenizer }),
+            recipe,
+            fast: Mutex::new(Loading::Not),
+            info: OnceLock::new(),
+        })
+    }
+
+    /// Starts loading the fast backend in a thread of its own, where a job of `expected_bytes` of text is worth it.
+    ///
+    /// The earlier the better: [`Counter::count_all`] waits for it. Calling it twice loads once.
+    pub fn load_fast_in_background(&self, expected_bytes: u64) {
+        let mut slot = self.fast.lock().unwrap_or_else(PoisonError::into_inner);
+        if expected_bytes < FAST_FROM_BYTES || !matches!(*slot, Loading::Not) {
+            return;
+        }
+        *slot = match &self.recipe {
+            Err(why) => Loading::Done(Err(why.clone())),
+            Ok((file, tokens, specials)) => {
+                let (file, tokens, specials) = (file.clone(), tokens.clone(), *specials);
+                let load = move || Fast::load(&file, &tokens, specials);
+                match std::thread::Builder::new().name("load-fastokens".into()).spawn(load) {
+                    Ok(thread) => Loading::Running(thread),
+                    Err(error) => Loading::Done(Err(error.to_string())),
+                }
+            }
+        };
+    }
+
+    /// One text's length in tokens, by the authority.
+    ///
+    /// # Errors
+    /// Where the tokenizer cannot encode the text.
+    pub fn count(&self, text: &str) -> Result<u32> {
+        self.authority.count(text).map_err(|why| cannot_encode(format!("the tokenizer cannot encode a text: {why}")))
+    }
+
+    /// The fast backend, if it was asked for and loads; waits for it.
+    pub(super) fn fast(&self) -> Option<Arc<dyn Count>> {
+        let mut slot = self.fast.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Loading::Running(_) = *slot
+            && let Loading::Running(thread) = std::mem::replace(&mut *slot, Loading::Not)
+        {
+            let fast = thread.join().unwrap_or_else(|_| Err("it panicked while loading".into()));
+            *slot = Loading::Done(fast.map(|fast| Arc::new(fast) as Arc<dyn Count>));
+        }
+        match &*slot {
+            Loading::Done(Ok(fast)) => Some(fast.clone()),
+            Loading::Done(Err(why)) => {
+                let _ = self.info.set(format!("fastokens does not support this tokenizer: {why}"));
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Why the fast backend was asked for and is not there.
+    pub(super) fn info(&self) -> Option<String> {
+        self.info.get().cloned()
+    }
+
+    /// A counter with stand-ins for both backends.
+    #[cfg(test)]
+    pub(super) fn with(authority: Arc<dyn Count>, fast: Result<Arc<dyn Count>, String>) -> Self {
+        Self { authority, recipe: Err(String::new()), fast: Mutex::new(Loading::Done(fast)), info: OnceLock::new() }
+    }
+}
+
+/// A text that the authority cannot encode.
+pub(super) fn cannot_encode(why: String) -> Error {
+    Error::new(ErrorKind::Data, why)
+}
+
+/// How many tokens the post-processor adds to a text, where that is the same for every text.
+fn specials(tokenizer: &Tokenizer) -> Option<u32> {
+    let added = |text: &str| {
+        let with = tokenizer.encode_fast(text, true).ok()?.len();
+        let without = tokenizer.encode_fast(text, false).ok()?.len();
+        with.checked_sub(without)
+    };
+    let probes = ["", "x", "a longer text, with\nlines and 123 numbers", "<s></s>", "\u{e9}\u{4e2d}\u{1f600}"];
+    let first = added(probes[0])?;
+    probes.iter().all(|text| added(text) == Some(first)).then_some(first as u32)
+}
+
+fn known(token: &AddedToken) -> Token {
+    Token {
+        content: token.content.clone(),
+        single_word: token.single_word,
+        lstrip: token.lstrip,
+        rstrip: token.rstrip,
+        normalized: token.normalized,
+        special: token.special,
+    }
+}
+
+fn added(token: &Token) -> AddedToken {
+    AddedToken {
+        content: token.content.clone(),
+        single_word: token.single_word,
+        lstrip: token.lstrip,
+        rstrip: token.rstrip,
+        normalized: token.normalized,
+        special: token.special,
+    }
+}

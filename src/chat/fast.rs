@@ -1,0 +1,60 @@
+//! `fastokens`: the same ids as `tokenizers`, ten times as fast, for the tokenizers that it supports.
+
+use super::config::Token;
+use super::counter::Count;
+use fastokens::NewToken;
+use serde_json::Value;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// The fast backend, loaded.
+pub(super) struct Fast {
+    tokenizer: fastokens::Tokenizer,
+    /// Tokens that the post-processor adds to each text, which this backend leaves to its caller.
+    specials: u32,
+}
+
+impl Fast {
+    /// Loads `tokenizer.json` and adds `tokens`, or says why this tokenizer cannot be counted fast.
+    pub(super) fn load(tokenizer_json: &[u8], tokens: &[Token], specials: u32) -> Result<Self, String> {
+        // A library that parses what a user brings may have a panic left in it; the authority is there to take over.
+        catch_unwind(AssertUnwindSafe(|| Self::build(tokenizer_json, tokens, specials)))
+            .unwrap_or_else(|_| Err("it panicked while loading".into()))
+    }
+
+    fn build(tokenizer_json: &[u8], tokens: &[Token], specials: u32) -> Result<Self, String> {
+        let mut json: Value = serde_json::from_slice(tokenizer_json).map_err(|e| e.to_string())?;
+        let Some(object) = json.as_object_mut() else { return Err("the file holds no JSON object".into()) };
+        for section in ["truncation", "padding", "post_processor", "decoder"] {
+            object.shift_remove(section);
+        }
+        let added = object.get("added_tokens").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        // It records the flag, but matches such a token inside words as well.
+        if tokens.iter().any(|t| t.single_word) || added.iter().any(|t| t["single_word"] == Value::Bool(true)) {
+            return Err("a token matches only as a whole word".into());
+        }
+        let mut tokenizer = fastokens::Tokenizer::from_json(json).map_err(|e| e.to_string())?;
+        let tokens: Vec<NewToken> = tokens
+            .iter()
+            .map(|t| NewToken {
+                content: t.content.clone(),
+                single_word: t.single_word,
+                lstrip: t.lstrip,
+                rstrip: t.rstrip,
+                normalized: t.normalized,
+                special: t.special,
+            })
+            .collect();
+        tokenizer.add_tokens(&tokens).map_err(|e| e.to_string())?;
+        Ok(Self { tokenizer, specials })
+    }
+}
+
+impl Count for Fast {
+    fn count(&self, text: &str) -> Result<u32, String> {
+        match catch_unwind(AssertUnwindSafe(|| self.tokenizer.encode(text))) {
+            Ok(Ok(ids)) => Ok((ids.len() as u32).saturating_add(self.specials)),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("it panicked".into()),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The one sequence of samples that all files of a run share, and the order within a source that parts are taken in.
+
+use super::plan::CutPlan;
+use super::rank::{absorb, first_half};
+use super::{Row, Source};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use rayon::prelude::*;
+
+/// The name and version of the hash that orders rows of equal rank within a source.
+pub const ORDER_HASH: &str = "km-order-v1";
+
+/// The name and version of the shuffled order: the first bytes of the generator's key.
+pub const SHUFFLE: &[u8; 13] = b"km-shuffle-v1";
+
+/// One copy of one row: what is encoded once and appended to every file that holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unit {
+    /// The row's place in the table.
+    pub row: u32,
+    /// Which copy, from 0. A cut's file holds it where [`CutPlan::copies`] of the row is larger.
+    pub copy: u32,
+}
+
+/// Every (row, copy) that any of the cuts holds, in the order in which the files hold them: each file is a
+/// subsequence.
+///
+/// The natural order: by source, copy and input order. Shuffled: by [`order_key`], so that where a sample stands
+/// relative to another does not depend on which cuts were asked for.
+pub fn units(rows: &[Row], plans: &[CutPlan], seed: u64, shuffle: bool) -> Vec<Unit> {
+    let copies: Vec<u32> =
+        (0..rows.len()).map(|row| plans.iter().map(|plan| plan.copies[row]).max().unwrap_or(0)).collect();
+    let mut all = Vec::with_capacity(copies.iter().map(|&n| n as usize).sum());
+    let mut start = 0;
+    for source in rows.chunk_by(|a, b| a.source == b.source) {
+        let range = start..start + source.len();
+        start = range.end;
+        let most = copies[range.clone()].iter().copied().max().unwrap_or(0);
+        for copy in 0..most {
+            all.extend(range.clone().filter(|&row| copies[row] > copy).map(|row| Unit { row: row as u32, copy }));
+        }
+    }
+    if shuffle {
+        shuffle_units(&mut all, rows.len(), seed);
+    }
+    all
+}
+
+/// Sorts units by their [`order_key`], drawing the keys of a copy in one go.
+fn shuffle_units(units: &mut [Unit], rows: usize, seed: u64) {
+    let most = units.iter().map(|unit| unit.copy + 1).max().unwrap_or(0);
+    let keys: Vec<Vec<u64>> = (0..most)
+        .into_par_iter()
+        .map(|copy| {
+            let mut generator = generator(seed, copy);
+            (0..rows).map(|_| generator.next_u64()).collect()
+        })
+        .collect();
+    units.par_sort_unstable_by_key(|unit| (keys[unit.copy as usize][unit.row as usize], unit.row, unit.copy));
+}
+
+/// The place of a copy of a row in a shuffled mix: the 64-bit number number `row` of the ChaCha8 stream `copy`, its key
+/// made of `km-shuffle-v1` and the seed. Mixes ascend with it.
+pub fn order_key(seed: u64, row: u32, copy: u32) -> u64 {
+    let mut generator = generator(seed, copy);
+    generator.set_word_pos(u128::from(row) * 2);
+    generator.next_u64()
+}
+
+fn generator(seed: u64, copy: u32) -> ChaCha8Rng {
+    let mut key = [0; 32];
+    key[..SHUFFLE.len()].copy_from_slice(SHUFFLE);
+    key[24..].copy_from_slice(&seed.to_le_bytes());
+    let mut generator = ChaCha8Rng::from_seed(key);
+    generator.set_stream(u64::from(copy));
+    generator
+}
+
+/// The places of these rows of one source in the source's one order: by rank, then by [`order_hash`], then as they
+/// stand in the table (rows of equal messages).
+pub(super) fn source_order(rows: &[Row], source: &Source, seed: u64, mut places: Vec<u32>) -> Vec<u32> {
+    let base = order_hasher(seed, &source.name);
+    places.par_sort_by_cached_key(|&at| {
+        let row = &rows[at as usize];
+        let mut hasher = base.clone();
+        absorb(&mut hasher, &row.content);
+        (row.rank, first_half(&hasher))
+    });
+    places
+}
+
+/// The first 16 bytes of BLAKE3 over `km-order-v1`, seed, source and content, written as in
+/// [`rank_hash`](super::rank::rank_hash).
+pub fn order_hash(seed: u64, source: &str, content: &[u8]) -> [u8; 16] {
+    let mut hasher = order_hasher(seed, source);
+    absorb(&mut hasher, content);
+    first_half(&hasher)
+}
+
+fn order_hasher(seed: u64, source: &str) -> blake3::Hasher {
+    let mut hasher = blake3::Hasher::new();
+    absorb(&mut hasher, ORDER_HASH.as_bytes());
+    absorb(&mut hasher, &seed.to_le_bytes());
+    absorb(&mut hasher, source.as_bytes());
+    hasher
+}

@@ -1,0 +1,97 @@
+//! Which files a run reads.
+
+use super::sources::RunSource;
+use crate::artifacts::{FileOfSource, InputObject, Source, discover, discover_in_source};
+use crate::error::{Error, ErrorKind, Result};
+use crate::settings::Settings;
+use crate::storage::{Location, ObjectInfo, Storage};
+
+/// The files of a run and what a person should know of them.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    /// The files, in the order of the mix.
+    pub files: Vec<InputObject>,
+    /// Folders that are no source, sources that are not there.
+    pub warnings: Vec<String>,
+}
+
+/// An output inside an input would be read as input by the next run.
+pub fn check_output(settings: &Settings) -> Result<()> {
+    let given = settings.source_inputs.iter().map(|(_, location)| location);
+    for input in settings.inputs.iter().chain(given) {
+        if input.contains(&settings.output) {
+            return Err(Error::new(ErrorKind::Usage, format!("the output lies inside the input {input}"))
+                .at(&settings.output)
+                .hint("give --output a folder of its own, beside the input"));
+        }
+    }
+    Ok(())
+}
+
+/// Finds the files of all sources.
+///
+/// # Errors
+/// [`ErrorKind::NotFound`] where no source has a file, or a place that was given for a source holds none.
+pub async fn find(storage: &Storage, settings: &Settings, sources: &[RunSource]) -> Result<Inputs> {
+    let mut found = Inputs::default();
+    let plain: Vec<Source> = sources.iter().map(|source| source.rows.clone()).collect();
+    for (number, source) in sources.iter().enumerate() {
+        for (folder, location) in source.locations.iter().enumerate() {
+            let (objects, files) = list_source(storage, number, location).await?;
+            if files.is_empty() {
+                return Err(Error::new(ErrorKind::NotFound, format!("nothing to read for the source {}", source.rows.name))
+                    .at(location)
+                    .hint("give a folder that holds *.jsonl, *.ndjson, *.json or *.parquet (also .gz, .zst), or such a file"));
+            }
+            found.files.extend(files.into_iter().map(|file| input_object(file, folder, &objects)));
+        }
+    }
+    let by_folder = sources.iter().any(|source| source.locations.is_empty());
+    if by_folder {
+        let mut others = Vec::new();
+        for (folder, input) in settings.inputs.iter().enumerate() {
+            let objects = storage.list(input).await?;
+            let discovered = discover(&plain, objects.iter().map(|object| object.key.as_str()));
+            others.extend(discovered.other_folders.into_iter().map(|name| input.join(&name).to_string()));
+            let files = discovered.files.into_iter().filter(|file| sources[file.source].locations.is_empty());
+            found.files.extend(files.map(|file| input_object(file, folder, &objects)));
+        }
+        if !others.is_empty() {
+            found.warnings.push(format!("passed over, because they are no source: {}", others.join(", ")));
+        }
+    }
+    // A source's files belong together: folder by folder, each in the byte order of its keys.
+    found.files.sort_by_key(|file| (file.source, file.folder));
+    let missing: Vec<&str> = sources
+        .iter()
+        .enumerate()
+        .filter(|(number, _)| !found.files.iter().any(|file| file.source == *number))
+        .map(|(_, source)| source.rows.name.as_str())
+        .collect();
+    if found.files.is_empty() {
+        let places: Vec<String> = settings.inputs.iter().map(ToString::to_string).collect();
+        return Err(Error::new(ErrorKind::NotFound, format!("no source folder with rows; looked for {}", missing.join(", ")))
+            .at(places.join(", "))
+            .hint("give --input (INPUT_URI) the folder that the generation step wrote, one folder a source in it"));
+    }
+    found.warnings.extend(missing.into_iter().map(|name| format!("the source {name} is not there")));
+    Ok(found)
+}
+
+/// The files of a place that belongs to one source as a whole: a folder, or a file.
+async fn list_source(storage: &Storage, source: usize, location: &Location) -> Result<(Vec<ObjectInfo>, Vec<FileOfSource>)> {
+    let mut objects = storage.list(location).await?;
+    if objects.is_empty()
+        && let Some(mut object) = storage.stat(location).await?
+    {
+        object.key = location.name().to_owned();
+        objects.push(object);
+    }
+    let files = discover_in_source(source, objects.iter().map(|object| object.key.as_str()));
+    Ok((objects, files))
+}
+
+fn input_object(file: FileOfSource, folder: usize, objects: &[ObjectInfo]) -> InputObject {
+    let FileOfSource { source, file, key, format } = file;
+    InputObject { source, folder, key, format, object: objects[file].clone() }
+}

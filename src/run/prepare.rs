@@ -1,0 +1,410 @@
+//! Everything before the files: read, filter, rank, count, plan.
+
+use super::sources::{RunSource, mixing_options, run_sources};
+use super::{Context, inputs, tokenizer};
+use crate::artifacts::{Artifacts, Body, ReadOptions, Sample, TextId, Texts, read, user_content};
+use crate::chat::{self, ChatTemplate, Conversation, Counter};
+use crate::dataset::RowLayout;
+use crate::dataset::manifest::TokenizerRecord;
+use crate::error::{Error, ErrorKind, Result};
+use crate::mixing::{self, CutPlan, Cuts, NO_TEXT, Row};
+use crate::recipe::Kind;
+use crate::report::statistics::{
+    CutSourceStatistics, CutStatistics, DocumentStatistics, Example, SourceStatistics, Statistics,
+};
+use crate::settings::Settings;
+use std::collections::{HashMap, HashSet};
+
+/// How many conversations of each source the report shows.
+const EXAMPLES: usize = 2;
+
+/// How much input makes it likely that the fast counter is worth its loading time, long before the texts are known.
+const LARGE_INPUT: u64 = 128 << 20;
+
+/// A run up to the point where files are written.
+pub struct Prepared {
+    /// All that was read.
+    pub artifacts: Artifacts,
+    /// The sources as the planning sees them.
+    pub sources: Vec<mixing::Source>,
+    /// The rows as the planning sees them.
+    pub table: Vec<Row>,
+    /// Each sample's token length; 0 where no mix holds it.
+    pub token_lengths: Vec<u32>,
+    /// The cuts asked for.
+    pub cuts: Cuts,
+    /// The mixes to write, ascending.
+    pub plans: Vec<CutPlan>,
+    /// How rows are written.
+    pub layout: RowLayout,
+    /// What counted.
+    pub tokenizer: TokenizerRecord,
+    /// The numbers behind the reports.
+    pub statistics: Statistics,
+}
+
+/// Reads, filters, ranks, counts and plans.
+///
+/// # Errors
+/// All that can be wrong with the settings, the input and the tokenizer.
+pub async fn prepare(settings: &Settings, context: &Context) -> Result<Prepared> {
+    let sources = run_sources(settings)?;
+    let options = mixing_options(settings);
+    let mut warnings = Vec::new();
+    let mut warn = |warning: String| {
+        context.progress.warning(&warning);
+        warnings.push(warning);
+    };
+
+    // The tokenizer loads while the input is listed and read.
+    let date = tokenizer::date_of_run()?;
+    let fetch = async {
+        let files = tokenizer::fetch(&context.storage, &settings.tokenizer_model).await?;
+        let given = tokenizer::given_template(&context.storage, settings.chat_template.as_ref()).await?;
+        let load = move || {
+            let template = ChatTemplate::load(&files, given, date)?;
+            let counter = Counter::authority(&files)?;
+            let digest = blake3::hash(&files.tokenizer_json).to_hex().to_string();
+            Ok((files.name, digest, template, counter))
+        };
+        let loaded = tokio::task::spawn_blocking(load).await;
+        loaded.map_err(|_| Error::new(ErrorKind::Bug, "the loading of the tokenizer panicked"))?
+    };
+    let listing = inputs::find(&context.storage, settings, &sources);
+    let (tokenizer_name, tokenizer_digest, template, counter, artifacts) = {
+        let found = listing.await?;
+        found.warnings.iter().for_each(|warning| warn(warning.clone()));
+        let bytes = found.files.iter().map(|file| file.object.size).sum();
+        let progress = context.progress.phase("reading", bytes, true);
+        let reading = read(
+            &context.storage,
+            ReadOptions {
+                sources: sources.iter().map(|source| source.rows.clone()).collect(),
+                files: found.files,
+                drop_placeholders: settings.save_gpt_oss_format,
+                reasoning: settings.reasoning.clone(),
+                bad_rows: settings.bad_rows,
+            },
+            &context.pool,
+            &progress,
+        );
+        let loading = async {
+            let loaded: (String, String, ChatTemplate, Counter) = fetch.await?;
+            if bytes >= LARGE_INPUT {
+                loaded.3.load_fast_in_background(bytes);
+            }
+            Ok::<_, Error>(loaded)
+        };
+        let (loaded, artifacts) = futures::try_join!(loading, reading)?;
+        progress.end();
+        (loaded.0, loaded.1, loaded.2, loaded.3, artifacts)
+    };
+    warn_of_reading(&artifacts, settings, &mut warn);
+    if artifacts.samples.is_empty() {
+        return Err(nothing_left(&artifacts));
+    }
+
+    let mixing_sources: Vec<mixing::Source> = sources.iter().map(|source| source.mixing.clone()).collect();
+    let texts = &artifacts.texts;
+    let mut table = table(&artifacts, &sources);
+    if mixing::needs_content(&mixing_sources, &options) {
+        let contents = context.pool.install(|| contents(&artifacts));
+        table.iter_mut().zip(contents).for_each(|(row, content)| row.content = content);
+    }
+    let all: Vec<u32> = (0..table.len() as u32).collect();
+    let counting = Counting { context, artifacts: &artifacts, template: &template, counter: &counter };
+    let mut counted = None;
+    if mixing::needs_tokens(&options) {
+        counted = Some(counting.count(&mut table, &all)?);
+    }
+    let text = |id: u32| texts.get(TextId::from_number(id));
+    let response_chars = |row: usize| response_chars(texts, &artifacts.samples[row]);
+    let split_warnings =
+        context.pool.install(|| mixing::prepare(&mut table, &mixing_sources, &options, text, response_chars));
+    split_warnings.into_iter().for_each(&mut warn);
+    if !table.iter().any(Row::is_kept) {
+        return Err(nothing_left(&artifacts));
+    }
+    let cuts = mixing::feasible(&table, &mixing_sources, &settings.cut_sizes, settings.infeasible_cuts)?;
+    cuts.warnings.iter().for_each(|warning| warn(warning.clone()));
+    let written = cuts.written();
+    let counted = match counted {
+        Some(counted) => counted,
+        None => {
+            let largest = written.last().copied().unwrap_or_default();
+            let candidates = mixing::candidates(&table, &mixing_sources, largest);
+            counting.count(&mut table, &candidates)?
+        }
+    };
+    if let Some(fallback) = counted.fallback {
+        warn(fallback);
+    }
+    if let Some(info) = counted.info {
+        context.progress.info(&info);
+    }
+    let plans: Vec<CutPlan> = context.pool.install(|| {
+        written.iter().map(|cut| mixing::plan_cut(&table, &mixing_sources, &options, *cut)).collect()
+    });
+    mixing::check(&plans, &mixing_sources, options.on_shortfall)?;
+    let examples = examples(&counting, &table, plans.last())?;
+    context.storage.warnings().into_iter().for_each(&mut warn);
+
+    let statistics = Statistics {
+        sources: source_statistics(&artifacts, &mixing_sources, &table),
+        cuts: plans.iter().map(|plan| cut_statistics(plan, &mixing_sources, &table)).collect(),
+        examples,
+        warnings,
+        counted_by: counted.by,
+    };
+    Ok(Prepared {
+        layout: RowLayout::of(settings.columns, &artifacts.sources, &artifacts.samples, &artifacts.texts),
+        token_lengths: table.iter().map(|row| row.tokens).collect(),
+        tokenizer: TokenizerRecord {
+            name: tokenizer_name,
+            digest: tokenizer_digest,
+            chat_template_digest: template.digest(),
+            chat_template_date: template.date_used(),
+        },
+        sources: mixing_sources,
+        table,
+        cuts,
+        plans,
+        statistics,
+        artifacts,
+    })
+}
+
+/// The rows as the planning sees them: ids instead of texts.
+fn table(artifacts: &Artifacts, sources: &[RunSource]) -> Vec<Row> {
+    let or_none = |id: TextId| if id == TextId::EMPTY { NO_TEXT } else { id.number() };
+    let rows = artifacts.samples.iter().map(|sample| match sample.body {
+        Body::Pair { outline, raw, summary, .. } => {
+            // In a summary source an empty raw document is a document like others; elsewhere it is one that is not known.
+            let summaries = sources[sample.source as usize].rows.kind == Kind::SummaryQa;
+            let document = if summaries { raw.number() } else { or_none(raw) };
+            Row::new(sample.source, document, or_none(outline), summary.number())
+        }
+        Body::Chat { .. } => Row::new(sample.source, NO_TEXT, NO_TEXT, NO_TEXT),
+    });
+    rows.collect()
+}
+
+/// A hash of each sample's messages, the same on every machine.
+fn contents(artifacts: &Artifacts) -> Vec<[u8; 16]> {
+    use rayon::prelude::*;
+    let content = |sample: &Sample| {
+        let mut hasher = blake3::Hasher::new();
+        let mut part = |text: &str| {
+            hasher.update(&(text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
+        };
+        match sample.body {
+            Body::Pair { outline, summary, question, response, thinking, .. } => {
+                let get = |id| artifacts.texts.get(id);
+                let source = &artifacts.sources[sample.source as usize];
+                part(&user_content(source, get(outline), get(summary), get(question)).concat());
+                part(get(response));
+                part(get(thinking));
+            }
+            Body::Chat { messages, tools, .. } => {
+                part(artifacts.texts.get(messages));
+                part(artifacts.texts.get(tools));
+            }
+        }
+        let mut content = [0; 16];
+        content.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        content
+    };
+    artifacts.samples.par_iter().map(content).collect()
+}
+
+fn response_chars(texts: &Texts, sample: &Sample) -> usize {
+    match sample.body {
+        Body::Pair { response, .. } => texts.get(response).chars().count(),
+        Body::Chat { messages, .. } => {
+            let messages: Vec<serde_json::Value> = serde_json::from_str(texts.get(messages)).unwrap_or_default();
+            let answer = messages.iter().rev().find(|message| message["role"] == "assistant");
+            answer.and_then(|message| message["content"].as_str()).map_or(0, |text| text.chars().count())
+        }
+    }
+}
+
+/// Counts the tokens of rows.
+struct Counting<'c> {
+    context: &'c Context,
+    artifacts: &'c Artifacts,
+    template: &'c ChatTemplate,
+    counter: &'c Counter,
+}
+
+/// How rows were counted.
+struct Counted {
+    by: String,
+    fallback: Option<String>,
+    info: Option<String>,
+}
+
+impl Counting<'_> {
+    /// Fills the token lengths of some rows of the table.
+    fn count(&self, table: &mut [Row], rows: &[u32]) -> Result<Counted> {
+        let progress = self.context.progress.phase("counting", rows.len() as u64, false);
+        let bytes = rows.iter().map(|row| self.text_bytes(*row)).sum();
+        self.counter.load_fast_in_background(bytes);
+        let done = std::sync::atomic::AtomicUsize::new(0);
+        let counted = self.context.pool.install(|| {
+            self.counter.count_all(&chat::Texts {
+                count: rows.len(),
+                text: &|index, out| self.render(rows[index], out),
+                progress: &|count| {
+                    let before = done.fetch_max(count, std::sync::atomic::Ordering::Relaxed);
+                    progress.advance(count.saturating_sub(before) as u64);
+                },
+                check: &|| Ok(()),
+            })
+        })?;
+        progress.end();
+        for (row, length) in rows.iter().zip(&counted.lengths) {
+            table[*row as usize].tokens = *length;
+        }
+        Ok(Counted { by: counted.backend.to_string(), fallback: counted.fallback, info: counted.info })
+    }
+
+    /// Appends a row's conversation as the chat template renders it.
+    fn render(&self, row: u32, out: &mut String) -> Result<()> {
+        let sample = &self.artifacts.samples[row as usize];
+        let get = |id| self.artifacts.texts.get(id);
+        match sample.body {
+            Body::Pair { outline, summary, question, response, thinking, .. } => {
+                let source = &self.artifacts.sources[sample.source as usize];
+                let user = user_content(source, get(outline), get(summary), get(question)).concat();
+                let pair = Conversation::Pair { user: &user, assistant: get(response), thinking: get(thinking) };
+                self.template.render_into(&pair, out)
+            }
+            Body::Chat { messages, tools, .. } => {
+                let tools = Some(get(tools)).filter(|tools| !tools.is_empty());
+                self.template.render_into(&Conversation::Messages { messages: get(messages), tools }, out)
+            }
+        }
+    }
+
+    fn text_bytes(&self, row: u32) -> u64 {
+        let length = |id| self.artifacts.texts.get(id).len() as u64;
+        match self.artifacts.samples[row as usize].body {
+            Body::Pair { outline, summary, question, response, thinking, .. } => {
+                length(outline) + length(summary) + length(question) + length(response) + length(thinking)
+            }
+            Body::Chat { messages, tools, .. } => length(messages) + length(tools),
+        }
+    }
+}
+
+/// The first conversations of each source in the largest mix.
+fn examples(counting: &Counting<'_>, table: &[Row], plan: Option<&CutPlan>) -> Result<Vec<Example>> {
+    let Some(plan) = plan else { return Ok(Vec::new()) };
+    let mut shown: HashMap<u32, usize> = HashMap::new();
+    let mut examples = Vec::new();
+    for (number, row) in table.iter().enumerate() {
+        if plan.copies[number] == 0 || row.validation {
+            continue;
+        }
+        let shown = shown.entry(row.source).or_default();
+        if *shown < EXAMPLES {
+            *shown += 1;
+            let mut text = String::new();
+            counting.render(number as u32, &mut text)?;
+            let source = counting.artifacts.sources[row.source as usize].name.clone();
+            examples.push(Example { source, text, tokens: row.tokens });
+        }
+    }
+    Ok(examples)
+}
+
+fn warn_of_reading(artifacts: &Artifacts, settings: &Settings, warn: &mut impl FnMut(String)) {
+    for file in artifacts.inputs.iter().filter(|file| file.rows == 0) {
+        warn(format!("{}/{} is empty", file.source, file.key));
+    }
+    for (source, ledger) in artifacts.sources.iter().zip(&artifacts.ledgers) {
+        if ledger.read > 0 && ledger.kept == 0 {
+            warn(format!("all {} rows of {} were dropped: {}", ledger.read, source.name, reasons(&ledger.dropped)));
+        }
+    }
+    let has_thought = |sample: &Sample| matches!(sample.body, Body::Pair { thinking, .. } if thinking != TextId::EMPTY);
+    if let crate::artifacts::Reasoning::Path(_) = settings.reasoning
+        && !artifacts.samples.iter().any(has_thought)
+    {
+        warn(format!("no row has a reasoning at `{}`", settings.reasoning));
+    }
+    if !artifacts.rejected.is_empty() {
+        warn(format!("{} rows could not be read and stand in rejected.jsonl", artifacts.rejected.len()));
+    }
+}
+
+fn reasons<'r>(dropped: impl IntoIterator<Item = (&'r &'static str, &'r u64)>) -> String {
+    dropped.into_iter().map(|(reason, rows)| format!("{reason} {rows}")).collect::<Vec<_>>().join(", ")
+}
+
+fn nothing_left(artifacts: &Artifacts) -> Error {
+    let mut all = crate::artifacts::SourceLedger::default();
+    artifacts.ledgers.iter().for_each(|ledger| all.merge(ledger));
+    let why = if all.read == 0 { "no file holds a row".to_owned() } else { format!("of {} rows none is left: {}", all.read, reasons(&all.dropped)) };
+    Error::new(ErrorKind::Data, format!("nothing to mix: {why}"))
+        .hint("look at the rows that the generation step wrote; filters are --save-gpt-oss-format and the recipe's")
+}
+
+fn source_statistics(artifacts: &Artifacts, sources: &[mixing::Source], table: &[Row]) -> Vec<SourceStatistics> {
+    let mut all: Vec<SourceStatistics> = Vec::with_capacity(sources.len());
+    let mut start = 0;
+    for (number, source) in sources.iter().enumerate() {
+        let rows = &table[start..];
+        let rows = &rows[..rows.partition_point(|row| row.source as usize <= number)];
+        start += rows.len();
+        let ledger = &artifacts.ledgers[number];
+        let mut dropped: Vec<(String, u64)> =
+            ledger.dropped.iter().map(|(reason, rows)| ((*reason).to_owned(), *rows)).collect();
+        let mut filtered: HashMap<&str, u64> = HashMap::new();
+        for row in rows.iter().filter(|row| !row.is_kept()) {
+            *filtered.entry(row.fate.reason()).or_default() += 1;
+        }
+        let kept = ledger.kept - filtered.values().sum::<u64>();
+        dropped.extend(filtered.into_iter().map(|(reason, rows)| (reason.to_owned(), rows)));
+        dropped.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        let documents = if source.kind == Kind::SummaryQa { documents(artifacts, rows) } else { Vec::new() };
+        all.push(SourceStatistics { name: source.name.clone(), read: ledger.read, kept, dropped, documents });
+    }
+    all
+}
+
+/// Each raw document of a summary source with the summaries it has, in input order.
+fn documents(artifacts: &Artifacts, rows: &[Row]) -> Vec<DocumentStatistics> {
+    let mut numbers: HashMap<u32, usize> = HashMap::new();
+    let mut seen: HashSet<(u32, u32)> = HashSet::new();
+    let mut documents: Vec<DocumentStatistics> = Vec::new();
+    for row in rows.iter().filter(|row| row.is_kept()) {
+        let number = *numbers.entry(row.document).or_insert_with(|| {
+            let outline = if row.outline == NO_TEXT { TextId::EMPTY } else { TextId::from_number(row.outline) };
+            documents.push(DocumentStatistics { outline: artifacts.texts.get(outline).to_owned(), summaries: 0 });
+            documents.len() - 1
+        });
+        documents[number].summaries += u32::from(seen.insert((row.document, row.summary)));
+    }
+    documents
+}
+
+fn cut_statistics(plan: &CutPlan, sources: &[mixing::Source], table: &[Row]) -> CutStatistics {
+    let mut lengths: Vec<Vec<u32>> = vec![Vec::new(); sources.len()];
+    for (row, copies) in table.iter().zip(&plan.copies).filter(|(row, _)| !row.validation) {
+        lengths[row.source as usize].extend(std::iter::repeat_n(row.tokens, *copies as usize));
+    }
+    let sources = sources.iter().zip(&plan.sources).zip(lengths).map(|((source, of_source), mut lengths)| {
+        lengths.sort_unstable();
+        CutSourceStatistics {
+            name: source.name.clone(),
+            lengths,
+            distinct: of_source.distinct,
+            asked: of_source.asked.clone(),
+            available_tokens: of_source.available.tokens,
+            shortfall_tokens: of_source.shortfall,
+        }
+    });
+    CutStatistics { cut: plan.cut, sources: sources.collect() }
+}

@@ -1,0 +1,334 @@
+//! Arguments, recipe, variables and defaults, checked once: the rest of the program sees only this.
+//!
+//! A flag wins over the recipe, the recipe over a variable, a variable over the default.
+
+mod values;
+
+pub use values::{MAX_SEED, parse_bool, parse_cut_sizes, parse_natural, parse_seed};
+
+use crate::artifacts::{BadRows, Reasoning};
+use crate::cli::{RunArguments, SettingArguments, setting};
+use crate::dataset::{Columns, Compression};
+use crate::error::{Error, ErrorKind, Result};
+use crate::progress::LogFormat;
+use crate::recipe::{InfeasibleCuts, Recipe};
+use crate::storage::{Location, StorageOptions};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The variables of the environment, as text.
+pub type Environment = BTreeMap<String, String>;
+
+/// This process's variables; those that are no text are of no use to anybody here.
+pub fn process_environment() -> Environment {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+}
+
+/// The tokenizer that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenizerModel {
+    /// The one in the program.
+    Builtin,
+    /// A folder or URL.
+    Location(Location),
+    /// A Hugging Face repository, perhaps with `@revision`.
+    Hub(String),
+}
+
+/// How the program runs, whatever it does.
+#[derive(Debug, Clone)]
+pub struct RunSettings {
+    /// Retries and times of storage.
+    pub storage: StorageOptions,
+    /// How people are told.
+    pub log_format: LogFormat,
+    /// Whether they are told warnings and errors only.
+    pub quiet: bool,
+}
+
+/// All that `mix` and `plan` need to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The folders that hold the source folders, in order.
+    pub inputs: Vec<Location>,
+    /// Whether an input was named by anybody, or is the default.
+    pub inputs_given: bool,
+    /// Folders or files given for one source.
+    pub source_inputs: Vec<(String, Location)>,
+    /// Where the mix goes.
+    pub output: Location,
+    /// The tokenizer.
+    pub tokenizer_model: TokenizerModel,
+    /// A chat template instead of the tokenizer's own.
+    pub chat_template: Option<Location>,
+    /// The cuts, ascending, each once.
+    pub cut_sizes: Vec<u32>,
+    /// At most so many pairs of each sampled summary.
+    pub qa_per_doc: u32,
+    /// Whether rows with placeholder questions are dropped.
+    pub save_gpt_oss_format: bool,
+    /// The seed of ranks and order.
+    pub seed: u64,
+    /// Where a pair's reasoning stands.
+    pub reasoning: Reasoning,
+    /// Which columns rows have.
+    pub columns: Columns,
+    /// How files of rows are compressed.
+    pub compression: Compression,
+    /// What becomes of cuts that the data cannot fill.
+    pub infeasible_cuts: InfeasibleCuts,
+    /// What becomes of rows that cannot be read.
+    pub bad_rows: BadRows,
+    /// Whether the order of a mix is a seeded shuffle.
+    pub shuffle: bool,
+    /// The cut that is handed on; the largest one written where `None`.
+    pub select_cut: Option<u32>,
+    /// Threads to work with.
+    pub threads: usize,
+    /// Where to write output parameters.
+    pub output_parameters: Option<std::path::PathBuf>,
+    /// The recipe, where one was given.
+    pub recipe: Option<Recipe>,
+}
+
+/// Looks settings up by their precedence.
+struct Resolver<'r> {
+    flags: BTreeMap<&'static str, String>,
+    recipe: BTreeMap<&'static str, String>,
+    environment: &'r Environment,
+}
+
+impl Resolver<'_> {
+    /// The value of a setting and where it is from.
+    fn value(&self, name: &str) -> Option<(String, String)> {
+        let info = setting(name)?;
+        if let Some(value) = self.flags.get(name) {
+            return Some((value.clone(), info.flag()));
+        }
+        if let Some(value) = self.recipe.get(name) {
+            return Some((value.clone(), format!("the recipe's {name}")));
+        }
+        for variable in info.env {
+            if let Some(value) = self.environment.get(*variable) {
+                return Some((value.clone(), format!("{variable} (also {})", info.flag())));
+            }
+        }
+        info.default_value().map(|value| (value.to_owned(), format!("the default of {}", info.flag())))
+    }
+
+    /// A setting that has a default.
+    fn get<T>(&self, name: &str, parse: impl FnOnce(&str) -> std::result::Result<T, String>) -> Result<T> {
+        match self.optional(name, parse)? {
+            Some(value) => Ok(value),
+            None => Err(Error::new(ErrorKind::Bug, format!("the setting {name} has no default"))),
+        }
+    }
+
+    /// A setting that may be left out.
+    fn optional<T>(&self, name: &str, parse: impl FnOnce(&str) -> std::result::Result<T, String>) -> Result<Option<T>> {
+        let Some((value, origin)) = self.value(name) else { return Ok(None) };
+        parse(value.trim()).map(Some).map_err(|accepted| usage(&origin, &value, &accepted))
+    }
+
+    fn location(&self, name: &str) -> Result<Option<Location>> {
+        let Some((value, origin)) = self.value(name) else { return Ok(None) };
+        Location::parse(&value).map(Some).map_err(|error| error.at(origin))
+    }
+}
+
+fn usage(origin: &str, value: &str, accepted: &str) -> Error {
+    Error::new(ErrorKind::Usage, format!("`{value}` is not accepted: {accepted}")).at(origin)
+}
+
+/// One of several words.
+fn word<T: Clone>(words: &[(&str, T)]) -> impl FnOnce(&str) -> std::result::Result<T, String> {
+    let words: Vec<(String, T)> = words.iter().map(|(word, value)| ((*word).to_owned(), value.clone())).collect();
+    move |text| {
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| value.clone());
+        found.ok_or_else(|| {
+            let words: Vec<&str> = words.iter().map(|(word, _)| word.as_str()).collect();
+            format!("give {}", words.join(" or "))
+        })
+    }
+}
+
+impl RunSettings {
+    /// The settings that every sub-command with storage shares.
+    ///
+    /// # Errors
+    /// A usage error that names the flag or variable, the value, and what is accepted.
+    pub fn resolve(arguments: &RunArguments, environment: &Environment) -> Result<Self> {
+        let flags = run_flags(arguments);
+        let resolver = Resolver { flags, recipe: BTreeMap::new(), environment };
+        Ok(Self {
+            storage: StorageOptions {
+                max_retries: resolver.get("max_retries", |text| parse_natural(text, 0, 1000))? as usize,
+                retry_timeout: Duration::from_secs(resolver.get("retry_timeout", |text| parse_natural(text, 0, 86_400))?),
+                ..StorageOptions::default()
+            },
+            log_format: resolver.get("log_format", word(&[("text", LogFormat::Text), ("json", LogFormat::Json)]))?,
+            quiet: resolver.get("quiet", parse_bool)?,
+        })
+    }
+}
+
+fn run_flags(arguments: &RunArguments) -> BTreeMap<&'static str, String> {
+    let RunArguments { max_retries, retry_timeout, log_format, quiet } = arguments.clone();
+    given([("max_retries", max_retries), ("retry_timeout", retry_timeout), ("log_format", log_format), ("quiet", quiet)])
+}
+
+fn given<const N: usize>(flags: [(&'static str, Option<String>); N]) -> BTreeMap<&'static str, String> {
+    flags.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// The recipe as text or its place, where one is asked for.
+pub fn recipe_argument(arguments: &SettingArguments, environment: &Environment) -> Option<String> {
+    let flags = given([("recipe", arguments.recipe.clone())]);
+    Resolver { flags, recipe: BTreeMap::new(), environment }.value("recipe").map(|(value, _)| value)
+}
+
+impl Settings {
+    /// Checks all settings.
+    ///
+    /// # Errors
+    /// A usage error that names the flag, the recipe's key or the variable, the value, and what is accepted.
+    pub fn resolve(arguments: &SettingArguments, recipe: Option<Recipe>, environment: &Environment) -> Result<Self> {
+        let SettingArguments {
+            input: _,
+            source_input: _,
+            output,
+            output_parameters,
+            cut_sizes,
+            qa_per_doc,
+            save_gpt_oss_format,
+            seed,
+            reasoning,
+            recipe: _,
+            infeasible_cuts,
+            bad_rows,
+            tokenizer_model,
+            chat_template,
+            columns,
+            compression,
+            shuffle,
+            select_cut,
+            threads,
+            run: _,
+        } = arguments.clone();
+        let flags = given([
+            ("output", output),
+            ("output_parameters", output_parameters),
+            ("cut_sizes", cut_sizes),
+            ("qa_per_doc", qa_per_doc),
+            ("save_gpt_oss_format", save_gpt_oss_format),
+            ("seed", seed),
+            ("reasoning", reasoning),
+            ("infeasible_cuts", infeasible_cuts),
+            ("bad_rows", bad_rows),
+            ("tokenizer_model", tokenizer_model),
+            ("chat_template", chat_template),
+            ("columns", columns),
+            ("compression", compression),
+            ("shuffle", shuffle),
+            ("select_cut", select_cut),
+            ("threads", threads),
+        ]);
+        let recipe_values = recipe.as_ref().map(Recipe::setting_values).unwrap_or_default();
+        let resolver = Resolver { flags, recipe: recipe_values, environment };
+        let (inputs, inputs_given) = inputs(arguments, &resolver)?;
+        Ok(Self {
+            inputs,
+            inputs_given,
+            source_inputs: source_inputs(&arguments.source_input)?,
+            output: resolver
+                .location("output")?
+                .ok_or_else(|| Error::new(ErrorKind::Bug, "the setting output has no default"))?,
+            tokenizer_model: tokenizer_model_of(&resolver)?,
+            chat_template: resolver.location("chat_template")?,
+            cut_sizes: resolver.get("cut_sizes", parse_cut_sizes)?,
+            qa_per_doc: resolver.get("qa_per_doc", |text| parse_natural(text, 1, u32::MAX.into()))? as u32,
+            save_gpt_oss_format: resolver.get("save_gpt_oss_format", parse_bool)?,
+            seed: resolver.get("seed", parse_seed)?,
+            reasoning: resolver.get("reasoning", |text| {
+                Reasoning::parse(text).ok_or_else(|| "give auto, none, a column, or a path into one (`a.0.b`)".to_owned())
+            })?,
+            columns: resolver.get("columns", word(&[("full", Columns::Full), ("training", Columns::Training)]))?,
+            compression: resolver.get(
+                "compression",
+                word(&[("none", Compression::None), ("gzip", Compression::Gzip), ("zstd", Compression::Zstd)]),
+            )?,
+            infeasible_cuts: resolver.get(
+                "infeasible_cuts",
+                word(&[("drop", InfeasibleCuts::Drop), ("keep", InfeasibleCuts::Keep), ("fail", InfeasibleCuts::Fail)]),
+            )?,
+            bad_rows: resolver.get("bad_rows", word(&[("fail", BadRows::Fail), ("skip", BadRows::Skip)]))?,
+            shuffle: resolver.get("shuffle", parse_bool)?,
+            select_cut: resolver
+                .optional("select_cut", |text| parse_natural(text, 1, u32::MAX.into()))?
+                .map(|cut| cut as u32),
+            threads: match resolver.optional("threads", |text| parse_natural(text, 1, 1024))? {
+                Some(threads) => threads as usize,
+                // Knows the cgroup's quota.
+                None => std::thread::available_parallelism().map_or(1, usize::from),
+            },
+            output_parameters: resolver.value("output_parameters").map(|(folder, _)| folder.into()),
+            recipe,
+        })
+    }
+}
+
+/// The input folders: all flags, or else the variable, or else the default.
+fn inputs(arguments: &SettingArguments, resolver: &Resolver<'_>) -> Result<(Vec<Location>, bool)> {
+    if !arguments.input.is_empty() {
+        let parse = |text: &String| Location::parse(text).map_err(|error| error.at("--input"));
+        return Ok((arguments.input.iter().map(parse).collect::<Result<_>>()?, true));
+    }
+    let given = setting("input").is_some_and(|info| info.env.iter().any(|name| resolver.environment.contains_key(*name)));
+    Ok((resolver.location("input")?.into_iter().collect(), given))
+}
+
+fn source_inputs(arguments: &[String]) -> Result<Vec<(String, Location)>> {
+    arguments
+        .iter()
+        .map(|argument| {
+            let (name, place) = argument
+                .split_once('=')
+                .filter(|(name, place)| !name.is_empty() && !place.is_empty())
+                .ok_or_else(|| usage("--source-input", argument, "give SOURCE=LOCATION"))?;
+            Ok((name.to_owned(), Location::parse(place).map_err(|error| error.at("--source-input"))?))
+        })
+        .collect()
+}
+
+/// `builtin`, a URL, a folder that exists, a repository id; anything else is a folder that does not exist.
+fn tokenizer_model_of(resolver: &Resolver<'_>) -> Result<TokenizerModel> {
+    let Some((value, origin)) = resolver.value("tokenizer_model") else {
+        return Err(Error::new(ErrorKind::Bug, "the setting tokenizer_model has no default"));
+    };
+    let value = value.trim();
+    if value.is_empty() {
+        return Err(usage(&origin, value, "give a folder, a URL, a Hugging Face repository id, or builtin"));
+    }
+    if value == "builtin" {
+        return Ok(TokenizerModel::Builtin);
+    }
+    if !value.contains("://") && !std::path::Path::new(value).exists() && is_repository_id(value) {
+        return Ok(TokenizerModel::Hub(value.to_owned()));
+    }
+    Location::parse(value).map(TokenizerModel::Location).map_err(|error| error.at(origin))
+}
+
+/// `owner/name` or `name`, perhaps with `@revision`.
+fn is_repository_id(text: &str) -> bool {
+    let id = text.split_once('@').map_or(text, |(id, _)| id);
+    let part = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with(['.', '-'])
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    };
+    let parts: Vec<&str> = id.split('/').collect();
+    parts.len() == 2 && parts.into_iter().all(part)
+}
+
+#[cfg(test)]
+mod tests;

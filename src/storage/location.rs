@@ -1,0 +1,382 @@
+//! Where something lies: a path of this machine, or a URL of an object store.
+
+use crate::error::{Error, ErrorKind, Result};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// What [`Location::parse`] accepts, for messages and help texts.
+pub const ACCEPTED: &str = "a path, file:///path, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, \
+                            abfss://container@account.dfs.core.windows.net/prefix or minio://bucket/prefix";
+
+/// A folder or a file, on this machine or in an object store. Never holds a secret: [`Location::parse`] refuses URLs
+/// that carry one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Location(Place);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Place {
+    Local(PathBuf),
+    Object { bucket: Bucket, key: String },
+}
+
+/// A bucket (Azure: a container), by which stores are opened and kept.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Bucket {
+    pub(crate) scheme: Scheme,
+    /// The bucket or container.
+    pub(crate) name: String,
+    /// Azure: `account.dfs.core.windows.net`, where the URL names it.
+    pub(crate) host: Option<String>,
+}
+
+/// The kinds of object store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Scheme {
+    S3,
+    Minio,
+    Google,
+    Azure,
+    AzureDataLake,
+    Memory,
+}
+
+impl Scheme {
+    fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "s3" | "s3a" => Self::S3,
+            "minio" => Self::Minio,
+            "gs" => Self::Google,
+            "az" => Self::Azure,
+            "abfs" | "abfss" => Self::AzureDataLake,
+            "memory" => Self::Memory,
+            _ => return None,
+        })
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Minio => "minio",
+            Self::Google => "gs",
+            Self::Azure => "az",
+            Self::AzureDataLake => "abfss",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+impl Location {
+    /// Reads a path or a URL ([`ACCEPTED`]; `memory://name/prefix` is a store that lives as long as the
+    /// [`Storage`](super::Storage), for tests).
+    ///
+    /// # Errors
+    /// A usage error for anything else. A URL with a user, a password or a query is refused, and not repeated in the
+    /// message: it may hold a secret, and credentials are read from the environment only.
+    pub fn parse(text: &str) -> Result<Self> {
+        if text.is_empty() {
+            return Err(usage("an empty location".into()));
+        }
+        if text.contains('\0') {
+            return Err(usage("a location with a NUL in it".into()));
+        }
+        let Some((word, rest)) = split_scheme(text) else { return Ok(Self::local(text)) };
+        let lower = word.to_ascii_lowercase();
+        if lower == "file" {
+            return file_url(rest);
+        }
+        let Some(scheme) = Scheme::parse(&lower) else {
+            return Err(usage(format!("`{lower}://` is no kind of location that is known here")));
+        };
+        if rest.contains('?') {
+            let message = format!("a {}:// URL with a query (`?...`) is not read", scheme.word());
+            return Err(usage(message).hint("credentials and SAS tokens are read from environment variables only"));
+        }
+        let (authority, key) = rest.split_once('/').unwrap_or((rest, ""));
+        let bucket = bucket(scheme, authority)?;
+        Ok(Self(Place::Object { bucket, key: normal(key) }))
+    }
+
+    /// A path of this machine.
+    pub fn local(path: impl Into<PathBuf>) -> Self {
+        Self(Place::Local(path.into()))
+    }
+
+    /// The location of `key` (segments joined by `/`) below this one.
+    #[must_use]
+    pub fn join(&self, key: &str) -> Self {
+        match &self.0 {
+            Place::Local(path) => {
+                let mut path = path.clone();
+                path.extend(key.split('/').filter(|segment| !segment.is_empty()));
+                Self(Place::Local(path))
+            }
+            Place::Object { bucket, key: prefix } => {
+                let key = if prefix.is_empty() { normal(key) } else { normal(&format!("{prefix}/{key}")) };
+                Self(Place::Object { bucket: bucket.clone(), key })
+            }
+        }
+    }
+
+    /// Whether it lies in this machine's file system.
+    pub fn is_local(&self) -> bool {
+        matches!(self.0, Place::Local(_))
+    }
+
+    /// The path, where it lies in this machine's file system.
+    pub fn local_path(&self) -> Option<&Path> {
+        match &self.0 {
+            Place::Local(path) => Some(path),
+            Place::Object { .. } => None,
+        }
+    }
+
+    /// The last segment; the bucket's name where there is no other; empty for `/`, `.` and the like.
+    pub fn name(&self) -> &str {
+        match &self.0 {
+            Place::Local(path) => path.file_name().and_then(|name| name.to_str()).unwrap_or_default(),
+            Place::Object { bucket, key } if key.is_empty() => &bucket.name,
+            Place::Object { key, .. } => key.rsplit('/').next().unwrap_or_default(),
+        }
+    }
+
+    /// Whether `other` is this location or lies below it. Symbolic links are resolved as far as the paths exist.
+    pub fn contains(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Place::Local(outer), Place::Local(inner)) => resolved(inner).starts_with(resolved(outer)),
+            (Place::Object { bucket: a, key: outer }, Place::Object { bucket: b, key: inner }) => {
+                a == b
+                    && (outer.is_empty()
+                        || inner == outer
+                        || inner.strip_prefix(outer.as_str()).is_some_and(|rest| rest.starts_with('/')))
+            }
+            _ => false,
+        }
+    }
+
+    /// Bucket and key, where it lies in an object store.
+    pub(crate) fn object(&self) -> Option<(&Bucket, &str)> {
+        match &self.0 {
+            Place::Local(_) => None,
+            Place::Object { bucket, key } => Some((bucket, key)),
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Place::Local(path) => path.display().fmt(f),
+            Place::Object { bucket, key } => {
+                bucket.fmt(f)?;
+                if key.is_empty() { Ok(()) } else { write!(f, "/{key}") }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme.word(), self.name)?;
+        if let Some(host) = &self.host { write!(f, "@{host}") } else { Ok(()) }
+    }
+}
+
+impl std::str::FromStr for Location {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::parse(text)
+    }
+}
+
+fn usage(message: String) -> Error {
+    Error::new(ErrorKind::Usage, message).hint(format!("give {ACCEPTED}"))
+}
+
+/// `scheme` and the rest, where the text looks like a URL.
+fn split_scheme(text: &str) -> Option<(&str, &str)> {
+    let (word, rest) = text.split_once("://")?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    (word.starts_with(|c: char| c.is_ascii_alphabetic()) && word.chars().all(plain)).then_some((word, rest))
+}
+
+fn file_url(rest: &str) -> Result<Location> {
+    let path = match rest.split_once('/') {
+        Some(("" | "localhost", path)) => format!("/{path}"),
+        _ => return Err(usage("a file:// URL must name no host: file:///path".into())),
+    };
+    let path = percent_decoded(&path).ok_or_else(|| usage("a file:// URL whose path is not UTF-8".into()))?;
+    if path.contains('\0') {
+        return Err(usage("a location with a NUL in it".into()));
+    }
+    Ok(Location::local(path))
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let hex = |at: usize| tail.get(at).and_then(|&c| char::from(c).to_digit(16));
+        if let (b'%', Some(high), Some(low)) = (first, hex(0), hex(1)) {
+            bytes.push((high * 16 + low) as u8);
+            rest = &tail[2..];
+        } else {
+            bytes.push(first);
+            rest = tail;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn bucket(scheme: Scheme, authority: &str) -> Result<Bucket> {
+    let word = scheme.word();
+    let (name, host) = match authority.split_once('@') {
+        None => (authority, None),
+        // Only Azure's way to name a container of an account may use this place; elsewhere it is a user and a password.
+        Some((name, host)) if scheme == Scheme::AzureDataLake && !name.contains(':') => (name, Some(host)),
+        Some(_) => {
+            return Err(usage(format!("a {word}:// URL with a user or a password is not read"))
+                .hint("credentials are read from environment variables only"));
+        }
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '$');
+    let well_formed = |text: &str| !text.is_empty() && text.chars().all(plain);
+    if !well_formed(name) {
+        return Err(usage(format!("a {word}:// URL without a proper bucket name")));
+    }
+    if host.is_some_and(|host| !well_formed(host)) {
+        return Err(usage(format!("a {word}:// URL without a proper host name")));
+    }
+    Ok(Bucket { scheme, name: name.to_string(), host: host.map(str::to_ascii_lowercase) })
+}
+
+/// A key without leading, trailing and doubled slashes.
+fn normal(key: &str) -> String {
+    let mut normal = String::with_capacity(key.len());
+    for segment in key.split('/').filter(|segment| !segment.is_empty()) {
+        if !normal.is_empty() {
+            normal.push('/');
+        }
+        normal.push_str(segment);
+    }
+    normal
+}
+
+/// The path with links resolved as far as it exists, made absolute.
+fn resolved(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let mut missing = Vec::new();
+    let mut existing = absolute.as_path();
+    loop {
+        if let Ok(real) = existing.canonicalize() {
+            let mut whole = real;
+            for part in missing.iter().rev() {
+                if *part == std::ffi::OsStr::new("..") {
+                    whole.pop();
+                } else {
+                    whole.push(part);
+                }
+            }
+            return whole;
+        }
+        match (existing.parent(), existing.components().next_back()) {
+            (Some(parent), Some(last)) => {
+                missing.push(last.as_os_str());
+                existing = parent;
+            }
+            _ => return absolute,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn shown(text: &str) -> String {
+        match Location::parse(text) {
+            Ok(location) => location.to_string(),
+            Err(error) => format!("error: {}", error.line()),
+        }
+    }
+
+    #[test]
+    fn what_is_accepted_and_how_it_is_shown() {
+        let table = [
+            "output/step_02",
+            "./a b",
+            "C:notes",
+            "file:///data/a%20b",
+            "file://localhost/data",
+            "file://elsewhere/data",
+            "s3://bucket",
+            "s3://bucket/",
+            "S3://bucket//a///b/",
+            "s3a://bucket/a%20b",
+            "gs://bucket/p",
+            "az://container/p",
+            "abfss://container@account.dfs.core.windows.net/p",
+            "minio://mlpipeline/v2/artifacts",
+            "s3://AKIA:hush@bucket/p",
+            "s3://hush@bucket/p",
+            "s3://bucket/p?X-Amz-Signature=hush",
+            "az://container/p?sig=hush",
+            "abfss://c:hush@account.dfs.core.windows.net/p",
+            "https://user:hush@host/p?sig=hush",
+            "s3:///p",
+            "s3://buc ket/p",
+            "",
+        ];
+        let lines: Vec<String> = table.iter().map(|text| format!("{text} -> {}", shown(text))).collect();
+        insta::assert_snapshot!(lines.join("\n"));
+        for text in table.iter().filter(|text| text.contains("hush")) {
+            assert!(!shown(text).contains("hush"), "a secret is repeated: {}", shown(text));
+        }
+    }
+
+    #[test]
+    fn names_and_joins() {
+        for (text, key, joined, name) in [
+            ("a/b", "c/d", "a/b/c/d", "d"),
+            ("s3://b", "c", "s3://b/c", "c"),
+            ("s3://b/p/", "/c//d/", "s3://b/p/c/d", "d"),
+            ("s3://b", "", "s3://b", "b"),
+            (".", "", ".", ""),
+        ] {
+            let location = Location::parse(text).unwrap().join(key);
+            assert_eq!((location.to_string().as_str(), location.name()), (joined, name));
+        }
+    }
+
+    #[test]
+    fn inside_and_outside() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().join("real");
+        std::fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, folder.path().join("link")).unwrap();
+        let at = |name: &str| Location::local(folder.path().join(name));
+        assert!(at("real").contains(&at("real")));
+        assert!(at("real").contains(&at("link/not/there")));
+        assert!(at("link").contains(&at("real/x")));
+        assert!(!at("real").contains(&at("real2")));
+        assert!(!at("real").contains(&at("real/../other")));
+        assert!(!at("real/not").contains(&at("real")));
+        let url = |text: &str| Location::parse(text).unwrap();
+        assert!(url("s3://b/p").contains(&url("s3://b/p/q")));
+        assert!(url("s3://b").contains(&url("s3://b/p")));
+        assert!(!url("s3://b/p").contains(&url("s3://b/pq")));
+        assert!(!url("s3://b/p").contains(&url("gs://b/p/q")));
+        assert!(!at("real").contains(&url("s3://b/p")));
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics_and_what_is_shown_is_read_again(text in "(s3|gs|az|abfss|minio|file)?(://)?\\PC{0,30}") {
+            if let Ok(location) = Location::parse(&text) {
+                prop_assume!(!text.starts_with("file"));
+                prop_assert_eq!(Location::parse(&location.to_string()).unwrap(), location);
+            }
+        }
+    }
+}

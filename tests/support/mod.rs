@@ -1,0 +1,6 @@
+//! What several test binaries share.
+#![allow(dead_code, reason = "no test binary uses all of it")]
+
+pub mod faulty_proxy;
+pub mod http_server;
+pub mod s3_server;
