@@ -163,6 +163,9 @@ mod tests {
     fn a_log_line_is_for_people_or_for_programs() {
         assert_eq!(log_line(LogFormat::Text, Level::Info, "done"), "done");
         assert_eq!(log_line(LogFormat::Text, Level::Warning, "odd"), "warning: odd");
-        assert_eq!(log_line(LogFormat::Json, Level::Error, "a \"b\"\nc"), r#"{"level":"error","message":"a \"b\"\nc"}"#);
+        assert_eq!(
+            log_line(LogFormat::Json, Level::Error, "a \"b\"\nc"),
+            r#"{"level":"error","message":"a \"b\"\nc"}"#
+        );
     }
 }

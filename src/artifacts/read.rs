@@ -371,7 +371,13 @@ impl From<parquet::errors::ParquetError> for ParquetFailure {
     }
 }
 
-fn parse_chunk(chunk: &Chunk, file: &FileContext, bad_rows: BadRows, parser: &RowParser, texts: &Interner) -> ChunkResult {
+fn parse_chunk(
+    chunk: &Chunk,
+    file: &FileContext,
+    bad_rows: BadRows,
+    parser: &RowParser,
+    texts: &Interner,
+) -> ChunkResult {
     let mut rows = FileRows::default();
     for (line, row) in chunk.rows() {
         rows.ledger.read += 1;

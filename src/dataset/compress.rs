@@ -31,9 +31,7 @@ impl Compressor {
     pub fn new(compression: Compression) -> Result<Self> {
         Ok(match compression {
             Compression::None => Self::None,
-            Compression::Gzip => {
-                Self::Gzip(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6)))
-            }
+            Compression::Gzip => Self::Gzip(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6))),
             Compression::Zstd => Self::Zstd(zstd::stream::write::Encoder::new(Vec::new(), 3).map_err(failed)?),
         })
     }

@@ -2,10 +2,8 @@
 
 use super::prepare::Prepared;
 use crate::artifacts::TextId;
-use crate::dataset::manifest::{
-    CutRecord, MANIFEST_FORMAT, Manifest, MixSettings, Program, ShareRecord, SourceRecord,
-};
-use crate::mixing::{NO_TEXT, Row};
+use crate::dataset::manifest::{CutRecord, MANIFEST_FORMAT, Manifest, MixSettings, Program, ShareRecord, SourceRecord};
+use crate::mixing::{Measure, NO_TEXT, Row};
 use crate::settings::Settings;
 use std::collections::{BTreeMap, HashSet};
 
@@ -34,7 +32,7 @@ fn mix_settings(settings: &Settings) -> MixSettings {
         compression: settings.compression.name().to_owned(),
         infeasible_cuts: settings.infeasible_cuts.name().to_owned(),
         bad_rows: settings.bad_rows.name().to_owned(),
-        order: if settings.shuffle { "shuffle" } else { "natural" }.to_owned(),
+        order: settings.order.name().to_owned(),
         recipe: settings.recipe_given.then(|| settings.recipe.for_manifest()),
     }
 }
@@ -71,16 +69,17 @@ fn cuts(prepared: &Prepared) -> Vec<CutRecord> {
     let record = |cut: &crate::mixing::Cut| {
         let plan = prepared.plans.iter().find(|plan| plan.cut == cut.size);
         let sources: Vec<ShareRecord> = plan
-            .map(|plan| plan.sources.iter().zip(&prepared.sources))
             .into_iter()
-            .flatten()
-            .map(|(of_source, source)| ShareRecord {
+            .flat_map(|plan| {
+                plan.sources.iter().zip(&prepared.sources).map(move |(of_source, source)| (plan, of_source, source))
+            })
+            .map(|(plan, of_source, source)| ShareRecord {
                 name: source.name.clone(),
                 samples: of_source.got.samples,
                 tokens: of_source.got.tokens,
                 distinct: of_source.distinct,
                 asked: of_source.asked.clone(),
-                shortfall_tokens: of_source.shortfall,
+                shortfall_tokens: of_source.shortfall.filter(|_| plan.measure == Measure::Tokens),
             })
             .collect();
         CutRecord {

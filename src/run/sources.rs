@@ -2,8 +2,8 @@
 
 use crate::artifacts;
 use crate::error::{Error, ErrorKind, Result};
-use crate::mixing::{self, Amount, Budget};
-use crate::recipe::{self, OnDuplicate, OnLong};
+use crate::mixing;
+use crate::recipe;
 use crate::settings::Settings;
 use crate::storage::Location;
 
@@ -24,7 +24,8 @@ pub struct RunSource {
 /// A usage error where a place is given for a source that is not there, or a recipe's path is no location.
 pub fn run_sources(settings: &Settings) -> Result<Vec<RunSource>> {
     let sources = settings.recipe.all_sources();
-    let mut sources = sources.iter().map(|source| run_source(source, settings.qa_per_doc)).collect::<Result<Vec<_>>>()?;
+    let mut sources =
+        sources.iter().map(|source| run_source(source, settings.qa_per_doc)).collect::<Result<Vec<_>>>()?;
     for (name, location) in &settings.source_inputs {
         let names: Vec<String> = sources.iter().map(|source| source.rows.name.clone()).collect();
         let Some(source) = sources.iter_mut().find(|source| source.rows.name == *name) else {
@@ -41,15 +42,6 @@ fn run_source(source: &recipe::Source, qa_per_doc: u32) -> Result<RunSource> {
     let place = |path: &String| {
         Location::parse(path).map_err(|error| error.at(format_args!("the recipe's paths of {}", source.name)))
     };
-    let mixing = mixing::Source {
-        amount: match source.share {
-            Some(share) => Amount::Share(share),
-            None => Amount::Repeat { times: source.repeat, unit: source.unit },
-        },
-        weight: source.weight,
-        max_repeat: source.max_repeat,
-        ..mixing::Source::new(source.name.clone(), source.kind, source.qa_per_doc.unwrap_or(qa_per_doc))
-    };
     Ok(RunSource {
         rows: artifacts::Source {
             name: source.name.clone(),
@@ -57,28 +49,7 @@ fn run_source(source: &recipe::Source, qa_per_doc: u32) -> Result<RunSource> {
             with_document: source.with_document,
             unmask: source.unmask,
         },
-        mixing: mixing::Source { qa_per_doc: mixing.qa_per_doc.or(source.qa_per_doc), ..mixing },
+        mixing: mixing::Source::from_recipe(source, qa_per_doc),
         locations: source.paths.iter().flatten().map(place).collect::<Result<_>>()?,
     })
-}
-
-/// What the planning is asked for.
-pub fn mixing_options(settings: &Settings) -> mixing::Options {
-    let recipe = &settings.recipe;
-    let filter = &recipe.filter;
-    mixing::Options {
-        seed: settings.seed,
-        filter: mixing::Filter {
-            max_tokens: filter.max_tokens.filter(|_| filter.long_samples == OnLong::Drop),
-            min_response_chars: filter.min_response_chars,
-            duplicates: filter.duplicates == OnDuplicate::Drop,
-        },
-        validation: recipe.split.map(|split| split.validation),
-        budget: recipe.budget.and_then(|budget| {
-            let tokens = budget.tokens.map(|tokens| Budget::Tokens(tokens.get()));
-            tokens.or(budget.samples.map(|samples| Budget::Samples(samples.get())))
-        }),
-        on_shortfall: recipe.on_shortfall,
-        shuffle: settings.shuffle,
-    }
 }

@@ -21,7 +21,9 @@ pub type Environment = BTreeMap<String, String>;
 
 /// This process's variables; those that are no text are of no use to anybody here.
 pub fn process_environment() -> Environment {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// The tokenizer that was asked for.
@@ -79,8 +81,8 @@ pub struct Settings {
     pub infeasible_cuts: InfeasibleCuts,
     /// What becomes of rows that cannot be read.
     pub bad_rows: BadRows,
-    /// Whether the order of a mix is a seeded shuffle.
-    pub shuffle: bool,
+    /// The order of a mix's rows.
+    pub order: Order,
     /// The cut that is handed on; the largest one written where `None`.
     pub select_cut: Option<u32>,
     /// Threads to work with.
@@ -181,7 +183,9 @@ impl RunSettings {
         Ok(Self {
             storage: StorageOptions {
                 max_retries: resolver.get("max_retries", |text| parse_natural(text, 0, 1000))? as usize,
-                retry_timeout: Duration::from_secs(resolver.get("retry_timeout", |text| parse_natural(text, 0, 86_400))?),
+                retry_timeout: Duration::from_secs(
+                    resolver.get("retry_timeout", |text| parse_natural(text, 0, 86_400))?,
+                ),
                 ..StorageOptions::default()
             },
             log_format: resolver.get("log_format", word)?,
@@ -192,7 +196,12 @@ impl RunSettings {
 
 fn run_flags(arguments: &RunArguments) -> BTreeMap<&'static str, String> {
     let RunArguments { max_retries, retry_timeout, log_format, quiet } = arguments.clone();
-    given([("max_retries", max_retries), ("retry_timeout", retry_timeout), ("log_format", log_format), ("quiet", quiet)])
+    given([
+        ("max_retries", max_retries),
+        ("retry_timeout", retry_timeout),
+        ("log_format", log_format),
+        ("quiet", quiet),
+    ])
 }
 
 fn given<const N: usize>(flags: [(&'static str, Option<String>); N]) -> BTreeMap<&'static str, String> {
@@ -268,13 +277,14 @@ impl Settings {
             save_gpt_oss_format: resolver.get("save_gpt_oss_format", parse_bool)?,
             seed: resolver.get("seed", parse_seed)?,
             reasoning: resolver.get("reasoning", |text| {
-                Reasoning::parse(text).ok_or_else(|| "give auto, none, a column, or a path into one (`a.0.b`)".to_owned())
+                Reasoning::parse(text)
+                    .ok_or_else(|| "give auto, none, a column, or a path into one (`a.0.b`)".to_owned())
             })?,
             columns: resolver.get("columns", word)?,
             compression: resolver.get("compression", word)?,
             infeasible_cuts: resolver.get("infeasible_cuts", word)?,
             bad_rows: resolver.get("bad_rows", word)?,
-            shuffle: resolver.get("shuffle", parse_bool)?,
+            order: if resolver.get("shuffle", parse_bool)? { Order::Shuffle } else { Order::Natural },
             select_cut: resolver
                 .optional("select_cut", |text| parse_natural(text, 1, u32::MAX.into()))?
                 .map(|cut| cut as u32),
