@@ -2,41 +2,58 @@
 
 PYTHON ?= python3
 VENV := target/venv
-VENV_PYTHON := $(VENV)/bin/python
+BINARY := target/debug/knowledge-mixing
 
-.PHONY: test test-rust test-judge test-workflow test-browser bench criterion lint help
+# For `make bench`: sizes are shape:documents.
+TOKENIZER ?= assets/builtin-tokenizer
+SIZES ?= wide:10,narrow:20
+RUNS ?= 5
+
+.PHONY: help test test-rust test-judge test-workflow test-browser lint bench criterion
 
 help:
-	@echo "make test        all tests (Docker, a browser: skipped loudly where there is none)"
+	@echo "make test        all tests (what needs Docker or a browser is skipped, loudly, where there is none)"
 	@echo "make lint        formatting and clippy"
-	@echo "make bench       the program against its peers and the machine's floor (SIZES=wide:10 RUNS=5 TOKENIZER=folder)"
+	@echo "make bench       the program against its peers and the machine's floor; TOKENIZER=folder SIZES=wide:10,narrow:20 RUNS=5"
 	@echo "make criterion   the hot paths"
 
 test: test-rust test-judge test-workflow test-browser
-	@tests/summary.sh
 
-# Unit tests, properties, snapshots, and everything end to end that Rust drives.
-test-rust:
-	cargo test --workspace
-
-$(VENV)/installed: tests/python/requirements.txt tests/workflow/requirements.txt
-	$(PYTHON) -m venv $(VENV)
-	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt -r tests/workflow/requirements.txt
-	touch $@
+# Unit tests, properties, snapshots, and all that Rust drives end to end. The S3 server of PyPI is one of the backends.
+test-rust: $(VENV)/installed
+	KM_MOTO_PYTHON=$(abspath $(VENV)/bin/python) cargo test
 
 # transformers itself judges every token count.
 test-judge: $(VENV)/installed
 	cargo build
-	$(VENV_PYTHON) tests/python/run_all.py --binary target/debug/knowledge-mixing
+	$(VENV)/bin/python tests/python/run_all.py --binary $(BINARY)
 
 # Kubeflow's SDK, Argo's schema, Docker.
 test-workflow: $(VENV)/installed
-	$(VENV_PYTHON) tests/workflow/run_all.py
+	cargo build
+	$(VENV)/bin/python tests/workflow/run_all.py $(BINARY)
 
 # The report in a real browser.
 test-browser:
-	tests/browser/run.sh
+	cargo build
+	tests/browser/run.sh $(BINARY)
 
 lint:
 	cargo fmt --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --all-targets -- -D warnings
+
+bench: $(VENV)/bench-installed
+	cargo build --release
+	$(VENV)/bin/python bench/run.py --binary target/release/knowledge-mixing --tokenizer $(TOKENIZER) --sizes $(SIZES) --runs $(RUNS) --keep
+
+criterion:
+	cargo bench
+
+$(VENV)/installed: tests/python/requirements.txt tests/workflow/requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt -r tests/workflow/requirements.txt
+	touch $@
+
+$(VENV)/bench-installed: $(VENV)/installed bench/requirements.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
+	touch $@
