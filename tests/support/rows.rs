@@ -78,9 +78,11 @@ pub fn example_sandbox() -> Sandbox {
 pub const MIX: [&str; 9] =
     ["mix", "--input", "step_02", "--output", "out", "--tokenizer-model", "builtin", "--cut-sizes", "2"];
 
-/// [`MIX`] and more.
+/// [`MIX`] and more, which stand in the place of the same flags of [`MIX`].
 pub fn mix_and<'a>(more: &[&'a str]) -> Vec<&'a str> {
-    MIX.iter().chain(more).copied().collect()
+    let given = |flag: &str| more.iter().any(|word| *word == flag || word.strip_prefix(flag).is_some_and(|rest| rest.starts_with('=')));
+    let kept = MIX[1..].chunks(2).filter(|pair| !given(pair[0])).flatten();
+    MIX[..1].iter().chain(kept).chain(more).copied().collect()
 }
 
 /// A finished mix by file name.
