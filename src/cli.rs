@@ -27,12 +27,12 @@ pub struct SettingInfo {
     pub in_recipe: bool,
 }
 
-/// The parameter types of Kubeflow's component format that settings use.
+/// What a setting is to Kubeflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KfpType {
     /// Text; lists and whole recipes as well.
     String,
-    /// A whole number (which Kubeflow carries as a double).
+    /// A whole number.
     Integer,
     /// `true` or `false`.
     Boolean,
@@ -40,10 +40,12 @@ pub enum KfpType {
 
 impl KfpType {
     /// The type's word in `component.yaml`.
+    ///
+    /// Whole numbers are text there: the SDK's local runner (2.17) dies of `int(None)` when an `Integer` is left unset, and a
+    /// pipeline has no way to hand an unset number on, while an empty text says just that.
     pub fn word(self) -> &'static str {
         match self {
-            Self::String => "String",
-            Self::Integer => "Integer",
+            Self::String | Self::Integer => "String",
             Self::Boolean => "Boolean",
         }
     }

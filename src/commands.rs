@@ -8,9 +8,9 @@ use crate::report::table::{DEFAULT_WIDTH, Occasion, table};
 use crate::run::{self, Context, Outcome};
 use crate::settings::{self, Environment, RunSettings, Settings};
 use crate::storage::{self, Location, Storage};
-use crate::workflow::parameters::OutputParameters;
-use crate::workflow::kfp_step::{Finished, Step};
 use crate::workflow;
+use crate::workflow::kfp_step::{Finished, Step};
+use crate::workflow::parameters::OutputParameters;
 use std::ffi::OsString;
 use std::io::Write;
 use std::panic::AssertUnwindSafe;
@@ -109,7 +109,8 @@ fn run_to_end(cli: Cli, environment: &Environment, progress: &Progress) -> Resul
 
 async fn signalled() -> Error {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return std::future::pending().await;
     };
     let (kind, name) = tokio::select! {
@@ -124,11 +125,12 @@ async fn run(cli: Cli, environment: &Environment, progress: &Progress, storage: 
         Command::Mix(arguments) => mix(&arguments, environment, progress, storage).await,
         Command::Plan(arguments) => {
             let (settings, context) = prepare(&arguments.settings, environment, progress, storage).await?;
-            let outcome = run::plan(&settings, &context).await?;
+            let (outcome, enough) = run::plan(&settings, &context).await?;
             match arguments.format {
                 PlanFormat::Table => print(&closing_table(&outcome, Occasion::Plan)),
                 PlanFormat::Json => print(&plan_json(&outcome)?),
             }
+            .and(enough)
         }
         Command::Verify(arguments) => {
             let output = Location::parse(&arguments.output)?;
@@ -151,7 +153,12 @@ async fn run(cli: Cli, environment: &Environment, progress: &Progress, storage: 
     }
 }
 
-async fn mix(arguments: &SettingArguments, environment: &Environment, progress: &Progress, storage: &Storage) -> Result<()> {
+async fn mix(
+    arguments: &SettingArguments,
+    environment: &Environment,
+    progress: &Progress,
+    storage: &Storage,
+) -> Result<()> {
     let (settings, context) = prepare(arguments, environment, progress, storage).await?;
     let outcome = run::mix(&settings, &context).await?;
     if let Some(folder) = &settings.output_parameters {
@@ -177,7 +184,12 @@ async fn prepare(
     Ok((settings, context))
 }
 
-async fn kfp_step(executor_input: &str, environment: &Environment, progress: &Progress, storage: &Storage) -> Result<()> {
+async fn kfp_step(
+    executor_input: &str,
+    environment: &Environment,
+    progress: &Progress,
+    storage: &Storage,
+) -> Result<()> {
     let step = Step::prepare(executor_input)?;
     let made = async {
         let (settings, context) = prepare(step.settings(), environment, progress, storage).await?;
@@ -200,8 +212,8 @@ async fn kfp_step(executor_input: &str, environment: &Environment, progress: &Pr
 
 async fn recipe(command: RecipeCommand, storage: &Storage) -> Result<()> {
     match command {
-        RecipeCommand::Schema => print(&crate::recipe::schema()),
-        RecipeCommand::Example => print(crate::recipe::example()),
+        RecipeCommand::Schema => print(&Recipe::schema()),
+        RecipeCommand::Example => print(Recipe::example()),
         RecipeCommand::Check { file } => {
             read_recipe(&file, storage).await?;
             print(&format!("{}: a recipe that can be used\n", Location::parse(&file)?))
@@ -227,7 +239,11 @@ async fn read_recipe(value: &str, storage: &Storage) -> Result<Recipe> {
 
 fn closing_table(outcome: &Outcome, occasion: Occasion) -> String {
     let (_, width) = console::Term::stdout().size_checked().unwrap_or((0, DEFAULT_WIDTH));
-    format!("{}counted by {}\n", table(&outcome.manifest, &outcome.statistics, occasion, width), outcome.statistics.counted_by)
+    format!(
+        "{}counted by {}\n",
+        table(&outcome.manifest, &outcome.statistics, occasion, width),
+        outcome.statistics.counted_by
+    )
 }
 
 /// What a plan says to programs: the manifest as far as it is known before anything is written, and the metrics.
@@ -249,6 +265,8 @@ fn print(text: &str) -> Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // Whoever reads only the first lines of the output is not to hear of an error.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(|error| Error::new(ErrorKind::Io, "cannot write to standard output").caused_by(error)),
+        written => {
+            written.map_err(|error| Error::new(ErrorKind::Io, "cannot write to standard output").caused_by(error))
+        }
     }
 }

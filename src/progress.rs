@@ -10,7 +10,7 @@ use std::time::Duration;
 const LOG_EVERY: Duration = Duration::from_secs(5);
 
 /// How a run tells people what it does. Everything goes to standard error; standard output is for results.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum LogFormat {
     /// Lines for people.
     #[default]
@@ -163,6 +163,9 @@ mod tests {
     fn a_log_line_is_for_people_or_for_programs() {
         assert_eq!(log_line(LogFormat::Text, Level::Info, "done"), "done");
         assert_eq!(log_line(LogFormat::Text, Level::Warning, "odd"), "warning: odd");
-        assert_eq!(log_line(LogFormat::Json, Level::Error, "a \"b\"\nc"), r#"{"level":"error","message":"a \"b\"\nc"}"#);
+        assert_eq!(
+            log_line(LogFormat::Json, Level::Error, "a \"b\"\nc"),
+            r#"{"level":"error","message":"a \"b\"\nc"}"#
+        );
     }
 }

@@ -6,9 +6,5 @@ use super::source::Source;
 ///
 /// Parts instead of one text: the counting joins them, the encoder joins their escaped forms.
 pub fn user_content<'t>(source: &Source, outline: &'t str, summary: &'t str, question: &'t str) -> [&'t str; 5] {
-    if source.with_document {
-        [outline, "\n", summary, "\n\n", question]
-    } else {
-        ["In ", outline, ", ", question, ""]
-    }
+    if source.with_document { [outline, "\n", summary, "\n\n", question] } else { ["In ", outline, ", ", question, ""] }
 }

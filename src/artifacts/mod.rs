@@ -19,9 +19,9 @@ pub use discover::{Discovered, FileOfSource, discover, discover_in_source};
 pub use format::{Codec, Container, FileFormat};
 pub use ledger::{DropReason, RejectReason, RejectedRow, SourceLedger};
 pub use message::user_content;
-pub use read::{Artifacts, BadRows, InputObject, ReadOptions, read};
+pub use read::{Artifacts, InputObject, ReadOptions, read};
 pub use row::{AUTO_REASONING, Reasoning};
-pub use source::{DOCUMENT_BASED_QA, SUMMARY_SOURCES, Source, SourceKind, known_sources};
+pub use source::{Source, SourceKind, known_sources};
 pub use texts::{Body, Sample, TextId, Texts};
 
 /// What the benchmarks measure and nobody else needs.

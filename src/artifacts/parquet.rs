@@ -41,4 +41,3 @@ pub fn read_rows<'c, E: From<ParquetError>>(
     }
     if lines.is_empty() { Ok(()) } else { hand_on(Chunk::Lines { first, bytes: lines.into() }) }
 }
-

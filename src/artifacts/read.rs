@@ -16,6 +16,7 @@ use super::{Codec, FileFormat};
 use crate::dataset::manifest::InputFile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Phase;
+use crate::recipe::BadRows;
 use crate::storage::{ObjectInfo, Storage};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
@@ -24,16 +25,6 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc as results;
 use tokio::sync::{Semaphore, mpsc};
-
-/// What happens to rows that cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum BadRows {
-    /// The first one ends the run.
-    #[default]
-    Fail,
-    /// They are counted by reason and written to `rejected.jsonl`.
-    Skip,
-}
 
 /// How many files are read side by side: enough to hide the latency of an object store with many small files.
 const FILES_AT_ONCE: usize = 16;
@@ -380,7 +371,13 @@ impl From<parquet::errors::ParquetError> for ParquetFailure {
     }
 }
 
-fn parse_chunk(chunk: &Chunk, file: &FileContext, bad_rows: BadRows, parser: &RowParser, texts: &Interner) -> ChunkResult {
+fn parse_chunk(
+    chunk: &Chunk,
+    file: &FileContext,
+    bad_rows: BadRows,
+    parser: &RowParser,
+    texts: &Interner,
+) -> ChunkResult {
     let mut rows = FileRows::default();
     for (line, row) in chunk.rows() {
         rows.ledger.read += 1;

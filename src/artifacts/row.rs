@@ -249,9 +249,10 @@ impl RowParser {
         match inner {
             None | Some(serde_json::Value::Null) => Ok(Cow::Borrowed("")),
             Some(serde_json::Value::String(text)) => Ok(Cow::Owned(text.clone())),
-            Some(other) => {
-                Err(bad(RejectReason::WrongType, format!("column `{column}` is {}, not a string", kind_of(&other.to_string()))))
-            }
+            Some(other) => Err(bad(
+                RejectReason::WrongType,
+                format!("column `{column}` is {}, not a string", kind_of(&other.to_string())),
+            )),
         }
     }
 
@@ -269,8 +270,9 @@ impl RowParser {
             return Ok(ParsedRow::Dropped(DropReason::EmptyMessages));
         }
         for (number, message) in list.iter().enumerate() {
-            check_message(message)
-                .map_err(|what| bad(RejectReason::WrongType, format!("message {} of `messages`: {what}", number + 1)))?;
+            check_message(message).map_err(|what| {
+                bad(RejectReason::WrongType, format!("message {} of `messages`: {what}", number + 1))
+            })?;
         }
         let unmask = match columns.0[UNMASK].map(RawValue::get) {
             None | Some("null") => self.source.unmask,
@@ -323,10 +325,9 @@ fn tools(columns: &Columns<'_>) -> Result<String, RowError> {
     match tools.as_array() {
         Some(list) if list.is_empty() => Ok(String::new()),
         Some(_) => Ok(tools.to_string()),
-        None => Err(bad(
-            RejectReason::WrongType,
-            format!("column `tools` is {}, not a list", kind_of(&tools.to_string())),
-        )),
+        None => {
+            Err(bad(RejectReason::WrongType, format!("column `tools` is {}, not a list", kind_of(&tools.to_string()))))
+        }
     }
 }
 
@@ -462,3 +463,6 @@ impl<'r> serde::Deserialize<'r> for Key<'r> {
         deserializer.deserialize_str(KeyVisitor).map_err(|error| D::Error::custom(error))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -181,10 +181,16 @@ impl Splitter {
                     (b']', Next::FirstElementOrEnd | Next::CommaOrEnd) => state.next = Next::Nothing,
                     (b',', Next::CommaOrEnd) => state.next = Next::Element,
                     (_, Next::Nothing) => {
-                        return Err(SplitError { line: self.line, message: "something stands behind the end of the array" });
+                        return Err(SplitError {
+                            line: self.line,
+                            message: "something stands behind the end of the array",
+                        });
                     }
                     (_, Next::CommaOrEnd) => {
-                        return Err(SplitError { line: self.line, message: "expected `,` or `]` between the array's elements" });
+                        return Err(SplitError {
+                            line: self.line,
+                            message: "expected `,` or `]` between the array's elements",
+                        });
                     }
                     (b',' | b']', _) => {
                         return Err(SplitError { line: self.line, message: "expected an element of the array" });
@@ -326,7 +332,9 @@ mod tests {
 
     #[test]
     fn a_broken_array_is_an_error_with_its_line() {
-        for (text, line) in [("[{}\n", 2), ("[{},\n", 2), ("[{}\n{}]", 2), ("[,{}]", 1), ("[]\nx", 2), ("[{},]", 1), ("[\"a", 1)] {
+        for (text, line) in
+            [("[{}\n", 2), ("[{},\n", 2), ("[{}\n{}]", 2), ("[,{}]", 1), ("[]\nx", 2), ("[{},]", 1), ("[\"a", 1)]
+        {
             assert_eq!(split(Container::LinesOrArray, text.as_bytes(), 3).map_err(|e| e.line), Err(line), "{text:?}");
         }
     }

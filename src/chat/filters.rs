@@ -2,14 +2,27 @@
 
 use super::guard;
 use super::python::{self, Dump};
-use minijinja::value::{Kwargs, Value};
-use minijinja::{Environment, Error, ErrorKind};
+use minijinja::value::{Kwargs, Rest, Value, ValueKind, from_args};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, State};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Adds everything to `environment`; `date_used` is set as soon as a template asks for the date.
 pub(super) fn install(environment: &mut Environment<'_>, now: chrono::NaiveDateTime, date_used: Arc<AtomicBool>) {
     environment.add_filter("tojson", tojson);
+    environment.add_filter("string", string);
+    environment.add_filter("replace", replace);
+    environment.add_filter("join", join);
+    environment.add_filter("indent", indent);
+    environment.add_filter("format", format);
+    environment.add_filter("batch", batch);
+    environment.add_filter("slice", slice);
+    environment.set_unknown_method_callback(method);
+    environment.set_formatter(|out, state, value| match state.auto_escape() {
+        AutoEscape::None => guard::write(out, value),
+        _ => minijinja::escape_formatter(out, state, value),
+    });
     environment.add_function("raise_exception", |message: Value| -> Result<Value, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, message.to_string()))
     });
@@ -55,4 +68,196 @@ fn indentation(value: &Value) -> Result<usize, Error> {
         return Err(Error::new(ErrorKind::InvalidOperation, "an indentation of more than 1024"));
     }
     Ok(width as usize)
+}
+
+/// A value as text.
+fn text(value: &Value) -> Result<Cow<'_, str>, Error> {
+    match value.as_str() {
+        Some(text) => Ok(Cow::Borrowed(text)),
+        None => {
+            let mut out = String::new();
+            guard::write(&mut out, value)?;
+            Ok(Cow::Owned(out))
+        }
+    }
+}
+
+fn string(value: &Value) -> Result<Value, Error> {
+    match value.kind() {
+        ValueKind::String => Ok(value.clone()),
+        _ => Ok(Value::from(text(value)?.into_owned())),
+    }
+}
+
+/// `str.replace`: the result's size is known before it is made.
+fn replaced(value: &str, old: &str, new: &str, count: Option<i64>) -> Result<Value, Error> {
+    let limit = count.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX);
+    let found = value.matches(old).take(limit).count();
+    guard::pay(value.len() as u64 + found as u64 * new.len() as u64)?;
+    Ok(Value::from(value.replacen(old, new, limit)))
+}
+
+fn replace(value: &Value, old: &Value, new: &Value, count: Option<i64>) -> Result<Value, Error> {
+    replaced(&text(value)?, &text(old)?, &text(new)?, count)
+}
+
+/// Pays for what joining a list with a separator makes.
+fn pay_for_join(items: &Value, separator: usize) -> Result<(), Error> {
+    if items.is_undefined() || items.is_none() {
+        return Ok(());
+    }
+    for item in items.try_iter()? {
+        guard::pay((separator + item.as_str().map_or(16, str::len)) as u64)?;
+    }
+    Ok(())
+}
+
+fn join(
+    state: &mut State<'_, '_>,
+    value: &Value,
+    separator: Option<Value>,
+    attribute: Option<Value>,
+    options: Kwargs,
+) -> Result<Value, Error> {
+    let value = match attribute.or(options.get::<Option<Value>>("attribute")?) {
+        None => value.clone(),
+        Some(attribute) => {
+            let options = Kwargs::from_iter([("attribute", attribute)]);
+            state.apply_filter("map", &[value.clone(), Value::from(options)])?
+        }
+    };
+    let separator = match separator.or(options.get::<Option<Value>>("d")?) {
+        Some(separator) => text(&separator)?.into_owned(),
+        None => String::new(),
+    };
+    options.assert_all_used()?;
+    if let Some(text) = value.as_str() {
+        guard::pay(text.len() as u64 * (separator.len() as u64 + 1))?;
+    } else {
+        pay_for_join(&value, separator.len())?;
+    }
+    let mut out = String::new();
+    if value.is_undefined() {
+        return Ok(Value::from(out));
+    }
+    for (index, item) in value.try_iter()?.enumerate() {
+        if index > 0 {
+            out.push_str(&separator);
+        }
+        out.push_str(&text(&item)?);
+    }
+    Ok(Value::from(out))
+}
+
+/// Indents the lines of a text as jinja2 does: not the first one, not blank ones, unless asked to.
+fn indent(
+    value: &Value,
+    width: Option<Value>,
+    first: Option<bool>,
+    blank: Option<bool>,
+    options: Kwargs,
+) -> Result<Value, Error> {
+    let width = width.or(options.get::<Option<Value>>("width")?);
+    let first = first.or(options.get::<Option<bool>>("first")?).unwrap_or(false);
+    let blank = blank.or(options.get::<Option<bool>>("blank")?).unwrap_or(false);
+    options.assert_all_used()?;
+    let step = match &width {
+        None => "    ".to_owned(),
+        Some(width) => match width.as_str() {
+            Some(text) => text.to_owned(),
+            None => " ".repeat(indentation(width)?),
+        },
+    };
+    let value = text(value)?;
+    let mut out = String::new();
+    for (index, line) in value.split('\n').enumerate() {
+        guard::pay((line.len() + step.len() + 1) as u64)?;
+        if index > 0 {
+            out.push('\n');
+        }
+        if if index == 0 { first } else { blank || !line.is_empty() } {
+            out.push_str(&step);
+        }
+        out.push_str(line);
+    }
+    Ok(Value::from(out))
+}
+
+/// printf-style formatting. A width can make a long text out of nothing.
+fn format(state: &mut State<'_, '_>, pattern: &Value, values: Rest<Value>) -> Result<Value, Error> {
+    no_wide_field(pattern.as_str().unwrap_or_default())?;
+    let mut all = vec![pattern.clone()];
+    all.extend(values.0);
+    for value in &all {
+        guard::pay(text(value)?.len() as u64)?;
+    }
+    minijinja_format(state, all)
+}
+
+fn minijinja_format(state: &mut State<'_, '_>, all: Vec<Value>) -> Result<Value, Error> {
+    let (pattern, rest) = from_args::<(&Value, Rest<minijinja::value::ValueOrKwargs>)>(&all)?;
+    minijinja::filters::format(state, pattern, rest)
+}
+
+/// Refuses a format whose width or precision has more than four digits.
+fn no_wide_field(pattern: &str) -> Result<(), Error> {
+    let mut digits = 0;
+    for byte in pattern.bytes() {
+        digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
+        if digits > 4 && pattern.contains(['%', '{']) {
+            return Err(Error::new(ErrorKind::InvalidOperation, "a format with a number of more than four digits"));
+        }
+    }
+    Ok(())
+}
+
+fn batch(state: &State<'_, '_>, value: Value, count: usize, fill: Option<Value>) -> Result<Value, Error> {
+    guard::pay(count as u64)?;
+    minijinja::filters::batch(state, value, count, fill)
+}
+
+fn slice(state: &State<'_, '_>, value: Value, count: usize, fill: Option<Value>) -> Result<Value, Error> {
+    guard::pay(count as u64)?;
+    minijinja::filters::slice(state, value, count, fill)
+}
+
+/// Python's methods: minijinja-contrib's, bounded where they can make long texts, and some that it lacks.
+fn method(state: &mut State<'_, '_>, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
+    if let Some(receiver) = value.as_str() {
+        match name {
+            "replace" => {
+                let (old, new, count) = from_args::<(&str, &str, Option<i64>)>(args)?;
+                return replaced(receiver, old, new, count);
+            }
+            "join" => pay_for_join(from_args::<(&Value,)>(args)?.0, receiver.len())?,
+            "format" => {
+                no_wide_field(receiver)?;
+                guard::pay(receiver.len() as u64)?;
+                for arg in args {
+                    guard::pay(text(arg)?.len() as u64)?;
+                }
+            }
+            "removeprefix" | "removesuffix" => {
+                let (part,) = from_args::<(&str,)>(args)?;
+                let rest =
+                    if name == "removeprefix" { receiver.strip_prefix(part) } else { receiver.strip_suffix(part) };
+                return Ok(Value::from(rest.unwrap_or(receiver)));
+            }
+            "partition" | "rpartition" => {
+                let (part,) = from_args::<(&str,)>(args)?;
+                let split = if name == "partition" { receiver.split_once(part) } else { receiver.rsplit_once(part) };
+                return Ok(Value::from_iter(match (split, name) {
+                    (Some((before, after)), _) => [before, part, after],
+                    (None, "partition") => [receiver, "", ""],
+                    (None, _) => ["", "", receiver],
+                }));
+            }
+            "isspace" => {
+                from_args::<()>(args)?;
+                return Ok(Value::from(!receiver.is_empty() && receiver.chars().all(char::is_whitespace)));
+            }
+            _ => {}
+        }
+    }
+    minijinja_contrib::pycompat::unknown_method_callback(state, value, name, args)
 }

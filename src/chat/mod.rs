@@ -51,3 +51,6 @@ impl TokenizerFiles {
         format!("{}/{name}", self.place.trim_end_matches('/'))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,19 +1,22 @@
 //! The chat template: found, compiled once, rendered many times from any thread.
 
 use super::config::{self, Config};
-use super::{TokenizerFiles, filters, guard};
+use super::{TokenizerFiles, filters, guard, source};
 use crate::error::{Error, ErrorKind, Result};
 use chrono::NaiveDateTime;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Value;
+use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, context};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The name under which the one template is known to its environment.
 const NAME: &str = "chat_template";
 /// Steps that any render may take; a real template takes some hundred for a pair.
-const FUEL: u64 = 10_000_000;
+const FUEL: u64 = 4_000_000;
+/// A conversation of this size gets as much fuel again, and so on.
+const FUEL_BYTES: usize = 1 << 20;
 
 /// A template that the user gave (`--chat-template FILE`); it wins over all that the folder holds.
 #[derive(Debug, Clone)]
@@ -27,7 +30,8 @@ pub struct GivenTemplate {
 /// What is rendered.
 #[derive(Debug, Clone, Copy)]
 pub enum Conversation<'a> {
-    /// A QA pair made into a chat of two messages. The user message has `"thinking": null`.
+    /// A QA pair made into a chat of two messages. (The user message's `"thinking": null` is not seen by a template:
+    /// transformers leaves keys out whose value is null.)
     Pair {
         /// The user's content.
         user: &'a str,
@@ -79,7 +83,10 @@ impl ChatTemplate {
         for (name, content) in config.variables() {
             environment.add_global(name.to_owned(), Value::from(content));
         }
-        environment.add_template_owned(NAME, text).map_err(|error| explain(&error, &place))?;
+        match catch_unwind(AssertUnwindSafe(|| environment.add_template_owned(NAME, source::rewrite(&text)))) {
+            Ok(added) => added.map_err(|error| explain(&error, &place))?,
+            Err(_) => return Err(failed("the template engine cannot parse it", &place)),
+        }
         Ok(Self { environment, place, digest, date: now, date_used })
     }
 
@@ -90,15 +97,21 @@ impl ChatTemplate {
     pub fn render(&self, conversation: &Conversation<'_>) -> Result<String> {
         let (context, size) = match *conversation {
             Conversation::Pair { user, assistant, thinking } => {
+                let reasoning = Value::from(thinking);
                 let messages = vec![
-                    context! { role => "user", content => user, thinking => () },
-                    context! { role => "assistant", content => assistant, thinking => thinking },
+                    context! { role => "user", content => user },
+                    context! {
+                        thinking => reasoning.clone(),
+                        role => "assistant",
+                        content => assistant,
+                        reasoning_content => reasoning,
+                    },
                 ];
                 (context! { messages => messages }, user.len() + assistant.len() + thinking.len())
             }
             Conversation::Messages { messages, tools } => {
                 let size = messages.len() + tools.map_or(0, str::len);
-                let messages = json(messages, "messages")?;
+                let messages = as_handed_over(&json(messages, "messages")?)?;
                 let context = match tools {
                     Some(tools) => context! { messages => messages, tools => json(tools, "tools")? },
                     None => context! { messages => messages },
@@ -107,8 +120,26 @@ impl ChatTemplate {
             }
         };
         guard::start(size);
-        let template = self.environment.get_template(NAME).map_err(|error| explain(&error, &self.place))?;
-        template.render(context).map_err(|error| explain(&error, &self.place))
+        let larger;
+        let environment = match size / FUEL_BYTES {
+            0 => &self.environment,
+            more => {
+                larger = {
+                    let mut environment = self.environment.clone();
+                    environment.set_fuel(Some(FUEL.saturating_mul(more as u64 + 1)));
+                    environment
+                };
+                &larger
+            }
+        };
+        let template = environment.get_template(NAME).map_err(|error| explain(&error, &self.place))?;
+        // minijinja panics on some odd templates (a `break` inside a `with`): that is the template's fault as well.
+        match catch_unwind(AssertUnwindSafe(|| template.render(context))) {
+            Ok(text) => text.map_err(|error| explain(&error, &self.place)),
+            Err(_) => {
+                Err(failed("the template engine cannot run it (a `break` or `continue` inside a `with`?)", &self.place))
+            }
+        }
     }
 
     /// Renders a conversation at the end of `out`; on an error `out` is as it was.
@@ -148,13 +179,13 @@ fn environment(now: NaiveDateTime, date_used: Arc<AtomicBool>) -> Environment<'s
         environment.set_syntax(syntax);
     }
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.set_fuel(Some(FUEL));
     environment.set_debug(false);
     environment.add_global("tools", ());
     environment.add_global("documents", ());
     environment.add_global("add_generation_prompt", false);
     filters::install(&mut environment, now, date_used);
+    guard::install(&mut environment);
     environment
 }
 
@@ -162,6 +193,47 @@ fn environment(now: NaiveDateTime, date_used: Arc<AtomicBool>) -> Environment<'s
 fn json(text: &str, what: &str) -> Result<Value> {
     serde_json::from_str(text)
         .map_err(|error| Error::new(ErrorKind::Data, format!("{what}: not valid JSON")).caused_by(error))
+}
+
+/// The names under which a message's reasoning is handed over.
+const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
+
+/// The messages as transformers 5 hands them to a template: keys whose value is null are left out, and the first of
+/// [`REASONING`] that a message has becomes its `reasoning_content`, and its `thinking` where it has none.
+fn as_handed_over(messages: &Value) -> Result<Value> {
+    let wrong = |what: String| Error::new(ErrorKind::Data, what);
+    let list = match messages.kind() {
+        ValueKind::Seq => messages.try_iter().map_err(|error| wrong(error.to_string()))?,
+        other => return Err(wrong(format!("messages: expected a list, found a {other}"))),
+    };
+    let mut out = Vec::with_capacity(messages.len().unwrap_or(0));
+    for (index, message) in list.enumerate() {
+        if message.kind() != ValueKind::Map {
+            return Err(wrong(format!("messages: expected objects, found a {} at {index}", message.kind())));
+        }
+        let mut pairs: Vec<(Value, Value)> = Vec::with_capacity(5);
+        for key in message.try_iter().map_err(|error| wrong(error.to_string()))? {
+            let value = message.get_item(&key).map_err(|error| wrong(error.to_string()))?;
+            if !value.is_none() {
+                pairs.push((key, value));
+            }
+        }
+        let place = |name: &str, pairs: &[(Value, Value)]| pairs.iter().position(|(key, _)| key.as_str() == Some(name));
+        if let Some(at) = REASONING.iter().find_map(|name| place(name, &pairs)) {
+            let reasoning = pairs[at].1.clone();
+            // `thinking` comes first, `reasoning_content` where it stands, else last.
+            let thinking = match place("thinking", &pairs) {
+                Some(at) => pairs.remove(at),
+                None => (Value::from("thinking"), reasoning.clone()),
+            };
+            pairs.insert(0, thinking);
+            if place("reasoning_content", &pairs).is_none() {
+                pairs.push((Value::from("reasoning_content"), reasoning));
+            }
+        }
+        out.push(Value::from_pairs(pairs));
+    }
+    Ok(out.into())
 }
 
 /// The folder's template and its place: `chat_template.jinja`, `chat_template.json`, `tokenizer_config.json`.
@@ -229,6 +301,10 @@ fn explain(error: &minijinja::Error, place: &str) -> Error {
         Some(line) => format!("{place}:{line}"),
         None => place.to_owned(),
     };
+    failed(&message, &place)
+}
+
+fn failed(message: &str, place: &str) -> Error {
     Error::new(ErrorKind::Data, format!("the chat template fails: {message}"))
         .at(place)
         .hint("give another template with --chat-template FILE")

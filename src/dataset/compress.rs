@@ -1,20 +1,9 @@
 //! Compression of a file of rows while it is written.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::recipe::Compression;
 use bytes::Bytes;
 use std::io::{self, Write};
-
-/// How the files of rows are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Compression {
-    /// Not at all.
-    #[default]
-    None,
-    /// gzip, level 6.
-    Gzip,
-    /// Zstandard, level 3.
-    Zstd,
-}
 
 impl Compression {
     /// A file's name with the compression's ending.
@@ -42,9 +31,7 @@ impl Compressor {
     pub fn new(compression: Compression) -> Result<Self> {
         Ok(match compression {
             Compression::None => Self::None,
-            Compression::Gzip => {
-                Self::Gzip(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6)))
-            }
+            Compression::Gzip => Self::Gzip(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6))),
             Compression::Zstd => Self::Zstd(zstd::stream::write::Encoder::new(Vec::new(), 3).map_err(failed)?),
         })
     }

@@ -4,18 +4,9 @@
 //! for each of these forms, then its bytes are copied.
 
 use crate::artifacts::{Body, Sample, Source, TextId, Texts, user_content};
+use crate::recipe::Columns;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
-
-/// Which columns a row has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Columns {
-    /// All that the notebook writes.
-    #[default]
-    Full,
-    /// All that the trainer reads: `messages`, `unmask`, `token_length` (and `tools` where a source has them).
-    Training,
-}
 
 /// What `metadata.dataset` says of QA pairs.
 const PAIRS_DATASET: &str = "document_knowledge_qa";
@@ -87,7 +78,8 @@ impl<'r> RowEncoder<'r> {
                 for id in [outline, raw, summary] {
                     self.contexts.entry(id).or_insert_with(|| Escaped::new(self.texts.get(id)));
                 }
-                let (outline, raw, summary) = (&self.contexts[&outline], &self.contexts[&raw], &self.contexts[&summary]);
+                let (outline, raw, summary) =
+                    (&self.contexts[&outline], &self.contexts[&raw], &self.contexts[&summary]);
                 let question = escape(self.texts.get(question));
                 if self.layout.columns == Columns::Full {
                     put(out, &[b"{\"question\":\"", &question, b"\",\"document_outline\":\"", &outline.once]);
@@ -281,7 +273,10 @@ mod tests {
             rows[1]["messages"][1],
             json!({"role": "assistant", "content": "", "thinking": "", "name": "", "tool_calls": r#"[{"name":"add"}]"#})
         );
-        assert_eq!(rows[0]["messages"][0], json!({"role": "user", "content": "O\nS\n\nQ", "thinking": null, "name": "", "tool_calls": ""}));
+        assert_eq!(
+            rows[0]["messages"][0],
+            json!({"role": "user", "content": "O\nS\n\nQ", "thinking": null, "name": "", "tool_calls": ""})
+        );
     }
 
     proptest! {

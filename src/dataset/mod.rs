@@ -5,6 +5,5 @@ mod encode;
 pub mod manifest;
 mod write;
 
-pub use compress::Compression;
-pub use encode::{Columns, RowEncoder, RowLayout};
+pub use encode::{RowEncoder, RowLayout};
 pub use write::{Rows, RowsFile, write_rows};

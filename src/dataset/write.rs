@@ -1,11 +1,12 @@
 //! All files of all cuts in one pass: each sample is encoded once, and its bytes go to every file that holds it.
 
-use super::compress::{Compression, Compressor};
+use super::compress::Compressor;
 use super::encode::{RowEncoder, RowLayout};
 use crate::artifacts::{Artifacts, Body, Sample};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mixing::Unit;
 use crate::progress::Phase;
+use crate::recipe::Compression;
 use crate::storage::{Publication, Sink, StagedFile};
 use bytes::Bytes;
 use futures::StreamExt;

@@ -28,7 +28,7 @@ pub use plan::{CutPlan, Measure, Size, SourcePlan, candidates, check, plan_cut};
 pub use rank::rank;
 pub use split::split;
 
-use crate::recipe::{Decimal, Kind};
+use crate::recipe::{Decimal, Kind, OnDuplicate, OnLong, Order, Recipe};
 
 /// A text id that stands for no text: a raw document, an outline or a summary that a row does not have.
 pub const NO_TEXT: u32 = u32::MAX;
@@ -141,6 +141,22 @@ impl Source {
         }
     }
 
+    /// A source as a recipe has it (and as it is without one); `qa_per_doc` is the run's setting.
+    pub fn from_recipe(source: &crate::recipe::Source, qa_per_doc: u32) -> Self {
+        let run = (source.kind == Kind::SummaryQa).then_some(qa_per_doc);
+        Self {
+            name: source.name.clone(),
+            kind: source.kind,
+            qa_per_doc: source.qa_per_doc.or(run),
+            amount: match source.share {
+                Some(share) => Amount::Share(share),
+                None => Amount::Repeat { times: source.repeat, unit: source.unit },
+            },
+            weight: source.weight,
+            max_repeat: source.max_repeat,
+        }
+    }
+
     /// Whether the row of this rank and pair is in a cut, before any repeat.
     fn holds(&self, row: &Row, cut: u32) -> bool {
         row.is_kept() && row.rank < cut && self.qa_per_doc.is_none_or(|most| row.pair < most)
@@ -193,6 +209,29 @@ pub struct Options {
     pub on_shortfall: OnShortfall,
     /// Whether the order of a mix is a seeded shuffle.
     pub shuffle: bool,
+}
+
+impl Options {
+    /// What a recipe asks for (the default recipe: nothing); seed and order are the run's settings.
+    pub fn from_recipe(recipe: &Recipe, seed: u64, order: Order) -> Self {
+        let filter = &recipe.filter;
+        Self {
+            seed,
+            filter: Filter {
+                max_tokens: filter.max_tokens.filter(|_| filter.long_samples == OnLong::Drop),
+                min_response_chars: filter.min_response_chars,
+                duplicates: filter.duplicates == OnDuplicate::Drop,
+            },
+            validation: recipe.split.map(|split| split.validation),
+            budget: recipe.budget.and_then(|budget| match (budget.tokens, budget.samples) {
+                (Some(tokens), _) => Some(Budget::Tokens(tokens.get())),
+                (None, Some(samples)) => Some(Budget::Samples(samples.get())),
+                (None, None) => None,
+            }),
+            on_shortfall: recipe.on_shortfall,
+            shuffle: order == Order::Shuffle,
+        }
+    }
 }
 
 /// Which rows are taken away before anything is ranked.
@@ -248,5 +287,11 @@ pub fn prepare<'t>(
     Vec::new()
 }
 
+#[cfg(test)]
+mod plan_tests;
+#[cfg(test)]
+mod rank_tests;
+#[cfg(test)]
+mod shares_tests;
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,8 @@
 use super::plan::CutPlan;
 use super::rank::{absorb, first_half};
 use super::{Row, Source};
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
 
 /// The name and version of the hash that orders rows of equal rank within a source.

@@ -28,7 +28,7 @@ pub fn rank<'t>(rows: &mut [Row], sources: &[Source], seed: u64, text: impl Fn(u
         .flat_map_iter(|document| {
             let (source, raw, ..) = document[0];
             let source = &sources[source as usize];
-            rank_document(document, source, || RankHasher::new(seed, &source.name, text(raw)), &text)
+            rank_document(document, source, || RankHasher::new(seed, &source.name, text(raw)), text)
         })
         .collect();
     for (at, rank, pair) in ranks {

@@ -82,7 +82,7 @@ pub(super) fn exact(text: &str, places: i32) -> Option<u128> {
     }
     let mut shift = exponent - i32::try_from(part.len()).ok()? + places;
     while shift < 0 {
-        if number % 10 != 0 {
+        if !number.is_multiple_of(10) {
             return None;
         }
         number /= 10;

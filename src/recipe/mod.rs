@@ -1,85 +1,176 @@
 //! `recipe.yaml`: how much of each source, in a file that can be reviewed, versioned and repeated.
+//!
+//! [`Recipe::parse`] reads and checks it; what it gives holds no contradiction. Without a recipe the program behaves
+//! as with [`Recipe::default`].
 
+mod check;
+mod choices;
 mod decimal;
+mod number;
+mod places;
+mod sources;
 
+pub use choices::{
+    BadRows, Columns, Compression, InfeasibleCuts, Kind, OnDuplicate, OnLong, OnShortfall, Order, RepeatUnit,
+};
 pub use decimal::Decimal;
+pub use number::Quantity;
+pub use sources::{KNOWN_SOURCES, Source, SourceRecipe, Sources};
 
+use crate::error::{Error, ErrorKind, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the rows of a source are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// Question-answer pairs about a summary of a raw document; cuts choose among the summaries.
-    SummaryQa,
-    /// Question-answer pairs about one fact; the context is the outline alone.
-    FactQa,
-    /// Question-answer pairs about a whole raw document.
-    DocumentQa,
-    /// Ready chats.
-    Messages,
+/// A recipe for knowledge-mixing: how much of each source goes into a mix.
+///
+/// Every key is optional. A setting that is also a flag of the program is overridden by the flag, and overrides the
+/// environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "knowledge-mixing recipe")]
+pub struct Recipe {
+    /// Folders or URLs that hold the source folders, in this order (flag --input).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<Vec<String>>,
+    /// The tokenizer that counts: a folder, a URL, a Hugging Face repository id, or `builtin` (flag --tokenizer-model).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokenizer_model: Option<String>,
+    /// A chat template to use instead of the tokenizer's: a path or URL (flag --chat-template).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chat_template: Option<String>,
+    /// How many summaries of each raw document a mix holds; one mix is written for each number (flag --cut-sizes).
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number::some_positive")]
+    #[schemars(with = "Option<Vec<std::num::NonZeroU32>>")]
+    pub cut_sizes: Option<Vec<u32>>,
+    /// At most so many question-answer pairs of each sampled summary (flag --qa-per-doc).
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number::one_positive")]
+    #[schemars(with = "Option<std::num::NonZeroU32>")]
+    pub qa_per_doc: Option<u32>,
+    /// The seed of every choice: 0 to 9007199254740991 (flag --seed).
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number::seed")]
+    pub seed: Option<u64>,
+    /// Where the teacher's reasoning stands: `auto`, `none`, a column, or a path into one (flag --reasoning).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
+    /// Drop the placeholder questions that gpt-oss teachers leave behind (flag --save-gpt-oss-format).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub save_gpt_oss_format: Option<bool>,
+    /// Which columns are written (flag --columns).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Columns>,
+    /// How the mixes are compressed (flag --compression).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
+    /// What becomes of cuts that the data cannot fill (flag --infeasible-cuts).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub infeasible_cuts: Option<InfeasibleCuts>,
+    /// What becomes of rows that cannot be read (flag --bad-rows).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bad_rows: Option<BadRows>,
+    /// The order of a mix's rows (`shuffle`: flag --shuffle).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+    /// The sources, by name: changes to the four known ones, and any number of further ones.
+    #[serde(skip_serializing_if = "Sources::is_empty", deserialize_with = "places::or_default")]
+    pub sources: Sources,
+    /// Samples that are taken away before anything else is decided.
+    #[serde(deserialize_with = "places::or_default")]
+    pub filter: Filter,
+    /// How large a mix is to be; without it, as large as its sources make it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
+    /// What becomes of a share or a budget that the data cannot fill.
+    #[serde(deserialize_with = "places::or_default")]
+    pub on_shortfall: OnShortfall,
+    /// Documents that are kept back for validation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
 }
 
-impl Kind {
-    /// Its name in a recipe and in the manifest.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::SummaryQa => "summary_qa",
-            Self::FactQa => "fact_qa",
-            Self::DocumentQa => "document_qa",
-            Self::Messages => "messages",
-        }
-    }
-}
-
-/// What the part of a `repeat` is counted in.
+/// Samples that are taken away before anything else is decided.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RepeatUnit {
-    /// Samples: half of them, the best-ranked first.
-    #[default]
-    Sample,
-    /// Documents: all samples of half of the documents.
-    Document,
+#[serde(default, deny_unknown_fields)]
+pub struct Filter {
+    /// The longest sample that the trainer can take, in tokens.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number::one_positive")]
+    #[schemars(with = "Option<std::num::NonZeroU32>")]
+    pub max_tokens: Option<u32>,
+    /// What becomes of samples with more than `max_tokens`.
+    #[serde(deserialize_with = "places::or_default")]
+    pub long_samples: OnLong,
+    /// The shortest response, in characters (for a chat: the assistant's messages together).
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number::one_positive")]
+    #[schemars(with = "Option<std::num::NonZeroU32>")]
+    pub min_response_chars: Option<u32>,
+    /// What becomes of samples whose messages another sample has, word for word.
+    #[serde(deserialize_with = "places::or_default")]
+    pub duplicates: OnDuplicate,
 }
 
-/// What becomes of a share or a budget that the data cannot fill.
+/// How large a mix is to be: in tokens or in samples, one of the two.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OnShortfall {
-    /// An error that gives the numbers; nothing is written.
-    #[default]
-    Fail,
-    /// The source gives what it has, and the report says by how much it stays behind.
-    Cap,
+#[serde(default, deny_unknown_fields)]
+pub struct Budget {
+    /// So many tokens at most: `100M`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Quantity>,
+    /// So many samples: `20k`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples: Option<Quantity>,
 }
 
-/// What becomes of cuts that the data cannot fill.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum InfeasibleCuts {
-    /// They are left out, with a warning; an error only where none is left.
-    #[default]
-    Drop,
-    /// They are written with the summaries that there are.
-    Keep,
-    /// The first one is an error.
-    Fail,
+/// Documents that are kept back for validation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Split {
+    /// Which part of the documents: `0.02` is two in a hundred, at least one where there are two.
+    pub validation: Decimal,
 }
 
-/// Placeholder until the room is whole.
-#[derive(Debug, Clone, Serialize)]
-pub struct Recipe {}
-/// x
-pub fn schema() -> String { String::new() }
-/// x
-pub fn example() -> &'static str { "" }
 impl Recipe {
-    /// x
-    pub fn parse(_: &str, _: &str) -> crate::Result<Self> { Ok(Recipe {}) }
-    /// Settings.
-    pub fn setting_values(&self) -> std::collections::BTreeMap<&'static str, String> {
-        Default::default()
+    /// Reads a recipe (YAML, and so also JSON) and checks it. `place` is what an error names: a file, a URL, a flag.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] with line and column for what is no YAML, an unknown key, a value out of range, and for
+    /// keys that contradict each other.
+    pub fn parse(text: &str, place: &str) -> Result<Self> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let recipe: Option<Self> = places::from_yaml(text).map_err(|e| places::syntax_error(&e, place))?;
+        let recipe = recipe.unwrap_or_default();
+        if let Err(problem) = check::check(&recipe) {
+            let at = places::of(text, &problem.path)
+                .map_or(place.to_owned(), |(line, column)| format!("{place}:{line}:{column}"));
+            let error = Error::new(ErrorKind::Usage, problem.message).at(at);
+            return Err(if problem.hint.is_empty() { error } else { error.hint(problem.hint) });
+        }
+        Ok(recipe)
+    }
+
+    /// The JSON schema of a recipe, for editors.
+    pub fn schema() -> String {
+        let schema = schemars::schema_for!(Self);
+        // A schema made by schemars is always JSON.
+        serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
+    }
+
+    /// A recipe with every key, explained.
+    pub fn example() -> &'static str {
+        include_str!("../../examples/recipes/everything.yaml")
+    }
+
+    /// What the recipe says of the mixing, all sources and defaults filled in, for the manifest: without settings that
+    /// are flags too (the manifest has those) and without paths (the same mix gives the same manifest anywhere).
+    pub fn for_manifest(&self) -> serde_json::Value {
+        let sources: Vec<serde_json::Value> = self.all_sources().iter().map(Source::for_manifest).collect();
+        serde_json::json!({
+            "sources": sources,
+            "filter": self.filter,
+            "budget": self.budget,
+            "on_shortfall": self.on_shortfall,
+            "split": self.split,
+        })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! `metrics.json`: the figures of a run, flat, numbers only, for engines that draw metrics.
 
+use super::format::line;
 use super::statistics::{self, CutStatistics, LIMITS, Statistics};
 use crate::dataset::manifest::Manifest;
 use serde_json::{Map, Value};
@@ -22,7 +23,7 @@ pub const METRICS_NAME: &str = "metrics.json";
 /// | `cut_N.over_4096.samples`, `.tokens` | samples longer than 4096, and what a trainer with that limit would cut off (also 2048, 8192) |
 /// | `cut_N.SOURCE.…` | the same of one source in one mix, and `distinct`, and `shortfall_tokens` where a recipe asked for more |
 ///
-/// In a REASON all but ASCII letters and digits is an underscore.
+/// In a REASON all but ASCII letters and digits is an underscore; a SOURCE's name is free of control characters.
 pub fn metrics(manifest: &Manifest, statistics: &Statistics) -> Map<String, Value> {
     let mut map = Map::new();
     let written = manifest.cuts.iter().filter(|cut| cut.written);
@@ -41,7 +42,7 @@ pub fn metrics(manifest: &Manifest, statistics: &Statistics) -> Map<String, Valu
             lengths(&mut map, &prefix, &details.lengths());
         }
         for share in &cut.sources {
-            let prefix = format!("{prefix}.{}", share.name);
+            let prefix = format!("{prefix}.{}", line(&share.name));
             put(&mut map, &format!("{prefix}.samples"), share.samples);
             put(&mut map, &format!("{prefix}.tokens"), share.tokens);
             put(&mut map, &format!("{prefix}.distinct"), share.distinct);
@@ -83,7 +84,7 @@ fn rows(map: &mut Map<String, Value>, manifest: &Manifest) {
         put(map, &name, before + rows);
     }
     for source in sources {
-        let prefix = format!("sources.{}", source.name);
+        let prefix = format!("sources.{}", line(&source.name));
         put(map, &format!("{prefix}.read"), source.read);
         put(map, &format!("{prefix}.kept"), source.kept);
         put(map, &format!("{prefix}.dropped"), source.dropped.values().sum());

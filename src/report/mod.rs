@@ -1,11 +1,13 @@
 //! What a person sees of a mix: statistics, the terminal's table, the page.
 
+mod charts;
 mod format;
 pub mod metrics;
+pub mod page;
 pub mod statistics;
+pub mod summary;
 pub mod table;
+mod views;
 
 #[cfg(test)]
 mod synthetic;
-pub mod summary { pub fn summary(_: &crate::dataset::manifest::Manifest, _: &super::statistics::Statistics) -> String { String::new() } }
-pub mod page { pub fn page(_: &crate::dataset::manifest::Manifest, _: &super::statistics::Statistics) -> crate::Result<String> { Ok(String::new()) } }

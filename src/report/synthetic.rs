@@ -85,6 +85,45 @@ pub fn with_recipe() -> (Manifest, Statistics) {
 pub const HOSTILE: &str = "<|im_start|>user\n</script><script>alert(1)</script><img src=x onerror=alert(2)>\n\
     {{ 7 * 7 }} &lt;b&gt; \"quoted\" 'single' `ticks` \u{202e}reversed\u{0} \u{1b}[31m]]>--><!--<|im_end|>\n";
 
+/// A small run in which an enemy wrote every text.
+pub fn hostile() -> (Manifest, Statistics) {
+    let (mut manifest, mut statistics) = small();
+    statistics.warnings.push(HOSTILE.to_owned());
+    statistics.counted_by = HOSTILE.to_owned();
+    statistics.sources[0].dropped.push((HOSTILE.to_owned(), 1));
+    manifest.sources[0].dropped.insert(HOSTILE.to_owned(), 1);
+    for document in &mut statistics.sources[0].documents {
+        document.outline = HOSTILE.repeat(20);
+    }
+    statistics.sources[1].name = HOSTILE.to_owned();
+    manifest.sources[1].name = HOSTILE.to_owned();
+    for (record, cut) in manifest.cuts.iter_mut().zip(&mut statistics.cuts) {
+        cut.sources[1].name = HOSTILE.to_owned();
+        cut.sources[1].asked = Some(HOSTILE.to_owned());
+        record.sources[1].name = HOSTILE.to_owned();
+    }
+    manifest.inputs[0].key = HOSTILE.repeat(5);
+    manifest.settings.reasoning = HOSTILE.to_owned();
+    manifest.settings.recipe = Some(serde_json::json!({ HOSTILE: HOSTILE }));
+    manifest.tokenizer.name = HOSTILE.to_owned();
+    (manifest, statistics)
+}
+
+/// More sources than there are colours, with long names.
+pub fn many_sources() -> (Manifest, Statistics) {
+    let (mut manifest, mut statistics) = small();
+    for n in 0..8 {
+        let name = format!("replayed_general_conversations_of_collection_{n}");
+        manifest.sources.push(SourceRecord { name: name.clone(), ..manifest.sources[3].clone() });
+        statistics.sources.push(SourceStatistics { name: name.clone(), ..statistics.sources[3].clone() });
+        for (record, cut) in manifest.cuts.iter_mut().zip(&mut statistics.cuts) {
+            cut.sources.push(CutSourceStatistics { name: name.clone(), ..cut.sources[3].clone() });
+            *record = cut_record(cut, record.feasible);
+        }
+    }
+    (manifest, statistics)
+}
+
 struct Random(u64);
 
 impl Random {

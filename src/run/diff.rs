@@ -45,8 +45,12 @@ pub async fn diff(storage: &Storage, a: &Location, b: &Location) -> Result<Vec<D
 
 fn differences(a: &Manifest, b: &Manifest) -> Vec<Difference> {
     let (a, b) = (facts(a), facts(b));
-    let keys = a.iter().map(|(key, _)| key).chain(b.iter().map(|(key, _)| key).filter(|key| !a.iter().any(|(k, _)| k == *key)));
-    let value = |facts: &[(String, Value)], key: &str| facts.iter().find(|(k, _)| k == key).map(|(_, value)| value.clone());
+    let keys = a
+        .iter()
+        .map(|(key, _)| key)
+        .chain(b.iter().map(|(key, _)| key).filter(|key| !a.iter().any(|(k, _)| k == *key)));
+    let value =
+        |facts: &[(String, Value)], key: &str| facts.iter().find(|(k, _)| k == key).map(|(_, value)| value.clone());
     keys.map(|key| Difference { what: key.clone(), a: value(&a, key), b: value(&b, key) })
         .filter(|difference| difference.a != difference.b)
         .collect()

@@ -39,9 +39,14 @@ pub async fn find(storage: &Storage, settings: &Settings, sources: &[RunSource])
         for (folder, location) in source.locations.iter().enumerate() {
             let (objects, files) = list_source(storage, number, location).await?;
             if files.is_empty() {
-                return Err(Error::new(ErrorKind::NotFound, format!("nothing to read for the source {}", source.rows.name))
-                    .at(location)
-                    .hint("give a folder that holds *.jsonl, *.ndjson, *.json or *.parquet (also .gz, .zst), or such a file"));
+                return Err(Error::new(
+                    ErrorKind::NotFound,
+                    format!("nothing to read for the source {}", source.rows.name),
+                )
+                .at(location)
+                .hint(
+                    "give a folder that holds *.jsonl, *.ndjson, *.json or *.parquet (also .gz, .zst), or such a file",
+                ));
             }
             found.files.extend(files.into_iter().map(|file| input_object(file, folder, &objects)));
         }
@@ -70,16 +75,23 @@ pub async fn find(storage: &Storage, settings: &Settings, sources: &[RunSource])
         .collect();
     if found.files.is_empty() {
         let places: Vec<String> = settings.inputs.iter().map(ToString::to_string).collect();
-        return Err(Error::new(ErrorKind::NotFound, format!("no source folder with rows; looked for {}", missing.join(", ")))
-            .at(places.join(", "))
-            .hint("give --input (INPUT_URI) the folder that the generation step wrote, one folder a source in it"));
+        return Err(Error::new(
+            ErrorKind::NotFound,
+            format!("no source folder with rows; looked for {}", missing.join(", ")),
+        )
+        .at(places.join(", "))
+        .hint("give --input (INPUT_URI) the folder that the generation step wrote, one folder a source in it"));
     }
     found.warnings.extend(missing.into_iter().map(|name| format!("the source {name} is not there")));
     Ok(found)
 }
 
 /// The files of a place that belongs to one source as a whole: a folder, or a file.
-async fn list_source(storage: &Storage, source: usize, location: &Location) -> Result<(Vec<ObjectInfo>, Vec<FileOfSource>)> {
+async fn list_source(
+    storage: &Storage,
+    source: usize,
+    location: &Location,
+) -> Result<(Vec<ObjectInfo>, Vec<FileOfSource>)> {
     let mut objects = storage.list(location).await?;
     if objects.is_empty()
         && let Some(mut object) = storage.stat(location).await?

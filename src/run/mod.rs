@@ -16,6 +16,7 @@ use crate::dataset::{Rows, RowsFile, write_rows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mixing;
 use crate::progress::Progress;
+use crate::recipe::Order;
 use crate::report::{self, statistics::Statistics};
 use crate::settings::Settings;
 use crate::storage::{Publication, Storage};
@@ -70,14 +71,14 @@ impl Context {
     }
 }
 
-/// Says what [`mix`] would make; writes nothing.
+/// Says what [`mix`] would make, and whether it is what the recipe asks for; writes nothing.
 ///
 /// # Errors
 /// All that [`mix`] finds before it writes.
-pub async fn plan(settings: &Settings, context: &Context) -> Result<Outcome> {
+pub async fn plan(settings: &Settings, context: &Context) -> Result<(Outcome, Result<()>)> {
     let prepared = prepare(settings, context).await?;
     let manifest = record::manifest(settings, &prepared);
-    outcome(settings, manifest, prepared.statistics)
+    Ok((outcome(settings, manifest, prepared.statistics)?, prepared.enough))
 }
 
 /// Makes the mix and publishes it.
@@ -89,11 +90,11 @@ pub async fn mix(settings: &Settings, context: &Context) -> Result<Outcome> {
     // Opened before anything is read: an output that cannot be written should not cost a run.
     let publication = context.storage.publish(&settings.output).await?;
     match prepare(settings, context).await {
-        Ok(prepared) => write(settings, context, prepared, publication).await,
-        Err(error) => {
+        Ok(Prepared { enough: Err(error), .. }) | Err(error) => {
             publication.abort().await;
             Err(error)
         }
+        Ok(prepared) => write(settings, context, prepared, publication).await,
     }
 }
 
@@ -136,7 +137,8 @@ async fn stage(
             (OutputKind::Mix, format!("combined_cut_{}x.jsonl", plan.cut), false),
             (OutputKind::Validation, format!("combined_cut_{}x.validation.jsonl", plan.cut), true),
         ] {
-            let on_this_side = |(copies, row): (&u32, &mixing::Row)| if row.validation == validation { *copies } else { 0 };
+            let on_this_side =
+                |(copies, row): (&u32, &mixing::Row)| if row.validation == validation { *copies } else { 0 };
             let copies: Vec<u32> = plan.copies.iter().zip(&table).map(on_this_side).collect();
             let held = || copies.iter().zip(&table).map(|(copies, row)| (u64::from(*copies), u64::from(row.tokens)));
             let rows: u64 = held().map(|(copies, _)| copies).sum();
@@ -147,14 +149,12 @@ async fn stage(
             files.push(RowsFile { name, copies });
         }
     }
-    let shuffle = settings.shuffle;
-    let units = mixing::units(&table, &plans, settings.seed, shuffle);
+    let units = mixing::units(&table, &plans, settings.seed, settings.order == Order::Shuffle);
     drop((table, plans));
     let progress = context.progress.phase("writing", units.len() as u64, false);
     let rejected = rejected_rows(&artifacts.rejected)?;
     let rows = Arc::new(Rows { artifacts, token_lengths, layout });
-    let staged =
-        write_rows(&rows, units, files, settings.compression, publication, &context.pool, &progress).await?;
+    let staged = write_rows(&rows, units, files, settings.compression, publication, &context.pool, &progress).await?;
     progress.end();
     for ((kind, cut, rows, tokens), file) in outputs.into_iter().zip(staged) {
         manifest.outputs.push(OutputFile {
@@ -236,14 +236,15 @@ async fn warn_of_strangers(settings: &Settings, context: &Context, names: &BTree
     let strangers: Vec<&str> = there
         .iter()
         .map(|object| object.key.as_str())
-        .filter(|key| *key != MANIFEST_NAME && !names.contains(key) && !key.split('/').any(|part| part.starts_with('.')))
+        .filter(|key| {
+            *key != MANIFEST_NAME && !names.contains(key) && !key.split('/').any(|part| part.starts_with('.'))
+        })
         .collect();
     if !strangers.is_empty() {
         let shown = strangers.iter().take(5).copied().collect::<Vec<_>>().join(", ");
         let more = if strangers.len() > 5 { format!(" and {} more", strangers.len() - 5) } else { String::new() };
-        context.progress.warning(&format!(
-            "{}: left alone, because no manifest names them: {shown}{more}",
-            settings.output
-        ));
+        context
+            .progress
+            .warning(&format!("{}: left alone, because no manifest names them: {shown}{more}", settings.output));
     }
 }

@@ -1,6 +1,6 @@
 //! Everything before the files: read, filter, rank, count, plan.
 
-use super::sources::{RunSource, mixing_options, run_sources};
+use super::sources::{RunSource, run_sources};
 use super::{Context, inputs, tokenizer};
 use crate::artifacts::{Artifacts, Body, ReadOptions, Sample, TextId, Texts, read, user_content};
 use crate::chat::{self, ChatTemplate, Conversation, Counter};
@@ -35,6 +35,8 @@ pub struct Prepared {
     pub cuts: Cuts,
     /// The mixes to write, ascending.
     pub plans: Vec<CutPlan>,
+    /// Whether the plans give what the recipe asks for; `plan` shows them all the same.
+    pub enough: Result<()>,
     /// How rows are written.
     pub layout: RowLayout,
     /// What counted.
@@ -49,7 +51,7 @@ pub struct Prepared {
 /// All that can be wrong with the settings, the input and the tokenizer.
 pub async fn prepare(settings: &Settings, context: &Context) -> Result<Prepared> {
     let sources = run_sources(settings)?;
-    let options = mixing_options(settings);
+    let options = mixing::Options::from_recipe(&settings.recipe, settings.seed, settings.order);
     let mut warnings = Vec::new();
     let mut warn = |warning: String| {
         context.progress.warning(&warning);
@@ -142,10 +144,10 @@ pub async fn prepare(settings: &Settings, context: &Context) -> Result<Prepared>
     if let Some(info) = counted.info {
         context.progress.info(&info);
     }
-    let plans: Vec<CutPlan> = context.pool.install(|| {
-        written.iter().map(|cut| mixing::plan_cut(&table, &mixing_sources, &options, *cut)).collect()
-    });
-    mixing::check(&plans, &mixing_sources, options.on_shortfall)?;
+    let plans: Vec<CutPlan> = context
+        .pool
+        .install(|| written.iter().map(|cut| mixing::plan_cut(&table, &mixing_sources, &options, *cut)).collect());
+    let enough = mixing::check(&plans, &mixing_sources, options.on_shortfall);
     let examples = examples(&counting, &table, plans.last())?;
     context.storage.warnings().into_iter().for_each(&mut warn);
 
@@ -169,6 +171,7 @@ pub async fn prepare(settings: &Settings, context: &Context) -> Result<Prepared>
         table,
         cuts,
         plans,
+        enough,
         statistics,
         artifacts,
     })
@@ -206,9 +209,10 @@ fn contents(artifacts: &Artifacts) -> Vec<[u8; 16]> {
                 part(get(response));
                 part(get(thinking));
             }
-            Body::Chat { messages, tools, .. } => {
+            Body::Chat { messages, tools, unmask } => {
                 part(artifacts.texts.get(messages));
                 part(artifacts.texts.get(tools));
+                part(if unmask { "unmask" } else { "" });
             }
         }
         let mut content = [0; 16];
@@ -346,7 +350,11 @@ fn reasons<'r>(dropped: impl IntoIterator<Item = (&'r &'static str, &'r u64)>) -
 fn nothing_left(artifacts: &Artifacts) -> Error {
     let mut all = crate::artifacts::SourceLedger::default();
     artifacts.ledgers.iter().for_each(|ledger| all.merge(ledger));
-    let why = if all.read == 0 { "no file holds a row".to_owned() } else { format!("of {} rows none is left: {}", all.read, reasons(&all.dropped)) };
+    let why = if all.read == 0 {
+        "no file holds a row".to_owned()
+    } else {
+        format!("of {} rows none is left: {}", all.read, reasons(&all.dropped))
+    };
     Error::new(ErrorKind::Data, format!("nothing to mix: {why}"))
         .hint("look at the rows that the generation step wrote; filters are --save-gpt-oss-format and the recipe's")
 }
@@ -403,7 +411,7 @@ fn cut_statistics(plan: &CutPlan, sources: &[mixing::Source], table: &[Row]) -> 
             distinct: of_source.distinct,
             asked: of_source.asked.clone(),
             available_tokens: of_source.available.tokens,
-            shortfall_tokens: of_source.shortfall,
+            shortfall_tokens: of_source.shortfall.filter(|_| plan.measure == mixing::Measure::Tokens),
         }
     });
     CutStatistics { cut: plan.cut, sources: sources.collect() }

@@ -1,13 +1,9 @@
 //! What the manifest says of a run, before its files are written.
 
 use super::prepare::Prepared;
-use crate::artifacts::{BadRows, TextId};
-use crate::dataset::manifest::{
-    CutRecord, MANIFEST_FORMAT, Manifest, MixSettings, Program, ShareRecord, SourceRecord,
-};
-use crate::dataset::{Columns, Compression};
-use crate::mixing::{NO_TEXT, Row};
-use crate::recipe::InfeasibleCuts;
+use crate::artifacts::TextId;
+use crate::dataset::manifest::{CutRecord, MANIFEST_FORMAT, Manifest, MixSettings, Program, ShareRecord, SourceRecord};
+use crate::mixing::{Measure, NO_TEXT, Row};
 use crate::settings::Settings;
 use std::collections::{BTreeMap, HashSet};
 
@@ -32,30 +28,12 @@ fn mix_settings(settings: &Settings) -> MixSettings {
         save_gpt_oss_format: settings.save_gpt_oss_format,
         seed: settings.seed,
         reasoning: settings.reasoning.to_string(),
-        columns: match settings.columns {
-            Columns::Full => "full",
-            Columns::Training => "training",
-        }
-        .to_owned(),
-        compression: match settings.compression {
-            Compression::None => "none",
-            Compression::Gzip => "gzip",
-            Compression::Zstd => "zstd",
-        }
-        .to_owned(),
-        infeasible_cuts: match settings.infeasible_cuts {
-            InfeasibleCuts::Drop => "drop",
-            InfeasibleCuts::Keep => "keep",
-            InfeasibleCuts::Fail => "fail",
-        }
-        .to_owned(),
-        bad_rows: match settings.bad_rows {
-            BadRows::Fail => "fail",
-            BadRows::Skip => "skip",
-        }
-        .to_owned(),
-        order: if settings.shuffle { "shuffle" } else { "natural" }.to_owned(),
-        recipe: settings.recipe.as_ref().and_then(|recipe| serde_json::to_value(recipe).ok()),
+        columns: settings.columns.name().to_owned(),
+        compression: settings.compression.name().to_owned(),
+        infeasible_cuts: settings.infeasible_cuts.name().to_owned(),
+        bad_rows: settings.bad_rows.name().to_owned(),
+        order: settings.order.name().to_owned(),
+        recipe: settings.recipe_given.then(|| settings.recipe.for_manifest()),
     }
 }
 
@@ -91,16 +69,17 @@ fn cuts(prepared: &Prepared) -> Vec<CutRecord> {
     let record = |cut: &crate::mixing::Cut| {
         let plan = prepared.plans.iter().find(|plan| plan.cut == cut.size);
         let sources: Vec<ShareRecord> = plan
-            .map(|plan| plan.sources.iter().zip(&prepared.sources))
             .into_iter()
-            .flatten()
-            .map(|(of_source, source)| ShareRecord {
+            .flat_map(|plan| {
+                plan.sources.iter().zip(&prepared.sources).map(move |(of_source, source)| (plan, of_source, source))
+            })
+            .map(|(plan, of_source, source)| ShareRecord {
                 name: source.name.clone(),
                 samples: of_source.got.samples,
                 tokens: of_source.got.tokens,
                 distinct: of_source.distinct,
                 asked: of_source.asked.clone(),
-                shortfall_tokens: of_source.shortfall,
+                shortfall_tokens: of_source.shortfall.filter(|_| plan.measure == Measure::Tokens),
             })
             .collect();
         CutRecord {

@@ -1,8 +1,9 @@
 //! The sources of a run: the four of the generator, as a recipe changes them and adds to them.
 
-use crate::artifacts::{self, known_sources};
+use crate::artifacts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mixing;
+use crate::recipe;
 use crate::settings::Settings;
 use crate::storage::Location;
 
@@ -20,20 +21,16 @@ pub struct RunSource {
 /// The sources in the order of the mix.
 ///
 /// # Errors
-/// A usage error where a place is given for a source that is not there.
+/// A usage error where a place is given for a source that is not there, or a recipe's path is no location.
 pub fn run_sources(settings: &Settings) -> Result<Vec<RunSource>> {
-    let mut sources: Vec<RunSource> = known_sources()
-        .into_iter()
-        .map(|rows| RunSource {
-            mixing: mixing::Source::new(rows.name.clone(), rows.kind, settings.qa_per_doc),
-            rows,
-            locations: Vec::new(),
-        })
-        .collect();
+    let sources = settings.recipe.all_sources();
+    let mut sources =
+        sources.iter().map(|source| run_source(source, settings.qa_per_doc)).collect::<Result<Vec<_>>>()?;
     for (name, location) in &settings.source_inputs {
         let names: Vec<String> = sources.iter().map(|source| source.rows.name.clone()).collect();
         let Some(source) = sources.iter_mut().find(|source| source.rows.name == *name) else {
-            return Err(Error::new(ErrorKind::Usage, format!("no source is called `{name}`; there are {}", names.join(", ")))
+            let there = names.join(", ");
+            return Err(Error::new(ErrorKind::Usage, format!("no source is called `{name}`; there are {there}"))
                 .at("--source-input"));
         };
         source.locations.push(location.clone());
@@ -41,7 +38,18 @@ pub fn run_sources(settings: &Settings) -> Result<Vec<RunSource>> {
     Ok(sources)
 }
 
-/// What the planning is asked for.
-pub fn mixing_options(settings: &Settings) -> mixing::Options {
-    mixing::Options { seed: settings.seed, shuffle: settings.shuffle, ..mixing::Options::default() }
+fn run_source(source: &recipe::Source, qa_per_doc: u32) -> Result<RunSource> {
+    let place = |path: &String| {
+        Location::parse(path).map_err(|error| error.at(format_args!("the recipe's paths of {}", source.name)))
+    };
+    Ok(RunSource {
+        rows: artifacts::Source {
+            name: source.name.clone(),
+            kind: source.kind,
+            with_document: source.with_document,
+            unmask: source.unmask,
+        },
+        mixing: mixing::Source::from_recipe(source, qa_per_doc),
+        locations: source.paths.iter().flatten().map(place).collect::<Result<_>>()?,
+    })
 }

@@ -6,13 +6,13 @@ mod values;
 
 pub use values::{MAX_SEED, parse_bool, parse_cut_sizes, parse_natural, parse_seed};
 
-use crate::artifacts::{BadRows, Reasoning};
+use crate::artifacts::Reasoning;
 use crate::cli::{RunArguments, SettingArguments, setting};
-use crate::dataset::{Columns, Compression};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::LogFormat;
-use crate::recipe::{InfeasibleCuts, Recipe};
+use crate::recipe::{BadRows, Columns, Compression, InfeasibleCuts, Order, Recipe};
 use crate::storage::{Location, StorageOptions};
+use clap::ValueEnum;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -21,7 +21,9 @@ pub type Environment = BTreeMap<String, String>;
 
 /// This process's variables; those that are no text are of no use to anybody here.
 pub fn process_environment() -> Environment {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// The tokenizer that was asked for.
@@ -79,16 +81,18 @@ pub struct Settings {
     pub infeasible_cuts: InfeasibleCuts,
     /// What becomes of rows that cannot be read.
     pub bad_rows: BadRows,
-    /// Whether the order of a mix is a seeded shuffle.
-    pub shuffle: bool,
+    /// The order of a mix's rows.
+    pub order: Order,
     /// The cut that is handed on; the largest one written where `None`.
     pub select_cut: Option<u32>,
     /// Threads to work with.
     pub threads: usize,
     /// Where to write output parameters.
     pub output_parameters: Option<std::path::PathBuf>,
-    /// The recipe, where one was given.
-    pub recipe: Option<Recipe>,
+    /// The recipe; the default one where none was given.
+    pub recipe: Recipe,
+    /// Whether one was given.
+    pub recipe_given: bool,
 }
 
 /// Looks settings up by their precedence.
@@ -141,15 +145,31 @@ fn usage(origin: &str, value: &str, accepted: &str) -> Error {
 }
 
 /// One of several words.
-fn word<T: Clone>(words: &[(&str, T)]) -> impl FnOnce(&str) -> std::result::Result<T, String> {
-    let words: Vec<(String, T)> = words.iter().map(|(word, value)| ((*word).to_owned(), value.clone())).collect();
-    move |text| {
-        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| value.clone());
-        found.ok_or_else(|| {
-            let words: Vec<&str> = words.iter().map(|(word, _)| word.as_str()).collect();
-            format!("give {}", words.join(" or "))
-        })
-    }
+fn word<T: ValueEnum>(text: &str) -> std::result::Result<T, String> {
+    T::from_str(text, false).map_err(|_| {
+        let words = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        let words: Vec<String> = words.map(|word| word.get_name().to_owned()).collect();
+        format!("give {}", words.join(" or "))
+    })
+}
+
+/// What a recipe says of the settings that are flags, too, as text: then all go through the same checks.
+fn recipe_values(recipe: &Recipe) -> BTreeMap<&'static str, String> {
+    let list = |numbers: &Vec<u32>| numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+    given([
+        ("tokenizer_model", recipe.tokenizer_model.clone()),
+        ("chat_template", recipe.chat_template.clone()),
+        ("cut_sizes", recipe.cut_sizes.as_ref().map(list)),
+        ("qa_per_doc", recipe.qa_per_doc.map(|pairs| pairs.to_string())),
+        ("seed", recipe.seed.map(|seed| seed.to_string())),
+        ("reasoning", recipe.reasoning.clone()),
+        ("save_gpt_oss_format", recipe.save_gpt_oss_format.map(|wanted| wanted.to_string())),
+        ("columns", recipe.columns.map(|columns| columns.name().to_owned())),
+        ("compression", recipe.compression.map(|compression| compression.name().to_owned())),
+        ("infeasible_cuts", recipe.infeasible_cuts.map(|rule| rule.name().to_owned())),
+        ("bad_rows", recipe.bad_rows.map(|rule| rule.name().to_owned())),
+        ("shuffle", recipe.order.map(|order| (order == Order::Shuffle).to_string())),
+    ])
 }
 
 impl RunSettings {
@@ -163,10 +183,12 @@ impl RunSettings {
         Ok(Self {
             storage: StorageOptions {
                 max_retries: resolver.get("max_retries", |text| parse_natural(text, 0, 1000))? as usize,
-                retry_timeout: Duration::from_secs(resolver.get("retry_timeout", |text| parse_natural(text, 0, 86_400))?),
+                retry_timeout: Duration::from_secs(
+                    resolver.get("retry_timeout", |text| parse_natural(text, 0, 86_400))?,
+                ),
                 ..StorageOptions::default()
             },
-            log_format: resolver.get("log_format", word(&[("text", LogFormat::Text), ("json", LogFormat::Json)]))?,
+            log_format: resolver.get("log_format", word)?,
             quiet: resolver.get("quiet", parse_bool)?,
         })
     }
@@ -174,7 +196,12 @@ impl RunSettings {
 
 fn run_flags(arguments: &RunArguments) -> BTreeMap<&'static str, String> {
     let RunArguments { max_retries, retry_timeout, log_format, quiet } = arguments.clone();
-    given([("max_retries", max_retries), ("retry_timeout", retry_timeout), ("log_format", log_format), ("quiet", quiet)])
+    given([
+        ("max_retries", max_retries),
+        ("retry_timeout", retry_timeout),
+        ("log_format", log_format),
+        ("quiet", quiet),
+    ])
 }
 
 fn given<const N: usize>(flags: [(&'static str, Option<String>); N]) -> BTreeMap<&'static str, String> {
@@ -233,9 +260,9 @@ impl Settings {
             ("select_cut", select_cut),
             ("threads", threads),
         ]);
-        let recipe_values = recipe.as_ref().map(Recipe::setting_values).unwrap_or_default();
+        let recipe_values = recipe.as_ref().map(recipe_values).unwrap_or_default();
         let resolver = Resolver { flags, recipe: recipe_values, environment };
-        let (inputs, inputs_given) = inputs(arguments, &resolver)?;
+        let (inputs, inputs_given) = inputs(arguments, recipe.as_ref(), &resolver)?;
         Ok(Self {
             inputs,
             inputs_given,
@@ -250,19 +277,14 @@ impl Settings {
             save_gpt_oss_format: resolver.get("save_gpt_oss_format", parse_bool)?,
             seed: resolver.get("seed", parse_seed)?,
             reasoning: resolver.get("reasoning", |text| {
-                Reasoning::parse(text).ok_or_else(|| "give auto, none, a column, or a path into one (`a.0.b`)".to_owned())
+                Reasoning::parse(text)
+                    .ok_or_else(|| "give auto, none, a column, or a path into one (`a.0.b`)".to_owned())
             })?,
-            columns: resolver.get("columns", word(&[("full", Columns::Full), ("training", Columns::Training)]))?,
-            compression: resolver.get(
-                "compression",
-                word(&[("none", Compression::None), ("gzip", Compression::Gzip), ("zstd", Compression::Zstd)]),
-            )?,
-            infeasible_cuts: resolver.get(
-                "infeasible_cuts",
-                word(&[("drop", InfeasibleCuts::Drop), ("keep", InfeasibleCuts::Keep), ("fail", InfeasibleCuts::Fail)]),
-            )?,
-            bad_rows: resolver.get("bad_rows", word(&[("fail", BadRows::Fail), ("skip", BadRows::Skip)]))?,
-            shuffle: resolver.get("shuffle", parse_bool)?,
+            columns: resolver.get("columns", word)?,
+            compression: resolver.get("compression", word)?,
+            infeasible_cuts: resolver.get("infeasible_cuts", word)?,
+            bad_rows: resolver.get("bad_rows", word)?,
+            order: if resolver.get("shuffle", parse_bool)? { Order::Shuffle } else { Order::Natural },
             select_cut: resolver
                 .optional("select_cut", |text| parse_natural(text, 1, u32::MAX.into()))?
                 .map(|cut| cut as u32),
@@ -272,18 +294,29 @@ impl Settings {
                 None => std::thread::available_parallelism().map_or(1, usize::from),
             },
             output_parameters: resolver.value("output_parameters").map(|(folder, _)| folder.into()),
-            recipe,
+            recipe_given: recipe.is_some(),
+            recipe: recipe.unwrap_or_default(),
         })
     }
 }
 
-/// The input folders: all flags, or else the variable, or else the default.
-fn inputs(arguments: &SettingArguments, resolver: &Resolver<'_>) -> Result<(Vec<Location>, bool)> {
+/// The input folders: the flags, or else the recipe's, or else the variable's, or else the default.
+fn inputs(
+    arguments: &SettingArguments,
+    recipe: Option<&Recipe>,
+    resolver: &Resolver<'_>,
+) -> Result<(Vec<Location>, bool)> {
+    let parse = |texts: &[String], origin: &str| {
+        texts.iter().map(|text| Location::parse(text).map_err(|error| error.at(origin))).collect::<Result<Vec<_>>>()
+    };
     if !arguments.input.is_empty() {
-        let parse = |text: &String| Location::parse(text).map_err(|error| error.at("--input"));
-        return Ok((arguments.input.iter().map(parse).collect::<Result<_>>()?, true));
+        return Ok((parse(&arguments.input, "--input")?, true));
     }
-    let given = setting("input").is_some_and(|info| info.env.iter().any(|name| resolver.environment.contains_key(*name)));
+    if let Some(input) = recipe.and_then(|recipe| recipe.input.as_ref()) {
+        return Ok((parse(input, "the recipe's input")?, true));
+    }
+    let variable = |name: &&str| resolver.environment.contains_key(*name);
+    let given = setting("input").is_some_and(|info| info.env.iter().any(variable));
     Ok((resolver.location("input")?.into_iter().collect(), given))
 }
 

@@ -81,6 +81,30 @@ fn client_options(options: &StorageOptions, environment: &Environment) -> Result
     Ok(client)
 }
 
+/// A client for requests of this program's own: no redirects, the same certificates and times as the stores.
+pub(crate) fn http_client(options: &StorageOptions, environment: &Environment) -> Result<reqwest::Client> {
+    install_tls_provider();
+    let unusable = |what: &str| Error::new(ErrorKind::Usage, format!("{what} cannot be used"));
+    let mut certificates = Vec::new();
+    for bundle in extra_certificates(environment)? {
+        let bundle = reqwest::Certificate::from_pem_bundle(&bundle).map_err(|_| unusable("a CA bundle"))?;
+        certificates.extend(bundle);
+    }
+    if !system_has_certificates(environment) {
+        for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+            certificates.extend(reqwest::Certificate::from_der(root).ok());
+        }
+    }
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+        .tls_certs_merge(certificates)
+        .timeout(options.request_timeout)
+        .connect_timeout(Duration::from_secs(5).min(options.request_timeout))
+        .build()
+        .map_err(|error| unusable("the network settings").caused_by(error.without_url().to_string()))
+}
+
 /// Whether the system brings root certificates: a `FROM scratch` image does not, and then those that are compiled in are
 /// taken.
 pub(crate) fn system_has_certificates(environment: &Environment) -> bool {

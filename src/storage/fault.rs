@@ -61,6 +61,7 @@ fn classify_generic(error: &StoreError) -> Fault {
     if let Some(status) = status(&text) {
         let code = tag(&text, "Code").unwrap_or_default();
         return match (status, code) {
+            (_, "NoSuchBucket" | "ContainerNotFound") => Fault::NoBucket,
             (_, "RequestTimeout" | "InternalError" | "SlowDown" | "ServerBusy") => Fault::Transient,
             (_, "ExpiredToken" | "InvalidToken" | "AuthorizationHeaderMalformed") => Fault::Denied,
             (_, "PermanentRedirect" | "IllegalLocationConstraintException") => Fault::Region,
@@ -73,6 +74,10 @@ fn classify_generic(error: &StoreError) -> Fault {
             (408 | 429 | 500.., _) => Fault::Transient,
             _ => Fault::Other,
         };
+    }
+    // The store in memory says so of an upload that was completed or aborted.
+    if text.contains("MultipartUpload not found") {
+        return Fault::NotFound;
     }
     if text.contains("redirect without LOCATION") {
         return Fault::Region;

@@ -88,7 +88,7 @@ impl Location {
             return Err(usage(format!("`{lower}://` is no kind of location that is known here")));
         };
         if rest.contains('?') {
-            let message = format!("a {}:// URL with a query (`?...`) is not read", scheme.word());
+            let message = format!("the {}:// URL carries a query (`?...`)", scheme.word());
             return Err(usage(message).hint("credentials and SAS tokens are read from environment variables only"));
         }
         let (authority, key) = rest.split_once('/').unwrap_or((rest, ""));
@@ -235,17 +235,17 @@ fn bucket(scheme: Scheme, authority: &str) -> Result<Bucket> {
         // Only Azure's way to name a container of an account may use this place; elsewhere it is a user and a password.
         Some((name, host)) if scheme == Scheme::AzureDataLake && !name.contains(':') => (name, Some(host)),
         Some(_) => {
-            return Err(usage(format!("a {word}:// URL with a user or a password is not read"))
+            return Err(usage(format!("the {word}:// URL carries a user or a password"))
                 .hint("credentials are read from environment variables only"));
         }
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '$');
     let well_formed = |text: &str| !text.is_empty() && text.chars().all(plain);
     if !well_formed(name) {
-        return Err(usage(format!("a {word}:// URL without a proper bucket name")));
+        return Err(usage(format!("the {word}:// URL has no proper bucket name")));
     }
     if host.is_some_and(|host| !well_formed(host)) {
-        return Err(usage(format!("a {word}:// URL without a proper host name")));
+        return Err(usage(format!("the {word}:// URL has no proper host name")));
     }
     Ok(Bucket { scheme, name: name.to_string(), host: host.map(str::to_ascii_lowercase) })
 }

@@ -42,6 +42,8 @@ pub(crate) const READ_AHEAD: usize = 4;
 pub struct StorageOptions {
     /// How often a request that failed in a way that can heal is tried again (0: never).
     pub max_retries: usize,
+    /// The pause before the first retry; each next one is twice as long, up to 128 times the first.
+    pub retry_pause: Duration,
     /// How long one request may be tried in all.
     pub retry_timeout: Duration,
     /// How long one attempt may take, its body included.
@@ -57,6 +59,7 @@ impl Default for StorageOptions {
     fn default() -> Self {
         Self {
             max_retries: 10,
+            retry_pause: Duration::from_millis(100),
             retry_timeout: Duration::from_secs(180),
             request_timeout: Duration::from_secs(60),
             claim_lease: Duration::from_secs(30),
@@ -213,6 +216,11 @@ impl Storage {
         }
     }
 
+    pub(crate) fn retry(&self) -> Retry {
+        let options = &self.0.options;
+        Retry { max_retries: options.max_retries, timeout: options.retry_timeout, pause: options.retry_pause }
+    }
+
     pub(crate) fn options(&self) -> &StorageOptions {
         &self.0.options
     }
@@ -232,7 +240,7 @@ impl Storage {
     /// The store of a location, opened where it was not yet; `None` for a local path.
     pub(crate) async fn remote(&self, location: &Location) -> Result<Option<Remote>> {
         let Some((bucket, _)) = location.object() else { return Ok(None) };
-        let retry = Retry { max_retries: self.0.options.max_retries, timeout: self.0.options.retry_timeout };
+        let retry = self.retry();
         if let Some(store) = &self.0.injected {
             return Ok(Some(Remote::new(Arc::clone(store), retry, self.0.environment.clone())));
         }
@@ -260,7 +268,10 @@ enum Reader {
 impl Reader {
     async fn open(storage: &Storage, object: &ObjectInfo) -> Result<Self> {
         match storage.remote(&object.location).await? {
-            Some(remote) => Ok(Self::Object(remote, Arc::new(object.clone()))),
+            Some(remote) => {
+                let object = remote.pinned(object).await?;
+                Ok(Self::Object(remote, Arc::new(object)))
+            }
             None => {
                 let version = object.version.clone();
                 let open = move |path: &Location| local::OpenFile::open(path, &version);

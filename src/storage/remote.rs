@@ -78,6 +78,19 @@ impl Remote {
         self.retry.run(|| self.store.get_opts(path, GetOptions::new().with_head(true))).await
     }
 
+    /// The object with a version that can be asked for: some stores name it only when they are asked for one object.
+    pub(crate) async fn pinned(&self, object: &ObjectInfo) -> Result<ObjectInfo> {
+        match &object.version {
+            Version::Object { e_tag: None, modified } => match self.stat(&object.location).await? {
+                Some(now) if now.size == object.size && now.modified_second() == Some(modified.timestamp()) => {
+                    Ok(ObjectInfo { version: now.version, ..object.clone() })
+                }
+                _ => Err(changed(&object.location)),
+            },
+            _ => Ok(object.clone()),
+        }
+    }
+
     /// A small object whole, with what it was when it was read.
     pub(crate) async fn read(&self, object: &Location, max_bytes: u64) -> Result<Option<(Bytes, ObjectMeta)>> {
         let path = key(object)?;
@@ -163,6 +176,16 @@ impl Remote {
             return Err(Error::new(ErrorKind::Io, "the store sent more bytes than were asked for").at(&object.location));
         }
         Ok(bytes.into())
+    }
+}
+
+impl ObjectInfo {
+    /// To the second: some stores tell a finer time in a listing than in a header.
+    fn modified_second(&self) -> Option<i64> {
+        match &self.version {
+            Version::Object { modified, .. } => Some(modified.timestamp()),
+            Version::Local(_) => None,
+        }
     }
 }
 

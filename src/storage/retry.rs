@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct Retry {
     pub(crate) max_retries: usize,
     pub(crate) timeout: Duration,
+    /// The first pause; each next one is twice as long, up to [`LONGEST`] times the first.
+    pub(crate) pause: Duration,
 }
 
 /// The state of one operation's attempts.
@@ -19,8 +21,7 @@ pub(crate) struct Attempts {
     failed: usize,
 }
 
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+const LONGEST: u32 = 128;
 
 impl Retry {
     pub(crate) fn begin(self) -> Attempts {
@@ -49,7 +50,7 @@ impl Attempts {
         if self.failed >= self.policy.max_retries {
             return false;
         }
-        let full = FIRST_PAUSE.saturating_mul(1 << self.failed.min(16)).min(LONGEST_PAUSE);
+        let full = self.policy.pause.saturating_mul((1 << self.failed.min(16)).min(LONGEST));
         self.failed += 1;
         // Half of it at random, so that many pods do not come back in the same instant.
         let pause = full / 2 + full.mul_f64(random_fraction() / 2.0);
@@ -89,9 +90,9 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn what_heals_is_tried_again_and_what_does_not_is_told_at_once() {
-        let policy = Retry { max_retries: 3, timeout: Duration::from_secs(60) };
+        let policy = Retry { max_retries: 3, timeout: Duration::from_secs(60), pause: Duration::from_millis(1) };
         let tries = AtomicUsize::new(0);
         let healed = policy
             .run(|| async { if tries.fetch_add(1, Ordering::Relaxed) < 3 { Err(broken()) } else { Ok(7) } })

@@ -26,7 +26,8 @@ const OUTPUTS: [(&str, &str, &str); 9] = [
 pub fn component_yaml(image: &str) -> String {
     let mut yaml = String::from(
         "# Made by `knowledge-mixing component`: change src/cli.rs or src/workflow/component.rs, not this file.\n\
-         # Settings have no default here, so that a recipe can set them; the descriptions name the defaults.\n",
+         # Settings have no default here, so that a recipe can set them; the descriptions name the defaults. Numbers are text:\n\
+         # an Integer that is left unset breaks the SDK's local runner. An empty text counts as unset.\n",
     );
     let about = cli::Cli::command().get_about().map(ToString::to_string).unwrap_or_default();
     field(&mut yaml, 0, "name", "knowledge-mixing");
@@ -87,6 +88,9 @@ fn description(info: &SettingInfo, name: &str, kind: KfpType) -> String {
         }
         _ => argument.and_then(clap::Arg::get_help).map(ToString::to_string).unwrap_or_default(),
     };
+    if kind == KfpType::Integer {
+        words.push_str(" (a whole number, as text)");
+    }
     let choices: Vec<_> = argument.map(clap::Arg::get_possible_values).unwrap_or_default();
     // Clap knows two words for a switch; the parameter's type says that already.
     if !choices.is_empty() && kind == KfpType::String {

@@ -16,8 +16,8 @@ pub const SOURCES: [&str; 4] = ["extractive_summary", "detailed_summary", "key_f
 /// The input that holds a folder for each source.
 pub const DATASETS: &str = "datasets";
 
-/// Adds the input artifacts to the settings: `source_input` for each source that an artifact brings, which wins over the
-/// source's folder in `input`.
+/// Adds the input artifacts to the settings. `datasets` alone becomes `input`, so that it is treated as any input folder is;
+/// beside an `input_uri` its sources become `source_input`, as each source's own artifact does: that wins over `input`.
 ///
 /// # Errors
 /// An artifact is not there, a source comes twice, or a `datasets` artifact holds no folder.
@@ -29,6 +29,14 @@ pub fn add_artifacts(input: &ExecutorInput, settings: &mut BTreeMap<String, Vec<
                 return Err(twice(&name, &other, &path));
             }
         }
+    }
+    if settings.contains_key("input") {
+        // Other folders are no sources, and would be refused as such.
+        sources.retain(|name, _| SOURCES.contains(&name.as_str()));
+    } else if !sources.is_empty() {
+        let paths = input.input_artifacts(DATASETS).iter().map(|artifact| artifact.path().display().to_string());
+        settings.insert("input".to_string(), paths.collect());
+        sources.clear();
     }
     let mut own: BTreeMap<&str, PathBuf> = BTreeMap::new();
     for name in SOURCES {
@@ -128,7 +136,8 @@ mod tests {
     #[test]
     fn a_sources_own_artifact_wins_over_datasets_and_both_over_input_uri() {
         let root = tempfile::tempdir().unwrap();
-        let datasets = folder(&root.path().join("d"), &["extractive_summary", "key_facts_to_qa", ".cache"]);
+        let datasets =
+            folder(&root.path().join("d"), &["extractive_summary", "key_facts_to_qa", "no_source", ".cache"]);
         let own = folder(&root.path().join("own"), &["inner"]);
         let nested = folder(&root.path().join("nested"), &["detailed_summary"]);
         let settings = resolve(
@@ -146,6 +155,17 @@ mod tests {
                 format!("key_facts_to_qa={}", datasets.join("key_facts_to_qa").display()),
             ]
         );
+    }
+
+    #[test]
+    fn datasets_alone_is_an_input_folder_like_any_other() {
+        let root = tempfile::tempdir().unwrap();
+        let datasets = folder(&root.path().join("d"), &["extractive_summary", "no_source"]);
+        let own = folder(&root.path().join("own"), &["inner"]);
+        let artifacts = json!({"datasets": list(std::slice::from_ref(&datasets)), "key_facts_to_qa": list(std::slice::from_ref(&own))});
+        let settings = resolve(artifacts, BTreeMap::new()).unwrap();
+        assert_eq!(settings["input"], [datasets.display().to_string()]);
+        assert_eq!(settings["source_input"], [format!("key_facts_to_qa={}", own.display())]);
     }
 
     #[test]

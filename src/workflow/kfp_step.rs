@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A finished mix, as far as a workflow engine wants to know of it.
 #[derive(Debug, Clone)]
@@ -30,14 +31,17 @@ pub struct Finished {
     pub selected_cut: u32,
 }
 
-/// A step that is ready to run.
-#[derive(Debug, Clone)]
+/// A step that is ready to run. Where it is dropped before [`Step::publish`] came to its end (an error, a signal), none of
+/// its outputs is left; but a mix that was published to `output_uri` stays: it is whole.
+#[derive(Debug)]
 pub struct Step {
     input: ExecutorInput,
     settings: SettingArguments,
     place: Place,
     /// Outputs that were there before the step: not ours to remove.
     older: Vec<PathBuf>,
+    /// Whether the engine may have the outputs.
+    published: AtomicBool,
 }
 
 impl Step {
@@ -62,7 +66,7 @@ impl Step {
             }
         };
         let settings = SettingArguments::from_values(&values)?;
-        let mut step = Self { input, settings, place, older: Vec::new() };
+        let mut step = Self { input, settings, place, older: Vec::new(), published: AtomicBool::new(false) };
         step.older = step.paths().into_iter().filter(|path| path.exists()).collect();
         Ok(step)
     }
@@ -108,7 +112,9 @@ impl Step {
             }
         }
         // Last of all: with this file the engine takes the step's outputs for complete.
-        write_whole(self.input.output_file(), output.to_string().as_bytes())
+        write_whole(self.input.output_file(), output.to_string().as_bytes())?;
+        self.published.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// One file of plain JSON lines, which is what the public training component takes.
@@ -138,13 +144,20 @@ impl Step {
         copy_whole(reader, target)
     }
 
-    /// Removes every output that this step made: where anything fails, none is left (but a mix that was published to
-    /// `output_uri` stays: it is whole).
+    /// Removes every output that this step made.
     pub fn abandon(&self) {
         for path in self.paths().iter().filter(|path| !self.older.contains(path)) {
             // What cannot be removed cannot be helped: the step's own error is what counts.
             let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
             let _ = std::fs::remove_file(staging(path));
+        }
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        if !self.published.load(Ordering::Relaxed) {
+            self.abandon();
         }
     }
 }

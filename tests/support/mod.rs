@@ -1,5 +1,9 @@
-//! What several parts of the tests share.
+//! What several test binaries share.
+#![allow(dead_code, reason = "no test binary uses all of it")]
 
+pub mod faulty_proxy;
+pub mod http_server;
 pub mod library;
 pub mod program;
 pub mod rows;
+pub mod s3_server;

@@ -25,13 +25,14 @@ pub(super) struct Folder {
     path: Arc<PathBuf>,
     run_id: String,
     flush: bool,
+    storage: Storage,
     /// Held until the folder is dropped; `None` where the file system has no locks.
     _lock: Option<FolderLock>,
 }
 
 impl Folder {
     pub(super) async fn open(storage: &Storage, output: &Location, run_id: String) -> Result<(Self, Option<Bytes>)> {
-        let flush = storage.options().flush;
+        let (flush, owner) = (storage.options().flush, storage.clone());
         let (folder, warning, previous) = blocking(output, move |output| {
             let path = output.local_path().unwrap_or(Path::new("")).to_path_buf();
             std::fs::create_dir_all(&path).map_err(|error| explain_io(as_io(error), "create the folder", output))?;
@@ -40,7 +41,7 @@ impl Folder {
                 remove_left_overs(&path)?;
             }
             let previous = read(&output.join(MANIFEST_NAME), LARGEST_MANIFEST)?;
-            let held = Self { path: Arc::new(path), run_id, flush, _lock: lock };
+            let held = Self { path: Arc::new(path), run_id, flush, storage: owner, _lock: lock };
             Ok((held, warning, previous))
         })
         .await?;
@@ -100,7 +101,10 @@ impl Folder {
             match std::fs::remove_file(&path) {
                 Ok(()) => {}
                 Err(error) if error.kind() == Io::NotFound => {}
-                Err(error) => return Err(explain_io(error, "remove a file of the earlier mix", path.display())),
+                // The mix is whole: this is worth a warning, not an error.
+                Err(error) => {
+                    self.storage.warn(explain_io(error, "remove a file of the earlier mix", path.display()).line())
+                }
             }
         }
         Ok(())

@@ -42,7 +42,7 @@ pub struct Sink(SinkKind);
 
 enum SinkKind {
     Local(local::FileSink),
-    Remote(remote::UploadSink),
+    Remote(Box<remote::UploadSink>),
 }
 
 /// A file that is whole under its staging name.
@@ -105,7 +105,7 @@ impl Publication {
         let stage = Arc::clone(&self.staged);
         Ok(Sink(match &self.place {
             Place::Local(folder) => SinkKind::Local(folder.create(name, stage)?),
-            Place::Remote(run) => SinkKind::Remote(run.create(name, stage).await?),
+            Place::Remote(run) => SinkKind::Remote(Box::new(run.create(name, stage).await?)),
         }))
     }
 

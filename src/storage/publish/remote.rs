@@ -48,6 +48,9 @@ const SHORT: usize = 64 << 10;
 /// Which run made an object: the answer to "was it this run's request that succeeded?". Azure takes no dashes here.
 const RUN_ATTRIBUTE: &str = "knowledgemixingrun";
 
+/// How long a store may take to agree with itself on who has created the claim.
+const SETTLING: Duration = Duration::from_millis(100);
+
 /// So many requests of one commit are under way at once.
 const REQUESTS: usize = 8;
 
@@ -248,10 +251,15 @@ impl RunState {
         let Upload { location, path, id, parts, bytes } = upload;
         let store = &self.remote.store;
         let outcome = self.remote.retry.run(|| store.complete_multipart(&path, &id, parts.clone())).await;
-        let Err(error) = outcome else { return Ok(()) };
-        if self.is_ours(&path, bytes).await {
+        let completed = match &outcome {
+            Ok(_) => true,
+            Err(_) => self.is_ours(&path, bytes).await,
+        };
+        if completed {
+            lock(&self.uploads).retain(|(_, known)| *known != id);
             return Ok(());
         }
+        let Err(error) = outcome else { return Ok(()) };
         Err(match classify(&error) {
             Fault::NotFound => busy(&self.output).hint("another run has taken over and ended this run's uploads"),
             _ => self.remote.explain(&error, &location),
@@ -322,11 +330,9 @@ impl RunState {
         let path = key(&location)?;
         let id = id.to_string();
         match self.remote.retry.run(|| self.remote.store.abort_multipart(&path, &id)).await {
-            Ok(()) => Ok(()),
-            Err(error) if matches!(classify(&error), Fault::NotFound | Fault::Unsupported) => Ok(()),
-            // The store in memory knows no "not found" here.
-            Err(StoreError::Generic { store: "InMemory", .. }) => Ok(()),
-            Err(error) => Err(self.remote.explain(&error, &location)),
+            Err(error) if classify(&error) == Fault::Transient => Err(self.remote.explain(&error, &location)),
+            // Stores differ in what they say of an upload that is gone (some: access denied), and there is no more to do.
+            _ => Ok(()),
         }
     }
 
@@ -389,7 +395,15 @@ impl Claim {
         state.claimed.store(true, Ordering::Release);
         loop {
             let error = match state.put(&path, owner.clone(), PutMode::Create).await {
-                Ok(version) => return Ok(Self::held(state, path, version)),
+                Ok(version) => {
+                    // Not every imitation of S3 looks and writes in one step: of two runs that both seem to have
+                    // created the claim, the one whose name stands in it a moment later has it.
+                    tokio::time::sleep(SETTLING).await;
+                    match state.remote.read(&location, LARGEST_MANIFEST).await? {
+                        Some((holder, _)) if holder == owner => return Ok(Self::held(state, path, version)),
+                        _ => continue,
+                    }
+                }
                 Err(error) => error,
             };
             match classify(&error) {

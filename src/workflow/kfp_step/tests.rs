@@ -93,6 +93,11 @@ fn stand_in(settings: &SettingArguments, names: &[(&str, &[u8])]) {
     }
 }
 
+fn run(executor_input: &str, mix: impl FnOnce(SettingArguments) -> Result<Finished>) -> Result<()> {
+    let step = Step::prepare(executor_input)?;
+    mix(step.settings().clone()).and_then(|finished| step.publish(&finished))
+}
+
 fn read(path: PathBuf) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

@@ -1,0 +1,79 @@
+# The step's image: one static binary on an empty base.
+#
+#   docker build -t knowledge-mixing .
+#   docker buildx build --platform linux/amd64,linux/arm64 -t registry/knowledge-mixing:1 --push .
+#
+# A binary that was built outside (statically, as below) is put into the very same final stage, without any base image:
+#
+#   mkdir -p dist && cp target/x86_64-unknown-linux-gnu/release/knowledge-mixing /etc/ssl/certs/ca-certificates.crt dist/
+#   DOCKER_BUILDKIT=1 docker build --build-arg BINARY=provided -t knowledge-mixing .
+#
+# No `# syntax=` line: BuildKit's own frontend knows all that is used here, and that line would pull another one.
+
+# `built`: from source, in the first stages. `provided`: dist/knowledge-mixing and dist/ca-certificates.crt of the context.
+ARG BINARY=built
+ARG RUST_VERSION=1.95
+
+# The builder runs on the platform that it builds for (natively or under emulation): no cross toolchain to keep.
+FROM rust:${RUST_VERSION}-bookworm AS builder
+ARG TARGETARCH
+WORKDIR /build
+# The explicit target keeps `crt-static` away from build scripts and procedural macros, which must stay dynamic.
+RUN case "${TARGETARCH:-$(dpkg --print-architecture)}" in \
+      amd64) echo x86_64-unknown-linux-gnu ;; \
+      arm64) echo aarch64-unknown-linux-gnu ;; \
+      *) echo "unsupported architecture: ${TARGETARCH}" >&2; exit 1 ;; \
+    esac > /target
+ENV RUSTFLAGS="-C target-feature=+crt-static"
+
+# Dependencies first, on their own: this layer changes only with Cargo.toml and Cargo.lock.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir -p src benches tests \
+    && echo 'fn main() {}' > src/main.rs \
+    && touch src/lib.rs \
+    && awk '/^\[\[/ {kind=$0} /^name *=/ && kind != "" {gsub(/"/, ""); print kind, $3; kind=""}' Cargo.toml \
+       | while read -r kind name; do \
+           case "$kind" in "[[bench]]") touch "benches/$name.rs" ;; "[[test]]") touch "tests/$name.rs" ;; esac; \
+         done \
+    && cargo build --locked --release --bin knowledge-mixing --target "$(cat /target)"
+
+COPY . .
+# The stand-ins of the step before are newer than the sources of the context: without `touch` cargo would keep them.
+RUN touch src/main.rs src/lib.rs \
+    && cargo build --locked --release --bin knowledge-mixing --target "$(cat /target)" \
+    && mkdir -p /out && cp "target/$(cat /target)/release/knowledge-mixing" /etc/ssl/certs/ca-certificates.crt /out/
+
+FROM scratch AS binary-built
+COPY --from=builder /out/ /
+
+FROM scratch AS binary-provided
+COPY dist/knowledge-mixing dist/ca-certificates.crt /
+
+FROM binary-${BINARY} AS binary
+
+FROM scratch AS final
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+ARG CREATED=unknown
+ARG SOURCE=https://github.com/knowledge-mixing/knowledge-mixing
+LABEL org.opencontainers.image.title="knowledge-mixing" \
+      org.opencontainers.image.description="Mixes synthetic question-answer data into training files: sample, format, count, repeatably" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}"
+# A /tmp of mode 1777 (Kubeflow mounts none), a working directory for any uid with group 0, and what the C library looks for
+# in /etc. From an archive (pipelines/docker/make_rootfs.py): there is no shell here, and COPY loses the sticky bit.
+ADD pipelines/docker/rootfs.tar.gz /
+COPY --from=binary --chmod=0644 /ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=binary --chmod=0755 /knowledge-mixing /usr/local/bin/knowledge-mixing
+ENV HOME=/tmp \
+    PATH=/usr/local/bin \
+    SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+# 65532 with group 0, as OpenShift wants it; any other uid does as well.
+USER 65532:0
+WORKDIR /data
+STOPSIGNAL SIGTERM
+# No ENTRYPOINT: Kubeflow and Argo give the whole command.
+CMD ["/usr/local/bin/knowledge-mixing", "--help"]

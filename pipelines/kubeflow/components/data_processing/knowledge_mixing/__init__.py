@@ -1,0 +1,5 @@
+"""The knowledge mixing component."""
+
+from .component import knowledge_mixing
+
+__all__ = ["knowledge_mixing"]

@@ -1,0 +1,94 @@
+"""Generation steps, the mixing step, a training step: as a Kubeflow pipeline.
+
+    python pipeline.py                      # compiles to pipeline.yaml beside this file
+
+`mix` is the part to import into a pipeline of your own; `generate` and `train` stand for your generation and training steps
+and run anywhere, so that the whole can be tried before a GPU is at hand.
+"""
+
+import os
+import pathlib
+
+from kfp import compiler, components, dsl
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+# The generated file of this release; KNOWLEDGE_MIXING_COMPONENT points to another copy, where only pipeline.py was taken.
+COMPONENT = os.environ.get("KNOWLEDGE_MIXING_COMPONENT", str(HERE.parents[1] / "component.yaml"))
+
+knowledge_mixing = components.load_component_from_file(COMPONENT)
+
+
+def mix(*, cpu: str = "2", memory: str = "4Gi", retries: int = 2, **inputs) -> dsl.PipelineTask:
+    """Adds the mixing step to the pipeline that is being defined.
+
+    `inputs` are those of component.yaml: `datasets`, or an artifact for each source (`extractive_summary=step.output`), or
+    `input_uri="s3://bucket/step_02"`; and any setting. Outputs are `mixes`, `dataset`, `metrics`, `report`, `summary`,
+    `feasible_cuts`, `selected_cut`, `total_samples`, `total_tokens`.
+    """
+    task = knowledge_mixing(**inputs)
+    # Kubeflow takes two runs with the same arguments for the same run and does not repeat it. It cannot see that the data
+    # behind input_uri or a tokenizer's name have changed, so a cached mix may be stale; a mix takes seconds, so make it anew.
+    task.set_caching_options(False)
+    task.set_cpu_request(cpu).set_memory_request(memory).set_memory_limit(memory)
+    task.set_retry(num_retries=retries, backoff_duration="30s", backoff_factor=2, backoff_max_duration="10m")
+    return task
+
+
+@dsl.component(base_image="python:3.12-slim")
+def generate(source: str, rows: dsl.Output[dsl.Dataset]):
+    """Stands for a generation step: a few rows of one source, as the current generator writes them."""
+    import json
+
+    with open(rows.path, "w", encoding="utf-8") as file:
+        for document in range(2):
+            for summary in range(6):
+                for pair in range(3):
+                    text = f"Plant {document}: summary {summary} of how the pumps are serviced."
+                    row = {
+                        "document_outline": f"Service manual of plant {document}",
+                        "document": text,
+                        "raw_document": f"The whole service manual of plant {document}.",
+                        "question": f"What does part {pair} of summary {summary} say?",
+                        "response": f"It says how pump {pair} of plant {document} is serviced.",
+                    }
+                    file.write(json.dumps(row) + "\n")
+
+
+@dsl.component(base_image="python:3.12-slim")
+def train(dataset: dsl.Input[dsl.Dataset], samples: int) -> int:
+    """Stands for the training step: counts the samples that it is given, and checks that all have come."""
+    import json
+
+    with open(dataset.path, encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    assert len(rows) == samples and all(row["messages"] and row["unmask"] for row in rows)
+    return len(rows)
+
+
+@dsl.pipeline(name="knowledge-tuning", description="Generate question-answer data, mix it, train on the mix.")
+def knowledge_tuning(
+    tokenizer_model: str = "RedHatAI/Llama-3.1-8B-Instruct",
+    cut_sizes: str = "2,5",
+    # Empty means unset: then the recipe or the default decides.
+    qa_per_doc: str = "",
+    seed: str = "",
+    recipe: str = "",
+):
+    """One generation step for each source, wired straight into the mixing step; its `dataset` goes to the training step."""
+    sources = {}
+    for source in ["extractive_summary", "detailed_summary", "key_facts_to_qa", "document_based_qa"]:
+        sources[source] = generate(source=source).set_display_name(f"generate {source}").output
+    mixed = mix(
+        **sources,
+        tokenizer_model=tokenizer_model,
+        cut_sizes=cut_sizes,
+        qa_per_doc=qa_per_doc,
+        seed=seed,
+        recipe=recipe,
+    )
+    train(dataset=mixed.outputs["dataset"], samples=mixed.outputs["total_samples"])
+
+
+if __name__ == "__main__":
+    compiler.Compiler().compile(knowledge_tuning, str(HERE / "pipeline.yaml"))

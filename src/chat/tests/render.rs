@@ -1,0 +1,177 @@
+use super::snippets::SNIPPETS;
+use super::*;
+use proptest::prelude::*;
+
+#[test]
+fn snippets_render_as_transformers_renders_them() {
+    let mut wrong = Vec::new();
+    for (template, expected) in SNIPPETS {
+        match render(template) {
+            Ok(text) if text == *expected => {}
+            Ok(text) => wrong.push(format!("{template:?}\n  expected {expected:?}\n  rendered {text:?}")),
+            Err(error) => wrong.push(format!("{template:?}\n  expected {expected:?}\n  failed {error}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_pair_is_the_messages_that_it_stands_for() {
+    let template = given("{{ messages|tojson }}{% for m in messages %}{{ m.content }}{% endfor %}").unwrap();
+    for (user, assistant, thinking) in [("u", "a", ""), ("é\n\"", "\u{0}", "why {{ x }}")] {
+        let messages = serde_json::json!([
+            {"role": "user", "content": user, "thinking": null},
+            {"role": "assistant", "content": assistant, "thinking": thinking},
+        ]);
+        let mut pair = String::from("before|");
+        template.render_into(&Conversation::Pair { user, assistant, thinking }, &mut pair).unwrap();
+        let whole = template.render(&Conversation::Messages { messages: &messages.to_string(), tools: None }).unwrap();
+        let parsed = |text: &str| -> Vec<serde_json::Value> {
+            serde_json::Deserializer::from_str(text).into_iter().next().unwrap().unwrap()
+        };
+        assert_eq!(parsed(&pair["before|".len()..]), parsed(&whole));
+        assert!(pair.ends_with(&format!("{user}{assistant}")));
+    }
+}
+
+#[test]
+fn reasoning_has_every_name_that_templates_read_it_under() {
+    let names = "{% for m in messages %}{{ m.reasoning_content }}|{{ m.thinking }}|{{ m.reasoning }};{% endfor %}";
+    let messages = r#"[{"role":"user","content":""},{"role":"assistant","content":"","reasoning":"r","thinking":null},
+        {"role":"assistant","content":"","reasoning_content":"c","thinking":"t"},{"content":"","thinking":""}]"#;
+    let text = given(names).unwrap().render(&Conversation::Messages { messages, tools: None }).unwrap();
+    assert_eq!(text, "||;r|r|r;c|t|;||;");
+    let string = "{% for m in messages %}{{ m.reasoning_content is string }} {% endfor %}";
+    let pair = Conversation::Pair { user: "u", assistant: "a", thinking: "" };
+    assert_eq!(given(string).unwrap().render(&pair).unwrap(), "False True ");
+}
+
+#[test]
+fn tools_reach_the_template_and_are_none_otherwise() {
+    let template = given("{% if tools %}{{ tools|tojson }}{% else %}{{ tools is none }}{% endif %}").unwrap();
+    let tools = Some(r#"[{"z": 1, "a": {"type": "<b>"}}]"#);
+    let render = |tools| template.render(&Conversation::Messages { messages: "[]", tools }).unwrap();
+    assert_eq!(render(tools), r#"[{"z": 1, "a": {"type": "<b>"}}]"#);
+    assert_eq!(render(None), "True");
+}
+
+#[test]
+fn the_date_is_the_callers_and_is_told_when_it_is_used() {
+    let template = given("{% if messages|length > 1 %}{{ strftime_now('%d %b %Y') }}{% endif %}").unwrap();
+    assert_eq!(template.render(&Conversation::Messages { messages: "[]", tools: None }).unwrap(), "");
+    assert_eq!(template.date_used(), None);
+    assert_eq!(template.render(&Conversation::Messages { messages: MESSAGES, tools: None }).unwrap(), "07 Mar 2026");
+    assert_eq!(template.date_used().as_deref(), Some("2026-03-07"));
+}
+
+#[test]
+fn the_template_is_taken_from_where_transformers_takes_it() {
+    let text = |files: &TokenizerFiles| {
+        let template = ChatTemplate::load(files, None, now()).map_err(|e| e.to_string())?;
+        template.render(&Conversation::Messages { messages: "[]", tools: None }).map_err(|e| e.to_string())
+    };
+    let mut files = folder(r#"{"chat_template": "config"}"#);
+    assert_eq!(text(&files).unwrap(), "config");
+    files.chat_template_json = Some(Bytes::from_static(br#"{"chat_template": "json"}"#));
+    assert_eq!(text(&files).unwrap(), "json");
+    files.chat_template_jinja = Some(Bytes::from_static(b"jinja\r\n"));
+    assert_eq!(text(&files).unwrap(), "jinja");
+    let named = r#"{"chat_template": [{"name": "rag", "template": "r"}, {"name": "default", "template": "d"}]}"#;
+    assert_eq!(text(&folder(named)).unwrap(), "d");
+    insta::assert_snapshot!(text(&folder(r#"{"chat_template": [{"name": "rag", "template": "r"}]}"#)).unwrap_err(), @"
+    folder/tokenizer_config.json: none of the chat templates is named `default` (there are: rag)
+      hint: choose one: save it as a file and give it with --chat-template FILE
+    ");
+    insta::assert_snapshot!(text(&folder("{}")).unwrap_err(), @"
+    folder: the tokenizer has no chat template: looked for chat_template.jinja, chat_template.json and `chat_template` in tokenizer_config.json
+      hint: give one with --chat-template FILE, or take the tokenizer of an instruct model
+    ");
+}
+
+#[test]
+fn the_config_that_lists_its_tokens_wins_over_the_older_file() {
+    let mut files = folder(r#"{"bos_token": "new", "image_token": "<i>", "add_bos_token": true}"#);
+    files.special_tokens_map = Some(Bytes::from_static(br#"{"bos_token": {"content": "old"}, "eos_token": "end"}"#));
+    let text = |files: &TokenizerFiles| {
+        let text = "{{ bos_token }} {{ eos_token }} {{ image_token }} {{ add_bos_token is defined }}".to_owned();
+        let given = GivenTemplate { text, place: "t".into() };
+        ChatTemplate::load(files, Some(given), now())
+            .unwrap()
+            .render(&Conversation::Messages { messages: "[]", tools: None })
+            .unwrap()
+    };
+    assert_eq!(text(&files), "old end <i> False");
+    files.tokenizer_config =
+        Some(Bytes::from_static(br#"{"bos_token": "new", "image_token": "<i>", "added_tokens_decoder": {}}"#));
+    assert_eq!(text(&files), "new  <i> False");
+}
+
+#[test]
+fn a_failing_template_says_where_and_why() {
+    insta::assert_snapshot!(error("a\n{% if %}"), @"my.jinja:2: the chat template fails: syntax error: unexpected end of block");
+    insta::assert_snapshot!(error("a\n\n{{ raise_exception('roles must alternate') }}"), @"my.jinja:3: the chat template fails: invalid operation: roles must alternate");
+    insta::assert_snapshot!(error("{{ nope.x }}"), @"my.jinja:1: the chat template fails: undefined value");
+    assert!(error("{% generation %}x").starts_with("my.jinja:1: "));
+    assert!(error("{% for m in messages %}{% with %}{% break %}{% endwith %}{% endfor %}").contains("break"));
+    let bad = given("x").unwrap().render(&Conversation::Messages { messages: "[{]", tools: None }).unwrap_err();
+    assert!(bad.line().starts_with("messages: not valid JSON"), "{bad}");
+}
+
+#[test]
+fn a_template_can_neither_hang_nor_eat_the_memory() {
+    let double =
+        |body: &str| format!("{{% set ns = namespace(x='ab') %}}{{% for i in range(60) %}}{body}{{% endfor %}}");
+    let greedy = [
+        double("{% set ns.x = ns.x ~ ns.x %}"),
+        double("{% set ns.x = ns.x + ns.x %}"),
+        double("{% set ns.x = '' ~ ns.x ~ (ns.x) %}"),
+        double("{% set ns.x = [ns.x, ns.x] %}") + "{{ ns.x }}",
+        double("{% set ns.x = [ns.x, ns.x] %}") + "{{ ns.x|tojson }}",
+        double("{% set ns.x = [ns.x, ns.x] %}") + "{% set y = '' ~ ns.x %}",
+        double("{% set ns.x = [ns.x, ns.x] %}") + "{{ ns.x|string|length }}",
+        double("{% set ns.x = ns.x.replace('a', ns.x) %}"),
+        double("{% set ns.x = ns.x|replace('a', ns.x) %}"),
+        double("{% set ns.x = [ns.x, ns.x]|join %}"),
+        double("{% set ns.x = ns.x.join([ns.x, ns.x]) %}"),
+        double("{% set ns.x = '{}{}'.format(ns.x, ns.x) %}"),
+        double("{% set ns.x = '%s%s'|format(ns.x, ns.x) %}"),
+        double("{% set y %}{{ ns.x }}{{ ns.x }}{% endset %}{% set ns.x = y %}"),
+        double("{% set ns.x = ns.x * 9 %}"),
+        "{% macro m(n) %}{{ m(n - 1) }}{{ m(n - 1) }}{% endmacro %}{{ m(400) }}".to_owned(),
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}".to_owned(),
+        format!(
+            "{{% for a in range(99999) %}}{{% for b in range(99) %}}{}{{% endfor %}}{{% endfor %}}",
+            "ab ".repeat(2000)
+        ),
+        "{{ '%999999999d'|format(1) }}".to_owned(),
+        "{{ 'a\nb'|indent(999999999) }}".to_owned(),
+        "{{ messages|tojson(indent=999999999) }}".to_owned(),
+    ];
+    for template in greedy {
+        let line = error(&template);
+        assert!(line.starts_with("my.jinja:"), "{line}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    /// Any sequence of template pieces gives a text or an error.
+    #[test]
+    fn no_template_panics(pieces in prop::collection::vec(prop_oneof![
+        Just("{{"), Just("}}"), Just("{%"), Just("%}"), Just("{#"), Just("#}"), Just("-"), Just("+"), Just("~"), Just("|"),
+        Just("generation"), Just("endgeneration"), Just("raw"), Just("endraw"), Just("set x = "), Just("for m in messages"),
+        Just("endfor"), Just("if x"), Just("endif"), Just("messages"), Just(".content"), Just("[0]"), Just("("), Just(")"),
+        Just("'"), Just("\""), Just("\\"), Just("é"), Just("\n"), Just(" "), Just("x"), Just("tojson"), Just("1"), Just("break"),
+    ], 0..24)) {
+        let _ = render(&pieces.concat());
+    }
+
+    /// Any messages give a text or an error, and what a template does not touch comes out as it went in.
+    #[test]
+    fn contents_come_out_as_they_went_in(user in any::<String>(), assistant in any::<String>(), thinking in any::<String>()) {
+        let template = given("{% for m in messages %}{{ m.role + ':' ~ m.content }}{{ m.thinking or '' }};{% endfor %}").unwrap();
+        let pair = Conversation::Pair { user: &user, assistant: &assistant, thinking: &thinking };
+        prop_assert_eq!(template.render(&pair).unwrap(), format!("user:{user};assistant:{assistant}{thinking};"));
+    }
+}

@@ -1,0 +1,248 @@
+//! Numbers as a recipe writes them, each with what it accepts: read exactly, refused with words that help.
+
+use super::Decimal;
+use super::decimal::exact;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+/// A number of tokens or samples: `250000`, `1.5k`, `100M`, `2B`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Quantity(u64);
+
+impl Quantity {
+    /// A quantity of so many.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl FromStr for Quantity {
+    type Err = String;
+
+    /// Reads a number with `k` (thousands), `M` (millions), `G` or `B` (thousand millions) or `T` behind it, in any
+    /// case; the result has to be a whole number up to 10^15.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let trimmed = text.trim();
+        let (number, places) = match trimmed.chars().last().map(|c| c.to_ascii_lowercase()) {
+            Some('k') => (&trimmed[..trimmed.len() - 1], 3),
+            Some('m') => (&trimmed[..trimmed.len() - 1], 6),
+            Some('g' | 'b') => (&trimmed[..trimmed.len() - 1], 9),
+            Some('t') => (&trimmed[..trimmed.len() - 1], 12),
+            _ => (trimmed, 0),
+        };
+        exact(number, places)
+            .filter(|&n| n <= 1_000_000_000_000_000)
+            .and_then(|n| u64::try_from(n).ok())
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is no whole number up to 1000T, like 250000, 1.5k or 100M"))
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Serialize for Quantity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberVisitor("a whole number, like 250000, 1.5k or 100M", str::parse))
+    }
+}
+
+impl JsonSchema for Quantity {
+    fn schema_name() -> Cow<'static, str> {
+        "Quantity".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A whole number, with k, M, G (or B) or T behind it for thousands, millions and so on: 100M.",
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?[kKmMgGbBtT]?$"}
+            ]
+        })
+    }
+}
+
+/// As a string: a manifest that says `0.1` means a tenth, not the float beside it.
+impl Serialize for Decimal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Decimal {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberVisitor("a number, like 2.5 or 0.02", str::parse))
+    }
+}
+
+impl JsonSchema for Decimal {
+    fn schema_name() -> Cow<'static, str> {
+        "Decimal".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A number with at most six decimal places, like 2.5 or 0.02.",
+            "anyOf": [
+                {"type": "number", "minimum": 0},
+                {"type": "string", "pattern": "^[0-9]*\\.?[0-9]+$"}
+            ]
+        })
+    }
+}
+
+/// Reads numbers through their shortest decimal form, which is what was written: `0.3` arrives as `0.3`.
+struct NumberVisitor<T>(&'static str, fn(&str) -> Result<T, String>);
+
+impl<T> Visitor<'_> for NumberVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.0)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
+        self.visit_str(&number.to_string())
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
+        self.visit_str(&number.to_string())
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<T, E> {
+        self.visit_str(&number.to_string())
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        self.1(text).map_err(E::custom)
+    }
+}
+
+/// A whole number from 1: `5`, also `5.0`, as Kubeflow carries integers.
+fn positive(text: &str) -> Result<u32, String> {
+    exact(text, 0)
+        .and_then(|n| u32::try_from(n).ok())
+        .filter(|&n| n > 0)
+        .ok_or_else(|| format!("`{text}` is no whole number from 1 to {}", u32::MAX))
+}
+
+struct Positive(u32);
+
+impl<'de> Deserialize<'de> for Positive {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberVisitor("a whole number from 1", positive)).map(Self)
+    }
+}
+
+/// For a whole number from 1.
+pub(super) fn one_positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    Ok(Option::<Positive>::deserialize(deserializer)?.map(|n| n.0))
+}
+
+/// For a list of whole numbers from 1, or one.
+pub(super) fn some_positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u32>>, D::Error> {
+    struct Several;
+    impl<'de> Visitor<'de> for Several {
+        type Value = Option<Vec<u32>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("a list of whole numbers from 1, like [5, 50]")
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+            self.visit_str(&number.to_string())
+        }
+
+        fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+            self.visit_str(&number.to_string())
+        }
+
+        fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
+            self.visit_str(&number.to_string())
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            text.split(',').map(positive).collect::<Result<_, _>>().map(Some).map_err(E::custom)
+        }
+
+        fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut numbers = Vec::new();
+            while let Some(Positive(number)) = seq.next_element()? {
+                numbers.push(number);
+            }
+            if numbers.is_empty() {
+                return Err(de::Error::custom("at least one whole number is needed here"));
+            }
+            Ok(Some(numbers))
+        }
+    }
+    deserializer.deserialize_any(Several)
+}
+
+/// For a seed: a whole number up to 2^53 - 1, the largest that Kubeflow carries unchanged.
+pub(super) fn seed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    struct Seed(u64);
+    impl<'de> Deserialize<'de> for Seed {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            let parse = |text: &str| {
+                exact(text, 0)
+                    // `exact` ends at 10^12.
+                    .or_else(|| text.parse().ok())
+                    .and_then(|n| u64::try_from(n).ok())
+                    .filter(|&n| n < 1 << 53)
+                    .ok_or_else(|| format!("`{text}` is no whole number from 0 to 9007199254740991"))
+            };
+            deserializer.deserialize_any(NumberVisitor("a whole number from 0 to 9007199254740991", parse)).map(Self)
+        }
+    }
+    Ok(Option::<Seed>::deserialize(deserializer)?.map(|n| n.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_are_whole_numbers_with_a_unit() {
+        for (text, number) in [
+            ("1", 1),
+            ("250000", 250_000),
+            ("1.5k", 1_500),
+            ("100M", 100_000_000),
+            ("100m", 100_000_000),
+            ("2B", 2_000_000_000),
+            ("2g", 2_000_000_000),
+            ("0.5T", 500_000_000_000),
+            ("1e6", 1_000_000),
+            ("1000T", 1_000_000_000_000_000),
+        ] {
+            assert_eq!(text.parse::<Quantity>().map(Quantity::get), Ok(number), "{text}");
+        }
+        for text in ["", "k", "1.5", "1.0005k", "-1", "1001T", "5x", "1 k5", "1kk", "é"] {
+            assert!(text.parse::<Quantity>().is_err(), "{text}");
+        }
+    }
+}

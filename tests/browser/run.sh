@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Makes a mix of the examples and opens its report in a real browser.   run.sh BINARY [SCREENSHOT_DIR]
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+binary=$(realpath "$1")
+browser=${CHROMIUM:-/usr/bin/chromium}
+if ! command -v node >/dev/null || ! [ -x "$browser" ]; then
+    echo "SKIPPED: tests/browser: needs node and chromium (apt-get install chromium)"
+    [ "${CI:-}" != true ]
+    exit
+fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+(cd "$here" && npm ci --silent --no-audit --no-fund)
+cd "$here/../.."
+for recipe in "" examples/recipes/everything.yaml; do
+    "$binary" mix --input examples/step_02 --output "$work/out" --tokenizer-model builtin --quiet \
+        --cut-sizes 2,4,8 ${recipe:+--recipe "$recipe"}
+    node "$here/check.mjs" "$work/out/report.html" "$work/out/metrics.json" ${2:+"$2"}
+done
+echo "browser: 2 passed, 0 failed"

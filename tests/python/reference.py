@@ -1,0 +1,68 @@
+"""What transformers itself makes of messages: the text and the number of its tokens.
+
+The judge of CONTRACT's token length: `len(tokenizer.encode(tokenizer.apply_chat_template(messages, tokenize=False)))`
+with `PreTrainedTokenizerFast.from_pretrained(folder)`, which takes tokenizer.json as it is.
+"""
+import datetime as real
+import json
+import logging
+import os
+import pathlib
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+from transformers import PreTrainedTokenizerFast  # noqa: E402
+from transformers.utils import chat_template_utils  # noqa: E402
+
+logging.getLogger("transformers").setLevel(logging.ERROR)
+
+
+def set_date(day):
+    """Give `strftime_now` the day `YYYY-MM-DD` (at midnight): it calls `datetime.now()` of its module at render time."""
+    moment = real.datetime.fromisoformat(day)
+
+    class Fixed(real.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return moment if tz is None else moment.replace(tzinfo=tz)
+
+    # 5.x imports the name into the module, 4.x may import it inside the function: replace both
+    if hasattr(chat_template_utils, "datetime"):
+        chat_template_utils.datetime = Fixed
+    else:
+        real.datetime = Fixed
+
+
+class Reference:
+    """A tokenizer folder as transformers sees it."""
+
+    def __init__(self, folder, date=None, chat_template=None):
+        folder = pathlib.Path(folder)
+        if date:
+            set_date(date)
+        self.tokenizer = PreTrainedTokenizerFast.from_pretrained(str(folder))
+        if chat_template:
+            self.tokenizer.chat_template = pathlib.Path(chat_template).read_text("utf-8")
+        elif not self.tokenizer.chat_template and (folder / "chat_template.json").is_file():
+            # transformers reads this name for processors only
+            self.tokenizer.chat_template = json.loads((folder / "chat_template.json").read_text("utf-8"))["chat_template"]
+        template = self.tokenizer.chat_template
+        if isinstance(template, dict):
+            # With tools, transformers would take "tool_use"; the contract names `default` alone
+            self.tokenizer.chat_template = template["default"]
+        self.counted = {}
+
+    def render(self, messages, tools=None):
+        return self.tokenizer.apply_chat_template(messages, tools=tools, tokenize=False)
+
+    def count_text(self, text):
+        # the same row stands in several mixes
+        if text not in self.counted:
+            self.counted[text] = len(self.tokenizer.encode(text))
+        return self.counted[text]
+
+    def count(self, messages, tools=None):
+        return self.count_text(self.render(messages, tools))

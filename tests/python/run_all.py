@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""transformers judges the program: makes mixes of every kind and holds each against the judge and the model.
+
+    python run_all.py --binary target/debug/knowledge-mixing
+
+Also checked: the judge finds what is wrong (test_judge.py), and the scripts give the files that the repository holds.
+The last line counts what passed and failed.
+"""
+import argparse
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+EXAMPLES = ROOT / "examples" / "step_02"
+TOKENIZERS = ROOT / "tests" / "fixtures" / "tokenizers"
+EVERYTHING = ["--cut-sizes", "50", "--infeasible-cuts", "keep", "--qa-per-doc", "99"]
+CHATS = """
+sources:
+  general: {kind: messages, paths: [%s], share: 0.1, max_repeat: 4}
+""" % (ROOT / "examples" / "chats")
+
+
+def mixes():
+    """Name, input folders, tokenizer, flags of the program, and whether the rows are compared with the model."""
+    families = {"builtin": ROOT / "assets" / "builtin-tokenizer"}
+    families |= {name: TOKENIZERS / name for name in ("chatml", "llama3", "spm", "gptoss")}
+    for name, folder in families.items():
+        yield f"examples, {name}", [EXAMPLES], folder, ["--cut-sizes", "2,5"], False
+        yield f"everything, {name}", [EXAMPLES], folder, EVERYTHING, True
+    for name in ("builtin", "llama3"):
+        yield f"chats, {name}", [EXAMPLES], families[name], ["--cut-sizes", "2,5", "--recipe", CHATS], False
+    yield "reasoning template", [EXAMPLES], families["chatml"], ["--cut-sizes", "5", "--chat-template", TOKENIZERS / "reasoning.jinja"], False
+    yield "training columns, gzip", [EXAMPLES], families["builtin"], ["--cut-sizes", "5", "--columns", "training", "--compression", "gzip"], False
+    yield "zstd, shuffled", [EXAMPLES], families["builtin"], ["--cut-sizes", "2,8", "--compression", "zstd", "--shuffle"], False
+    yield "placeholders dropped", [EXAMPLES], families["builtin"], [*EVERYTHING, "--save-gpt-oss-format"], True
+    for shape in ("narrow", "wide"):
+        yield f"generated, {shape}", [shape], families["builtin"], ["--cut-sizes", "3,6"], False
+        yield f"generated, {shape}, everything", [shape], families["spm"], EVERYTHING, True
+
+
+def run(*command):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=ROOT)
+    return done.returncode, (done.stdout + done.stderr).strip()
+
+
+def judge_mix(binary, work, inputs, tokenizer, flags, compared):
+    """The first thing that is wrong, or nothing."""
+    output = work / "out"
+    given = [part for folder in inputs for part in ("--input", folder)]
+    code, text = run(binary, "mix", *given, "--output", output, "--tokenizer-model", tokenizer, "--quiet", *flags)
+    if code:
+        return text
+    expect = []
+    if compared:
+        model = [flag for flag in flags if flag == "--save-gpt-oss-format"]
+        code, text = run(sys.executable, HERE / "notebook_model.py", *inputs, "--out", work / "model.jsonl", "--qa-per-doc", "99", *model)
+        if code:
+            return text
+        expect = ["--expect", work / "model.jsonl"]
+    template = flags[flags.index("--chat-template"):][:2] if "--chat-template" in flags else []
+    code, text = run(sys.executable, HERE / "judge.py", output, tokenizer, *template, *expect)
+    if code:
+        return text
+    code, text = run(binary, "verify", output)
+    return text if code else None
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--binary", type=pathlib.Path, required=True)
+    binary = arguments.parse_args().binary.resolve()
+    passed, failed = 0, 0
+
+    def told(name, wrong):
+        nonlocal passed, failed
+        passed, failed = passed + (wrong is None), failed + (wrong is not None)
+        print(f"{'ok    ' if wrong is None else 'FAILED'} {name}" + (f"\n{wrong}" if wrong else ""), flush=True)
+
+    checks = [["tests/python/test_judge.py"]]
+    checks += [[f"scripts/{script}.py", "--check"] for script in ("train_builtin_tokenizer", "make_test_tokenizers", "make_examples")]
+    for check in checks:
+        code, text = run(sys.executable, *check)
+        told(" ".join(check), text if code else None)
+    with tempfile.TemporaryDirectory() as folder:
+        generated = {shape: pathlib.Path(folder) / shape for shape in ("narrow", "wide")}
+        for shape, place in generated.items():
+            code, text = run(sys.executable, ROOT / "bench" / "generate.py", place, "--docs", 2, "--summaries", 6, "--facts", 10, "--shape", shape)
+            if code:
+                told(f"generate {shape}", text)
+        for number, (name, inputs, tokenizer, flags, compared) in enumerate(mixes()):
+            work = pathlib.Path(folder) / str(number)
+            work.mkdir()
+            inputs = [generated.get(place, place) for place in inputs]
+            told(name, judge_mix(binary, work, inputs, tokenizer, flags, compared))
+    print(f"judge: {passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+sys.exit(main())

@@ -1,0 +1,17 @@
+//! The storage room from outside: one suite on every backend, and what goes wrong between program and server.
+
+#[path = "support/mod.rs"]
+mod support;
+
+#[path = "storage/backend.rs"]
+mod backend;
+#[path = "storage/conformance.rs"]
+mod conformance;
+#[path = "storage/faults.rs"]
+mod faults;
+#[path = "storage/hub.rs"]
+mod hub;
+#[path = "storage/requests.rs"]
+mod requests;
+#[path = "storage/throughput.rs"]
+mod throughput;

@@ -1,0 +1,177 @@
+//! The backends that the suite runs on, each with a way around the program to look at and change what is stored.
+
+use crate::support::s3_server::{self, S3Server};
+use bytes::Bytes;
+use futures::TryStreamExt;
+use knowledge_mixing::storage::{Environment, Location, Storage, StorageOptions, Store};
+use object_store::aws::AmazonS3Builder;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub struct Backend {
+    pub storage: Storage,
+    pub folder: Location,
+    raw: Raw,
+    _keep: Box<dyn Send + Sync>,
+}
+
+enum Raw {
+    Folder(PathBuf),
+    Store { store: Arc<dyn ObjectStore>, prefix: String },
+}
+
+/// Retries and leases short enough for tests.
+pub fn options() -> StorageOptions {
+    StorageOptions {
+        max_retries: 12,
+        retry_pause: Duration::from_millis(5),
+        retry_timeout: Duration::from_secs(60),
+        request_timeout: Duration::from_secs(20),
+        claim_lease: Duration::from_secs(4),
+        ..StorageOptions::default()
+    }
+}
+
+pub fn local() -> Backend {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("output");
+    Backend {
+        storage: Storage::with_environment(options(), Environment::default()),
+        folder: Location::local(path.clone()),
+        raw: Raw::Folder(path),
+        _keep: Box::new(folder),
+    }
+}
+
+pub fn memory() -> Backend {
+    let store = Arc::new(InMemory::new());
+    Backend {
+        storage: Storage::with_store(options(), Arc::clone(&store) as Arc<dyn Store>),
+        folder: Location::parse("memory://bucket/some/output").unwrap(),
+        raw: Raw::Store { store, prefix: "some/output".into() },
+        _keep: Box::new(()),
+    }
+}
+
+pub fn s3() -> Backend {
+    let server = S3Server::start(&["bucket"]);
+    let endpoint = server.endpoint();
+    s3_at(&endpoint, s3_server::ACCESS_KEY, s3_server::SECRET_KEY, Box::new(server))
+}
+
+/// A backend over the bucket `bucket` of an S3 server.
+pub fn s3_at(endpoint: &str, key: &str, secret: &str, keep: Box<dyn Send + Sync>) -> Backend {
+    knowledge_mixing::storage::install_tls_provider();
+    let environment = Environment::from_iter([
+        ("AWS_ENDPOINT_URL", endpoint),
+        ("AWS_ACCESS_KEY_ID", key),
+        ("AWS_SECRET_ACCESS_KEY", secret),
+        ("AWS_REGION", "us-east-1"),
+    ]);
+    let storage = Storage::with_environment(options(), environment);
+    let store = AmazonS3Builder::new()
+        .with_endpoint(endpoint)
+        .with_allow_http(true)
+        .with_bucket_name("bucket")
+        .with_access_key_id(key)
+        .with_secret_access_key(secret)
+        .with_region("us-east-1")
+        .with_disable_bulk_delete(true)
+        .build()
+        .unwrap();
+    Backend {
+        storage,
+        folder: Location::parse("s3://bucket/some/output").unwrap(),
+        raw: Raw::Store { store: Arc::new(store), prefix: "some/output".into() },
+        _keep: keep,
+    }
+}
+
+/// A server from PyPI, at `KM_MOTO_URL`.
+pub struct Moto(String);
+
+impl Moto {
+    pub fn find() -> Option<Self> {
+        std::env::var("KM_MOTO_URL").ok().map(|url| Self(url.trim_end_matches('/').to_string()))
+    }
+
+    /// The bucket `bucket`, emptied.
+    pub async fn bucket(&self) -> Backend {
+        knowledge_mixing::storage::install_tls_provider();
+        let client = reqwest::Client::new();
+        let reset = client.post(format!("{}/moto-api/reset", self.0)).send().await.unwrap();
+        assert!(reset.status().is_success());
+        let made = client.put(format!("{}/bucket", self.0)).send().await.unwrap();
+        assert!(made.status().is_success());
+        s3_at(&self.0, "any", "thing", Box::new(()))
+    }
+}
+
+impl Backend {
+    pub async fn put(&self, key: &str, bytes: impl Into<Bytes>) {
+        let bytes = bytes.into();
+        match &self.raw {
+            Raw::Folder(folder) => {
+                let path = folder.join(key);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, bytes).unwrap();
+            }
+            Raw::Store { store, prefix } => {
+                let path = Path::parse(format!("{prefix}/{key}")).unwrap();
+                store.put(&path, bytes.into()).await.unwrap();
+            }
+        }
+    }
+
+    pub async fn delete(&self, key: &str) {
+        match &self.raw {
+            Raw::Folder(folder) => std::fs::remove_file(folder.join(key)).unwrap(),
+            Raw::Store { store, prefix } => {
+                store.delete(&Path::parse(format!("{prefix}/{key}")).unwrap()).await.unwrap();
+            }
+        }
+    }
+
+    /// Every key that is stored, hidden ones included, with its content.
+    pub async fn everything(&self) -> Vec<(String, Bytes)> {
+        let mut found = Vec::new();
+        match &self.raw {
+            Raw::Folder(folder) => {
+                if let Ok(entries) = std::fs::read_dir(folder) {
+                    for entry in entries {
+                        let entry = entry.unwrap();
+                        if entry.file_type().unwrap().is_file() {
+                            let name = entry.file_name().into_string().unwrap();
+                            found.push((name, std::fs::read(entry.path()).unwrap().into()));
+                        }
+                    }
+                }
+            }
+            Raw::Store { store, prefix } => {
+                let listed: Vec<_> = store.list(Some(&Path::parse(prefix).unwrap())).try_collect().await.unwrap();
+                for meta in listed {
+                    let bytes = store.get(&meta.location).await.unwrap().bytes().await.unwrap();
+                    found
+                        .push((meta.location.as_ref().strip_prefix(&format!("{prefix}/")).unwrap().to_string(), bytes));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    pub async fn names(&self) -> Vec<String> {
+        self.everything().await.into_iter().map(|(name, _)| name).collect()
+    }
+}
+
+/// Bytes that repeat nowhere near, the same for the same seed.
+pub fn noise(seed: u64, length: usize) -> Bytes {
+    let mut bytes = vec![0; length];
+    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
+    bytes.into()
+}

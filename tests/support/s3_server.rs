@@ -1,0 +1,89 @@
+//! A real S3 server on a loopback port, inside the test's process, that keeps its objects in a folder.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+
+pub const ACCESS_KEY: &str = "test-access-key";
+pub const SECRET_KEY: &str = "test-secret-key";
+
+/// The server lives until it is dropped. It runs on a thread of its own, so tests need no runtime.
+pub struct S3Server {
+    address: SocketAddr,
+    root: tempfile::TempDir,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+}
+
+impl S3Server {
+    /// Starts a server with these empty buckets.
+    pub fn start(buckets: &[&str]) -> Self {
+        let root = tempfile::tempdir().expect("a folder for the server");
+        for bucket in buckets {
+            std::fs::create_dir(root.path().join(bucket)).expect("a bucket");
+        }
+        let files = s3s_fs::FileSystem::new(root.path()).expect("a server over the folder");
+        let mut service = s3s::service::S3ServiceBuilder::new(files);
+        service.set_auth(s3s::auth::SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        let service = service.build();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        listener.set_nonblocking(true).expect("a port that tokio can use");
+        let address = listener.local_addr().expect("the port's address");
+        let (stop, mut stopped) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+            runtime.expect("a runtime for the server").block_on(async move {
+                let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+                loop {
+                    let (socket, _) = tokio::select! {
+                        accepted = listener.accept() => match accepted { Ok(accepted) => accepted, Err(_) => continue },
+                        _ = &mut stopped => return,
+                    };
+                    let service = service.clone();
+                    let _ = socket.set_nodelay(true);
+                    tokio::spawn(async move {
+                        let socket = hyper_util::rt::TokioIo::new(socket);
+                        let _ = hyper::server::conn::http1::Builder::new().serve_connection(socket, service).await;
+                    });
+                }
+            });
+        });
+        Self { address, root, stop: Some(stop) }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The folder that holds a bucket's objects as files.
+    pub fn bucket(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// The variables by which a client finds the server.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        environment(&self.endpoint())
+    }
+}
+
+/// The variables for the server behind another endpoint (a proxy's).
+pub fn environment(endpoint: &str) -> Vec<(String, String)> {
+    [
+        ("AWS_ENDPOINT_URL", endpoint),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+        ("AWS_REGION", "us-east-1"),
+    ]
+    .map(|(name, value)| (name.to_string(), value.to_string()))
+    .to_vec()
+}
+
+impl Drop for S3Server {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+}

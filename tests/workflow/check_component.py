@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""component.yaml, the pipeline and the component folder, as Kubeflow's SDK sees them.
+
+    check_component.py [BINARY]        (with a binary: component.yaml is what it prints)
+"""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import yaml
+from kfp import compiler, components, dsl
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+KUBEFLOW = ROOT / "pipelines" / "kubeflow"
+sys.path.insert(0, str(KUBEFLOW))
+
+
+def compiled(what):
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "out.yaml"
+        compiler.Compiler().compile(what, str(path))
+        return yaml.safe_load(path.read_text())
+
+
+def comparable(document):
+    """Without what depends on the SDK's own version."""
+    document = dict(document, sdkVersion=None)
+    for executor in document["deploymentSpec"]["executors"].values():
+        if "kfp==" in str(executor["container"].get("command")):
+            executor["container"]["command"] = None
+    return document
+
+
+def check_component():
+    component = components.load_component_from_file(str(ROOT / "component.yaml"))
+    spec = compiled(component)
+    inputs = spec["components"]["comp-knowledge-mixing"]["inputDefinitions"]
+    for name in ["datasets", "extractive_summary", "detailed_summary", "key_facts_to_qa", "document_based_qa"]:
+        artifact = inputs["artifacts"][name]
+        assert artifact["isOptional"] and artifact["artifactType"]["schemaTitle"] == "system.Dataset", name
+    for name, parameter in inputs["parameters"].items():
+        assert parameter["isOptional"] and "defaultValue" not in parameter, name
+        # An unset Integer breaks the SDK's local runner.
+        assert parameter["parameterType"] in ("STRING", "BOOLEAN"), name
+    outputs = spec["components"]["comp-knowledge-mixing"]["outputDefinitions"]
+    kinds = {name: each["artifactType"]["schemaTitle"] for name, each in outputs["artifacts"].items()}
+    assert kinds == {
+        "mixes": "system.Dataset",
+        "dataset": "system.Dataset",
+        "metrics": "system.Metrics",
+        "report": "system.HTML",
+        "summary": "system.Markdown",
+    }, kinds
+    kinds = {name: each["parameterType"] for name, each in outputs["parameters"].items()}
+    assert kinds == {
+        "feasible_cuts": "LIST",
+        "selected_cut": "NUMBER_INTEGER",
+        "total_samples": "NUMBER_INTEGER",
+        "total_tokens": "NUMBER_INTEGER",
+    }, kinds
+    container = spec["deploymentSpec"]["executors"]["exec-knowledge-mixing"]["container"]
+    assert container["command"] == ["/usr/local/bin/knowledge-mixing", "kfp-step"]
+    assert container["args"] == ["--executor-input", "{{$}}"]
+
+
+def check_pipeline():
+    import pipeline
+
+    now, file = compiled(pipeline.knowledge_tuning), yaml.safe_load((KUBEFLOW / "pipeline.yaml").read_text())
+    assert comparable(now) == comparable(file), "pipeline.yaml is stale: run pipelines/kubeflow/pipeline.py"
+    task = now["root"]["dag"]["tasks"]["knowledge-mixing"]
+    assert not task["cachingOptions"].get("enableCache"), "the step must not be cached"
+    assert task["retryPolicy"]["maxRetryCount"] == 2
+
+    # The importable part, in a pipeline of somebody else's.
+    @dsl.pipeline(name="theirs")
+    def theirs(where: str):
+        pipeline.mix(input_uri=where, cut_sizes="5,50", save_gpt_oss_format=True)
+
+    assert "knowledge-mixing" in compiled(theirs)["root"]["dag"]["tasks"]
+
+
+def main(binary=None):
+    check_component()
+    check_pipeline()
+    subprocess.run([sys.executable, str(KUBEFLOW / "make_component.py"), "--check"], check=True)
+    if binary:
+        printed = subprocess.run([binary, "component"], check=True, capture_output=True, text=True).stdout
+        assert printed == (ROOT / "component.yaml").read_text(), "component.yaml is stale: knowledge-mixing component"
+    print("kubeflow: component.yaml loads, pipeline.py compiles, all generated files are fresh")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

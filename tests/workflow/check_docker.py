@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""The image: how it is built, what is in it, and that it does what the bare binary does.
+
+    check_docker.py BINARY STEP_02 [TAG]     (BINARY: linked statically; STEP_02: a folder of source folders)
+"""
+
+import io
+import json
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+
+import engine
+from engine import docker
+
+LIMIT = 50_000_000
+PROGRAM = "/usr/local/bin/knowledge-mixing"
+HARDENED = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--network=none"]
+
+
+def check_image(tag):
+    image = json.loads(docker("image", "inspect", tag).stdout)[0]
+    assert image["Size"] < LIMIT, f"the image has {image['Size']} bytes"
+    config = image["Config"]
+    assert config["User"] == "65532:0" and not config["Entrypoint"] and config["Cmd"] == [PROGRAM, "--help"]
+    assert "HOME=/tmp" in config["Env"] and config["WorkingDir"] == "/data"
+    labels = ["title", "description", "source", "version", "revision", "licenses", "created"]
+    assert {f"org.opencontainers.image.{label}" for label in labels} <= set(config["Labels"])
+    assert "Usage: knowledge-mixing" in docker("run", "--rm", *HARDENED, tag).stdout
+    return image["Size"]
+
+
+def check_files(tag):
+    """One program, no shell, and a /tmp for everybody."""
+    container = docker("create", tag).stdout.strip()
+    try:
+        export = subprocess.run([engine.command_line(), "export", container], check=True, capture_output=True).stdout
+    finally:
+        docker("rm", container)
+    with tarfile.open(fileobj=io.BytesIO(export)) as tar:
+        members = {member.name.strip("/"): member for member in tar}
+    # The engine itself puts empty files there to mount over.
+    programs = [name for name, member in members.items() if member.isfile() and member.mode & 0o111 and member.size]
+    assert programs == [PROGRAM.strip("/")], programs
+    assert members["tmp"].mode & 0o7777 == 0o1777
+    assert members["data"].mode & 0o7777 == 0o775 and members["data"].gid == 0
+    assert members["etc/ssl/certs/ca-certificates.crt"].size > 100_000
+
+
+def mix(step_02, output, *more):
+    return ["mix", f"--input={step_02}", f"--output={output}", "--tokenizer-model=builtin", "--cut-sizes=2,3", *more]
+
+
+def files(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def check_same_files(binary, step_02, tag, work):
+    bare = work / "bare"
+    subprocess.run([binary, *mix(step_02, bare)], check=True, capture_output=True)
+    expected = files(bare)
+    assert "manifest.json" in expected and "combined_cut_2x.jsonl" in expected, sorted(expected)
+    random_uid = random.randint(100_000, 2_000_000_000)
+    for user in ([], [f"--user={random_uid}:0"]):
+        output = work / f"image{len(user)}"
+        output.mkdir()
+        # As on OpenShift: the volume belongs to group 0, the uid is anybody's.
+        os.chown(output, 0, 0)
+        output.chmod(0o770)
+        mounts = [f"-v={step_02}:/data/output/step_02:ro", f"-v={output}:/data/output/step_03"]
+        docker("run", "--rm", *HARDENED, *user, *mounts, tag, PROGRAM, *mix("output/step_02", "output/step_03"))
+        found = files(output)
+        assert sorted(found) == sorted(expected), (user, sorted(found))
+        for name, content in expected.items():
+            assert found[name] == content, f"{user}: {name} is not what the bare binary makes"
+
+
+def fill(folder, documents):
+    """Rows enough to be busy with for a while."""
+    source = folder / "extractive_summary"
+    source.mkdir(parents=True, exist_ok=True)
+    with open(source / "rows.jsonl", "w") as file:
+        for document in range(documents):
+            for summary in range(50):
+                text = f"document {document}, summary {summary}: " + "how the pumps of the plant are serviced, " * 20
+                for pair in range(5):
+                    row = {
+                        "document_outline": f"Manual {document}",
+                        "document": text,
+                        "raw_document": f"The whole manual {document}.",
+                        "question": f"What does part {pair} of summary {summary} say of plant {document}?",
+                        "response": f"It says how pump {pair} is serviced.",
+                    }
+                    file.write(json.dumps(row) + "\n")
+    folder.chmod(0o755)
+
+
+def check_sigterm(tag, work):
+    """As process 1, where the kernel drops a signal that has no handler."""
+    rows, output, documents = work / "rows", work / "ended", 200
+    output.mkdir()
+    output.chmod(0o777)
+    while True:
+        fill(rows, documents)
+        mounts = [f"-v={rows}:/data/output/step_02:ro", f"-v={output}:/data/output/step_03"]
+        arguments = mix("output/step_02", "output/step_03", "--cut-sizes=10,20,30,40,50", "--threads=1", "--compression=gzip")
+        arguments.remove("--cut-sizes=2,3")
+        container = docker("run", "-d", *HARDENED, *mounts, tag, PROGRAM, *arguments).stdout.strip()
+        try:
+            time.sleep(1)
+            started = time.monotonic()
+            docker("kill", "--signal=TERM", container, check=False)
+            code = int(docker("wait", container).stdout)
+            took = time.monotonic() - started
+            if code == 0 and documents < 5000:
+                # It was done before the signal came.
+                documents *= 3
+                continue
+            log = docker("logs", container)
+            assert code == 143, f"ended with {code}\n{log.stdout}{log.stderr}"
+            # The second of the promise, and what the command line itself takes.
+            assert took < 2, f"took {took:.1f} s to end"
+            assert not (output / "manifest.json").exists() and not list(output.glob("combined*")), "left a mix"
+            return took
+        finally:
+            docker("rm", "-f", container)
+
+
+def main(binary, step_02, tag="knowledge-mixing:test"):
+    binary, step_02 = pathlib.Path(binary).resolve(), pathlib.Path(step_02).resolve()
+    subprocess.run([sys.executable, str(engine.ROOT / "pipelines/docker/make_rootfs.py"), "--check"], check=True)
+    with engine.running(), tempfile.TemporaryDirectory(prefix="km-docker-") as folder:
+        work = pathlib.Path(folder)
+        work.chmod(0o755)
+        engine.build_image(binary, tag, work / "context")
+        size = check_image(tag)
+        check_files(tag)
+        check_same_files(binary, step_02, tag, work)
+        took = check_sigterm(tag, work)
+    print(f"docker: {size / 1e6:.1f} MB, the bare binary's files as any uid on a read-only root, SIGTERM in {took:.2f} s")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

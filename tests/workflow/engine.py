@@ -1,0 +1,68 @@
+"""Finds or starts a Docker engine for the tests, and a command line that has BuildKit built in.
+
+Debian's docker.io is enough: its 20.10 builds with BuildKit without a plug-in and without pulling anything, as long as all
+stages that are needed begin FROM scratch.
+"""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def command_line() -> str:
+    """A docker that builds with BuildKit: newer ones need the buildx plug-in for that."""
+    for candidate in filter(None, [os.environ.get("DOCKER"), "/usr/bin/docker", shutil.which("docker")]):
+        if not pathlib.Path(candidate).exists():
+            continue
+        version = subprocess.run([candidate, "--version"], capture_output=True, text=True).stdout
+        built_in = int(version.split("version ")[1].split(".")[0]) < 23
+        if built_in or subprocess.run([candidate, "buildx", "version"], capture_output=True).returncode == 0:
+            return candidate
+    raise SystemExit("no docker with BuildKit: apt-get install docker.io")
+
+
+def docker(*arguments, check=True, **more):
+    environment = dict(os.environ, DOCKER_BUILDKIT="1")
+    command = [command_line(), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, **more)
+    if check and done.returncode:
+        raise AssertionError(f"{' '.join(command)}: {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
+
+
+@contextlib.contextmanager
+def running():
+    """An engine that answers: the one that runs, or one that lasts as long as the test."""
+    if docker("info", check=False).returncode == 0:
+        yield
+        return
+    log = open("/tmp/knowledge-mixing-dockerd.log", "w")
+    engine = subprocess.Popen(["dockerd"], stdout=log, stderr=log)
+    try:
+        for _ in range(60):
+            if docker("info", check=False).returncode == 0:
+                break
+            assert engine.poll() is None, f"dockerd ended: {log.name}"
+            time.sleep(0.5)
+        yield
+    finally:
+        engine.terminate()
+        engine.wait(30)
+
+
+def build_image(binary, tag, folder) -> None:
+    """The repository's Dockerfile with a binary built outside, in a context that holds just what that needs."""
+    context = pathlib.Path(folder)
+    (context / "dist").mkdir(parents=True)
+    (context / "pipelines/docker").mkdir(parents=True)
+    shutil.copy(ROOT / "Dockerfile", context)
+    shutil.copy(ROOT / ".dockerignore", context)
+    shutil.copy(ROOT / "pipelines/docker/rootfs.tar.gz", context / "pipelines/docker")
+    shutil.copy(binary, context / "dist/knowledge-mixing")
+    shutil.copy("/etc/ssl/certs/ca-certificates.crt", context / "dist/ca-certificates.crt")
+    docker("build", "-q", "--build-arg", "BINARY=provided", "-t", tag, context)
