@@ -29,10 +29,8 @@ fn the_help_of_every_sub_command() {
 }
 
 #[test]
-fn the_short_help_is_shorter_and_the_version_is_the_crates() {
+fn the_version_is_the_crates() {
     let sandbox = Sandbox::new();
-    let (short, long) = (sandbox.run(&["mix", "-h"]).succeeded(), sandbox.run(&["mix", "--help"]).succeeded());
-    assert!(short.stdout.len() < long.stdout.len());
     let version = sandbox.run(&["--version"]).succeeded().stdout;
     assert_eq!(version, concat!("knowledge-mixing ", env!("CARGO_PKG_VERSION"), "\n"));
 }
@@ -40,7 +38,7 @@ fn the_short_help_is_shorter_and_the_version_is_the_crates() {
 #[test]
 fn the_help_names_every_exit_code_that_is_used() {
     let sandbox = Sandbox::new();
-    for command in [&[][..], &["mix"], &["plan"], &["verify"], &["diff"], &["kfp-step"]] {
+    for command in [&[][..], &["mix"], &["plan"], &["verify"], &["diff"]] {
         let help = sandbox.run(&[command, &["--help"]].concat()).stdout;
         for code in [0, 2, 3, 4, 66, 69, 70, 74, 75, 130, 143] {
             let named = help.lines().any(|line| line.trim_start().starts_with(&format!("{code}  ")));

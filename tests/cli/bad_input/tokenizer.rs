@@ -53,7 +53,7 @@ fn tokenizer_folders_that_cannot_be_used() {
     std::fs::remove_file(sandbox.path("tokenizer/chat_template.jinja")).expect("the file");
     cases.add("no chat template", &refused_here(&sandbox, 66, &FOLDER));
     sandbox.write("tokenizer/tokenizer_config.json", r#"{"chat_template": [{"name": "rag", "template": "x"}]}"#);
-    cases.add("no default template among named ones", &refused_here(&sandbox, 66, &FOLDER));
+    cases.add("no default template among named ones", &refused_here(&sandbox, 3, &FOLDER));
     assert_snapshot!(cases.0);
 }
 
