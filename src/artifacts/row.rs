@@ -194,6 +194,10 @@ impl RowParser {
                 return Err(wrong_type(COLUMNS[column], value));
             }
         }
+        // First of all reasons, as the contract counts them.
+        if self.drop_placeholders && has(QUESTION) && is_placeholder_question(&columns.text(QUESTION)?) {
+            return Ok(ParsedRow::Dropped(DropReason::PlaceholderQuestion));
+        }
         for (column, reason) in [
             (QUESTION, DropReason::NullQuestion),
             (RESPONSE, DropReason::NullResponse),
@@ -207,9 +211,6 @@ impl RowParser {
         let question = columns.text(QUESTION)?;
         let response = columns.text(RESPONSE)?;
         let response = clean_response(&response);
-        if self.drop_placeholders && is_placeholder_question(&question) {
-            return Ok(ParsedRow::Dropped(DropReason::PlaceholderQuestion));
-        }
         if question.is_empty() {
             return Ok(ParsedRow::Dropped(DropReason::EmptyQuestion));
         }
