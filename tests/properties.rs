@@ -159,7 +159,8 @@ fn new_documents_do_not_change_what_is_chosen_of_the_old_ones() {
     let after = chosen(&mix(&grown, "3", 42, 2, false), 3);
     assert!(before.is_subset(&after));
     // The key facts name no raw document.
-    let old: BTreeSet<&String> = before.iter().map(|(_, document, _)| document).filter(|document| !document.is_empty()).collect();
+    let old: BTreeSet<&String> =
+        before.iter().map(|(_, document, _)| document).filter(|document| !document.is_empty()).collect();
     let of_old: BTreeSet<_> = after.iter().filter(|(_, document, _)| old.contains(document)).cloned().collect();
     let before: BTreeSet<_> = before.iter().filter(|(_, document, _)| !document.is_empty()).cloned().collect();
     assert_eq!(of_old, before);
@@ -182,8 +183,13 @@ fn other_seeds_choose_otherwise_and_every_summary_is_as_likely_as_any_other() {
         let (one, two) = (chosen(&tree, 1), chosen(&tree, 2));
         for (source, _, summary) in &two {
             if source.ends_with("_summary") {
-                let number: usize = summary["Summary ".len()..].split(' ').next().and_then(|n| n.parse().ok()).expect("its number");
-                let counts = if one.iter().any(|(s, _, text)| (s, text) == (source, summary)) { &mut first } else { &mut second };
+                let number: usize =
+                    summary["Summary ".len()..].split(' ').next().and_then(|n| n.parse().ok()).expect("its number");
+                let counts = if one.iter().any(|(s, _, text)| (s, text) == (source, summary)) {
+                    &mut first
+                } else {
+                    &mut second
+                };
                 counts[number] += 1.0;
             }
         }

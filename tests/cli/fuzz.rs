@@ -15,7 +15,11 @@ fn never_panics(name: &str, file: &str, bytes: &[u8], more: &[&str]) {
     sandbox.write_tree("step_02", &example());
     sandbox.write(&format!("step_02/{file}"), bytes);
     let ran = sandbox.run(&[&MIX[..], more].concat());
-    assert!(ALLOWED.contains(&ran.code), "{name} {file}: {ran}\n{}", String::from_utf8_lossy(&bytes[..bytes.len().min(2000)]));
+    assert!(
+        ALLOWED.contains(&ran.code),
+        "{name} {file}: {ran}\n{}",
+        String::from_utf8_lossy(&bytes[..bytes.len().min(2000)])
+    );
     assert!(!ran.stderr.contains("panicked"), "{name}: {ran}");
     assert_eq!(ran.code == 0, sandbox.path("out/manifest.json").exists(), "{name}");
     if ran.code != 0 {
@@ -23,8 +27,17 @@ fn never_panics(name: &str, file: &str, bytes: &[u8], more: &[&str]) {
     }
 }
 
-const NAMES: [&str; 9] =
-    ["a.jsonl", "a.ndjson", "a.json", "a.parquet", "a.jsonl.gz", "a.json.zst", "a.parquet.gz", "a.jsonl.zst", "a.ndjson.gz"];
+const NAMES: [&str; 9] = [
+    "a.jsonl",
+    "a.ndjson",
+    "a.json",
+    "a.parquet",
+    "a.jsonl.gz",
+    "a.json.zst",
+    "a.parquet.gz",
+    "a.jsonl.zst",
+    "a.ndjson.gz",
+];
 
 fn compressed(name: &str, bytes: &[u8]) -> Vec<u8> {
     if name.ends_with(".gz") {
@@ -58,14 +71,28 @@ fn random_bytes() {
 
 /// JSON of any shape, with the columns' names here and there.
 fn random_json(random: &mut ChaCha8Rng, depth: u32) -> String {
-    const NAMES: [&str; 9] =
-        ["question", "response", "document_outline", "document", "raw_document", "summary", "base_document", "messages", "reasoning"];
+    const NAMES: [&str; 9] = [
+        "question",
+        "response",
+        "document_outline",
+        "document",
+        "raw_document",
+        "summary",
+        "base_document",
+        "messages",
+        "reasoning",
+    ];
     const STRINGS: [&str; 10] =
         ["", "a", "...", "[END]", "\\u0000", "\\ud83d\\ude00", "\\ud83d", "\\\"", "<question>", "\u{2028}\u{e9}"];
     match random.next_u64() % if depth == 0 { 5 } else { 8 } {
-        0 => ["null", "true", "-0.0", "1e999", "123456789012345678901234567890", "01", "nul"][(random.next_u64() % 7) as usize].to_owned(),
+        0 => ["null", "true", "-0.0", "1e999", "123456789012345678901234567890", "01", "nul"]
+            [(random.next_u64() % 7) as usize]
+            .to_owned(),
         1..=4 => format!("\"{}\"", STRINGS[(random.next_u64() % 10) as usize]),
-        5 => format!("[{}]", (0..random.next_u64() % 4).map(|_| random_json(random, depth - 1)).collect::<Vec<_>>().join(",")),
+        5 => format!(
+            "[{}]",
+            (0..random.next_u64() % 4).map(|_| random_json(random, depth - 1)).collect::<Vec<_>>().join(",")
+        ),
         _ => {
             let members = (0..random.next_u64() % 9).map(|_| {
                 let name = NAMES[(random.next_u64() % 9) as usize];
@@ -89,8 +116,14 @@ fn random_json_lines() {
         };
         let source = SOURCES[(random.next_u64() % 4) as usize];
         // Rows that cannot be read must not hide what the others do.
-        let more: &[&str] = if case % 5 == 0 { &[] } else { &["--bad-rows", "skip", "--reasoning", "messages.0.reasoning"] };
-        never_panics(&format!("case {case}"), &format!("{source}/{name}"), compressed(name, text.as_bytes()).as_slice(), more);
+        let more: &[&str] =
+            if case % 5 == 0 { &[] } else { &["--bad-rows", "skip", "--reasoning", "messages.0.reasoning"] };
+        never_panics(
+            &format!("case {case}"),
+            &format!("{source}/{name}"),
+            compressed(name, text.as_bytes()).as_slice(),
+            more,
+        );
     }
 }
 
@@ -137,8 +170,22 @@ fn random_tokenizers_and_recipes() {
             bytes[at] = b"{}[]\"%,:x0 \xff"[(random.next_u64() % 12) as usize];
         }
         sandbox.write(&format!("tokenizer/{broken}"), &bytes);
-        let ran = sandbox.run(&["mix", "--input", "step_02", "--output", "out", "--tokenizer-model", "tokenizer", "--cut-sizes", "2"]);
-        assert!([0, 3, 66].contains(&ran.code), "{broken}: {ran}\n{}", String::from_utf8_lossy(&bytes[..within as usize]));
+        let ran = sandbox.run(&[
+            "mix",
+            "--input",
+            "step_02",
+            "--output",
+            "out",
+            "--tokenizer-model",
+            "tokenizer",
+            "--cut-sizes",
+            "2",
+        ]);
+        assert!(
+            [0, 3, 66].contains(&ran.code),
+            "{broken}: {ran}\n{}",
+            String::from_utf8_lossy(&bytes[..within as usize])
+        );
         seen.add(broken, &ran.message());
     }
 }

@@ -53,7 +53,21 @@ fn a_finished_mix_is_verified_and_compared() {
     sandbox.run(&super::mix_and(&[])).succeeded();
     let mut cases = Cases::default();
     cases.add("verify", &sandbox.run(&["verify", "out"]).succeeded().stdout.replace(char::is_numeric, "#"));
-    sandbox.run(&["mix", "--input", "step_02", "--output", "other", "--tokenizer-model", "builtin", "--cut-sizes", "1,2", "--seed", "7"]).succeeded();
+    sandbox
+        .run(&[
+            "mix",
+            "--input",
+            "step_02",
+            "--output",
+            "other",
+            "--tokenizer-model",
+            "builtin",
+            "--cut-sizes",
+            "1,2",
+            "--seed",
+            "7",
+        ])
+        .succeeded();
     cases.add("diff with itself", &sandbox.run(&["diff", "out", "out"]).succeeded().stdout);
     cases.add("diff", &sandbox.run(&["diff", "out", "other"]).succeeded().stdout);
     let mix = sandbox.read_text("out/combined_cut_2x.jsonl");

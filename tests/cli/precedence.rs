@@ -25,7 +25,8 @@ fn a_flag_wins_over_the_recipe_the_recipe_over_the_environment_the_environment_o
     assert_eq!(from_environment["settings"]["seed"], 2);
     assert_eq!(from_environment["settings"]["cut_sizes"], json!([2]));
     assert_eq!(from_environment["settings"]["qa_per_doc"], 1);
-    let from_flags = settings(&sandbox, &["--seed", "4", "--qa-per-doc=2", "--save-gpt-oss-format=false"], &environment);
+    let from_flags =
+        settings(&sandbox, &["--seed", "4", "--qa-per-doc=2", "--save-gpt-oss-format=false"], &environment);
     assert_eq!(from_flags["settings"]["seed"], 4);
     assert_eq!(from_flags["settings"]["qa_per_doc"], 2);
     assert_eq!(from_flags["settings"]["save_gpt_oss_format"], false);
@@ -59,7 +60,8 @@ fn a_folder_that_exists_wins_over_a_repository_of_that_name() {
 #[test]
 fn inputs_and_output_come_from_variables_too() {
     let sandbox = example_sandbox();
-    let environment = [("INPUT_URI", "step_02"), ("OUTPUT_URI", "elsewhere"), ("TOKENIZER_MODEL", "builtin"), ("CUT_SIZES", "2")];
+    let environment =
+        [("INPUT_URI", "step_02"), ("OUTPUT_URI", "elsewhere"), ("TOKENIZER_MODEL", "builtin"), ("CUT_SIZES", "2")];
     sandbox.run_with(&["mix"], &environment).succeeded();
     assert!(sandbox.path("elsewhere/manifest.json").exists());
     // The notebook's own folders are the default.

@@ -29,7 +29,8 @@ fn large_input() -> &'static Sandbox {
 }
 
 fn start(sandbox: &Sandbox, input: &str) -> Child {
-    let arguments = ["mix", "--input", input, "--output", "out", "--tokenizer-model", "builtin", "--cut-sizes", "1,2,3,4"];
+    let arguments =
+        ["mix", "--input", input, "--output", "out", "--tokenizer-model", "builtin", "--cut-sizes", "1,2,3,4"];
     sandbox.command(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary")
 }
 
@@ -39,7 +40,10 @@ fn signalled(signal: Signal, code: i32, moment: impl Fn(&Sandbox) -> bool) {
     let input = large_input().path("step_02").to_string_lossy().into_owned();
     let mut child = start(&sandbox, &input);
     assert!(within(Duration::from_secs(120), || moment(&sandbox) || child.try_wait().expect("the binary").is_some()));
-    assert!(child.try_wait().expect("the binary").is_none(), "the run was over before the signal came: make the input larger");
+    assert!(
+        child.try_wait().expect("the binary").is_none(),
+        "the run was over before the signal came: make the input larger"
+    );
     let start = Instant::now();
     kill_process(Pid::from_child(&child), signal).expect("a signal");
     let ran: crate::support::program::Ran = child.wait_with_output().expect("the binary").into();

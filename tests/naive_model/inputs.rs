@@ -70,7 +70,16 @@ fn row_specs() -> impl Strategy<Value = RowSpec> {
 fn file_specs() -> impl Strategy<Value = FileSpec> {
     let folders = select(vec!["", "", "a", "b/", "a/", "Z/deep/", "é", "a-"]);
     let extensions = select(vec![
-        "jsonl", "jsonl", "ndjson", "json", "parquet", "jsonl.gz", "ndjson.zst", "json.gz", "json.zst", "parquet.zst",
+        "jsonl",
+        "jsonl",
+        "ndjson",
+        "json",
+        "parquet",
+        "jsonl.gz",
+        "ndjson.zst",
+        "json.gz",
+        "json.zst",
+        "parquet.zst",
     ]);
     (0usize..2, 0usize..4, folders, extensions, any::<bool>(), vec(row_specs(), 0..20)).prop_map(
         |(input, source, folder, extension, array, rows)| FileSpec { input, source, folder, extension, array, rows },
@@ -79,31 +88,41 @@ fn file_specs() -> impl Strategy<Value = FileSpec> {
 
 fn settings() -> impl Strategy<Value = ModelSettings> {
     let seeds = prop_oneof![Just(42u64), Just(0), Just((1 << 53) - 1), 0u64..1 << 53];
-    let reasonings = select(vec!["auto", "auto", "none", "reasoning", "response_dict.0.reasoning_content", "nowhere.at.all"]);
+    let reasonings =
+        select(vec!["auto", "auto", "none", "reasoning", "response_dict.0.reasoning_content", "nowhere.at.all"]);
     (
         (vec(1u32..5, 1..4), 1usize..4, any::<bool>(), seeds, reasonings),
         (any::<bool>(), select(vec!["none", "none", "gzip", "zstd"]), select(vec!["drop", "keep", "keep", "fail"])),
         (prop_oneof![Just(true), Just(true), Just(false)], any::<bool>()),
     )
-        .prop_map(|((cut_sizes, qa_per_doc, save_gpt_oss_format, seed, reasoning), (training_columns, compression, infeasible_cuts), (skip_bad_rows, shuffle))| {
-            ModelSettings {
-                cut_sizes,
-                qa_per_doc,
-                save_gpt_oss_format,
-                seed,
-                reasoning,
-                training_columns,
-                compression,
-                infeasible_cuts,
-                skip_bad_rows,
-                shuffle,
-            }
-        })
+        .prop_map(
+            |(
+                (cut_sizes, qa_per_doc, save_gpt_oss_format, seed, reasoning),
+                (training_columns, compression, infeasible_cuts),
+                (skip_bad_rows, shuffle),
+            )| {
+                ModelSettings {
+                    cut_sizes,
+                    qa_per_doc,
+                    save_gpt_oss_format,
+                    seed,
+                    reasoning,
+                    training_columns,
+                    compression,
+                    infeasible_cuts,
+                    skip_bad_rows,
+                    shuffle,
+                }
+            },
+        )
 }
 
 pub fn cases() -> impl Strategy<Value = Case> {
-    (vec(file_specs(), 1..10), settings(), select(vec![1usize, 2, 5]))
-        .prop_map(|(files, settings, threads)| Case { files, settings, threads })
+    (vec(file_specs(), 1..10), settings(), select(vec![1usize, 2, 5])).prop_map(|(files, settings, threads)| Case {
+        files,
+        settings,
+        threads,
+    })
 }
 
 const QUESTIONS: [&str; 14] = [
@@ -203,7 +222,10 @@ fn row(source: &str, spec: &RowSpec) -> Value {
             put(REASONINGS[at as usize], format!("Because of \"{at}\".").into());
             put("reasoning", format!("The last of {}.", spec.summary).into());
         }
-        6 => drop(put("response_dict", json!([{"content": "x", "reasoning_content": format!("Nested {}", spec.summary)}, 7]))),
+        6 => drop(put(
+            "response_dict",
+            json!([{"content": "x", "reasoning_content": format!("Nested {}", spec.summary)}, 7]),
+        )),
         7 => {
             put("reasoning_content", Value::Null);
             put("reasoning", "After a null.".into());
@@ -254,7 +276,9 @@ fn as_texts(rows: &[Value]) -> Vec<Value> {
             names.push(name);
         }
     }
-    let text = |row: &Map<String, Value>, name: &String| row.get(name).filter(|value| value.is_string()).cloned().unwrap_or_default();
+    let text = |row: &Map<String, Value>, name: &String| {
+        row.get(name).filter(|value| value.is_string()).cloned().unwrap_or_default()
+    };
     objects().map(|row| Value::Object(names.iter().map(|name| ((*name).clone(), text(row, name))).collect())).collect()
 }
 
@@ -287,12 +311,18 @@ pub fn write_inputs(case: &Case, sandbox: &Sandbox) -> Vec<StoredFile> {
             }
             parquet(&rows)
         } else if extension.starts_with("json.") || extension == "json" {
-            if file.array { serde_json::to_vec_pretty(&rows).expect("JSON") } else { crate::support::rows::lines(&rows).into_bytes() }
+            if file.array {
+                serde_json::to_vec_pretty(&rows).expect("JSON")
+            } else {
+                crate::support::rows::lines(&rows).into_bytes()
+            }
         } else {
             crate::support::rows::lines(&rows).into_bytes()
         };
         // A file that begins with a list is an array to whoever reads `.json`.
-        let lines_like_an_array = extension.starts_with("json") && !extension.starts_with("jsonl") && !file.array
+        let lines_like_an_array = extension.starts_with("json")
+            && !extension.starts_with("jsonl")
+            && !file.array
             && rows.first().is_some_and(Value::is_array);
         if lines_like_an_array {
             continue;

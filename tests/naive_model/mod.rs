@@ -28,7 +28,9 @@ fn plain(name: &str, bytes: Vec<u8>) -> String {
 /// Keys in their order, at every depth: equal values alone would not show it.
 fn keys(value: &Value) -> Vec<String> {
     match value {
-        Value::Object(members) => members.iter().flat_map(|(key, value)| [vec![key.clone()], keys(value)].concat()).collect(),
+        Value::Object(members) => {
+            members.iter().flat_map(|(key, value)| [vec![key.clone()], keys(value)].concat()).collect()
+        }
         Value::Array(items) => items.iter().flat_map(keys).collect(),
         _ => Vec::new(),
     }
@@ -53,8 +55,12 @@ fn compare(case: &Case) -> Result<(), TestCaseError> {
             prop_assert!(sandbox.tree("out").is_empty());
             return Ok(());
         }
-        (Ok(_), Err(error)) => return Err(TestCaseError::fail(format!("the model makes a mix, the program says: {error}"))),
-        (Err(refusal), Ok(_)) => return Err(TestCaseError::fail(format!("the model refuses ({refusal:?}), the program makes a mix"))),
+        (Ok(_), Err(error)) => {
+            return Err(TestCaseError::fail(format!("the model makes a mix, the program says: {error}")));
+        }
+        (Err(refusal), Ok(_)) => {
+            return Err(TestCaseError::fail(format!("the model refuses ({refusal:?}), the program makes a mix")));
+        }
     };
     compare_files(&expected, &sandbox, case.settings.suffix())?;
     let manifest: Manifest = serde_json::from_slice(&sandbox.read("out/manifest.json")).expect("a manifest");
@@ -64,7 +70,8 @@ fn compare(case: &Case) -> Result<(), TestCaseError> {
 fn compare_files(expected: &Expected, sandbox: &Sandbox, suffix: &str) -> Result<(), TestCaseError> {
     let tree = sandbox.tree("out");
     let names: Vec<&String> = tree.keys().filter(|name| name.starts_with("combined")).collect();
-    let mut wanted: Vec<String> = expected.mixes.keys().map(|cut| format!("combined_cut_{cut}x.jsonl{suffix}")).collect();
+    let mut wanted: Vec<String> =
+        expected.mixes.keys().map(|cut| format!("combined_cut_{cut}x.jsonl{suffix}")).collect();
     wanted.sort();
     prop_assert_eq!(names, wanted.iter().collect::<Vec<_>>());
     for (cut, rows) in &expected.mixes {
@@ -79,12 +86,16 @@ fn compare_files(expected: &Expected, sandbox: &Sandbox, suffix: &str) -> Result
         }
         prop_assert_eq!(lines.len(), rows.len(), "{}", name);
     }
-    prop_assert_eq!(tree.get("rejected.jsonl").map_or(0, |text| text.split(|b| *b == b'\n').count() - 1), expected.rejected);
+    prop_assert_eq!(
+        tree.get("rejected.jsonl").map_or(0, |text| text.split(|b| *b == b'\n').count() - 1),
+        expected.rejected
+    );
     Ok(())
 }
 
 fn compare_manifest(expected: &Expected, manifest: &Manifest) -> Result<(), TestCaseError> {
-    let inputs: Vec<_> = manifest.inputs.iter().map(|file| (file.source.clone(), file.folder, file.key.clone(), file.rows)).collect();
+    let inputs: Vec<_> =
+        manifest.inputs.iter().map(|file| (file.source.clone(), file.folder, file.key.clone(), file.rows)).collect();
     prop_assert_eq!(&inputs, &expected.inputs);
     let mut sources = manifest.sources.clone();
     // A source that is not there at all may be named or not.
@@ -100,11 +111,14 @@ fn compare_manifest(expected: &Expected, manifest: &Manifest) -> Result<(), Test
     for (made, expected) in manifest.cuts.iter().zip(&expected.cuts) {
         prop_assert_eq!((made.cut, made.feasible, made.written), (expected.cut, expected.feasible, expected.written));
         prop_assert_eq!((made.samples, made.tokens), (expected.samples, expected.tokens), "cut {}", made.cut);
-        let shares: Vec<_> = made.sources.iter().filter(|s| s.samples > 0).map(|s| (s.name.clone(), s.samples, s.tokens)).collect();
+        let shares: Vec<_> =
+            made.sources.iter().filter(|s| s.samples > 0).map(|s| (s.name.clone(), s.samples, s.tokens)).collect();
         prop_assert_eq!(&shares, &expected.shares, "cut {}", made.cut);
     }
-    let outputs: Vec<_> = manifest.outputs.iter().filter_map(|file| Some((file.cut?, file.rows?, file.tokens?))).collect();
-    let wanted: Vec<_> = expected.cuts.iter().filter(|cut| cut.written).map(|cut| (cut.cut, cut.samples, cut.tokens)).collect();
+    let outputs: Vec<_> =
+        manifest.outputs.iter().filter_map(|file| Some((file.cut?, file.rows?, file.tokens?))).collect();
+    let wanted: Vec<_> =
+        expected.cuts.iter().filter(|cut| cut.written).map(|cut| (cut.cut, cut.samples, cut.tokens)).collect();
     prop_assert_eq!(outputs, wanted);
     Ok(())
 }

@@ -108,8 +108,14 @@ impl<'m> Model<'m> {
         for source in SOURCES {
             let mut files: Vec<&StoredFile> = self.files.iter().filter(|file| file.source == source).collect();
             files.sort_by(|a, b| (a.input, a.key.as_bytes()).cmp(&(b.input, b.key.as_bytes())));
-            let mut counts =
-                SourceCounts { name: source.to_owned(), read: 0, kept: 0, dropped: BTreeMap::new(), documents: 0, summaries: 0 };
+            let mut counts = SourceCounts {
+                name: source.to_owned(),
+                read: 0,
+                kept: 0,
+                dropped: BTreeMap::new(),
+                documents: 0,
+                summaries: 0,
+            };
             let first = samples.len();
             for file in files {
                 inputs.push((source.to_owned(), file.input, file.key.clone(), file.rows.len() as u64));
@@ -132,7 +138,8 @@ impl<'m> Model<'m> {
                 }
             }
             let kept = &samples[first..];
-            counts.documents = kept.iter().map(|s| &s.raw).filter(|raw| !raw.is_empty()).collect::<BTreeSet<_>>().len() as u64;
+            counts.documents =
+                kept.iter().map(|s| &s.raw).filter(|raw| !raw.is_empty()).collect::<BTreeSet<_>>().len() as u64;
             counts.summaries = kept.iter().map(|s| (&s.raw, &s.summary)).collect::<BTreeSet<_>>().len() as u64;
             if counts.read > 0 {
                 sources.push(counts);
@@ -151,11 +158,14 @@ impl<'m> Model<'m> {
             if written {
                 let here: Vec<&Sample> = order
                     .iter()
-                    .filter(|at| places[**at].is_none_or(|(rank, pair)| rank < cut as usize && pair < self.settings.qa_per_doc))
+                    .filter(|at| {
+                        places[**at].is_none_or(|(rank, pair)| rank < cut as usize && pair < self.settings.qa_per_doc)
+                    })
                     .map(|at| &samples[*at])
                     .collect();
                 for source in SOURCES {
-                    let lengths: Vec<u64> = here.iter().filter(|s| s.source == source).map(|s| token_length(s)).collect();
+                    let lengths: Vec<u64> =
+                        here.iter().filter(|s| s.source == source).map(|s| token_length(s)).collect();
                     if !lengths.is_empty() {
                         counts.shares.push((source.to_owned(), lengths.len() as u64, lengths.iter().sum()));
                     }
@@ -173,7 +183,8 @@ impl<'m> Model<'m> {
     fn sample(&self, source: &'static str, row: &Value) -> Result<Sample, Lost> {
         let row = row.as_object().ok_or(Lost::Rejected("not_an_object"))?;
         let (summary, raw) = if source == "document_based_qa" {
-            let raw = ["base_document", "raw_document", "document"].into_iter().find(|column| has(row, column).is_some());
+            let raw =
+                ["base_document", "raw_document", "document"].into_iter().find(|column| has(row, column).is_some());
             ("document", raw.unwrap_or("document"))
         } else if has(row, "summary").is_some() && has(row, "raw_document").is_none() {
             ("summary", "document")
@@ -261,7 +272,8 @@ impl<'m> Model<'m> {
         let mut sizes = self.settings.cut_sizes.clone();
         sizes.sort_unstable();
         sizes.dedup();
-        let mut cuts: Vec<(u32, bool, bool)> = sizes.into_iter().map(|cut| (cut, feasible(cut), feasible(cut))).collect();
+        let mut cuts: Vec<(u32, bool, bool)> =
+            sizes.into_iter().map(|cut| (cut, feasible(cut), feasible(cut))).collect();
         if !samples.iter().any(|sample| is_summary_source(sample.source)) {
             cuts.iter_mut().skip(1).for_each(|cut| cut.2 = false);
         }
@@ -288,7 +300,8 @@ impl<'m> Model<'m> {
                     .filter(|s| (self.hash(s), &s.summary) < (mine.clone(), &sample.summary))
                     .map(|s| s.summary.as_str())
                     .collect();
-                let same = |s: &&Sample| (s.source, &s.raw, &s.summary) == (sample.source, &sample.raw, &sample.summary);
+                let same =
+                    |s: &&Sample| (s.source, &s.raw, &s.summary) == (sample.source, &sample.raw, &sample.summary);
                 Some((before.len(), samples[..at].iter().filter(same).count()))
             })
             .collect()
@@ -297,7 +310,9 @@ impl<'m> Model<'m> {
     fn hash(&self, sample: &Sample) -> Vec<u8> {
         let mut bytes = Vec::new();
         let seed = self.settings.seed.to_le_bytes();
-        for part in [b"km-rank-v1", &seed[..], sample.source.as_bytes(), sample.raw.as_bytes(), sample.summary.as_bytes()] {
+        for part in
+            [b"km-rank-v1", &seed[..], sample.source.as_bytes(), sample.raw.as_bytes(), sample.summary.as_bytes()]
+        {
             bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
             bytes.extend_from_slice(part);
         }
@@ -363,10 +378,7 @@ fn token_length(sample: &Sample) -> u64 {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/builtin-tokenizer/tokenizer.json");
         tokenizers::Tokenizer::from_file(file).expect("the built-in tokenizer")
     });
-    let text = format!(
-        "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n{}<|im_end|>\n",
-        user(sample),
-        sample.response
-    );
+    let text =
+        format!("<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n{}<|im_end|>\n", user(sample), sample.response);
     tokenizer.encode(text, true).expect("tokens").len() as u64
 }

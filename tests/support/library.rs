@@ -10,7 +10,8 @@ use knowledge_mixing::storage::{Storage, StorageOptions};
 /// `mix` with these arguments and nothing from the environment.
 pub fn mix(arguments: &SettingArguments, threads: usize) -> Result<Outcome> {
     let settings = Settings::resolve(arguments, None, &Environment::new())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let storage = Storage::with_environment(StorageOptions::default(), Default::default());
         let context = Context::new(storage, Progress::silent(), threads)?;

@@ -97,7 +97,8 @@ impl Sandbox {
         let mut peak = 0;
         while !waiting.is_finished() {
             let text = std::fs::read_to_string(&status).unwrap_or_default();
-            let kilobytes = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+            let kilobytes =
+                text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
             peak = peak.max(kilobytes.unwrap_or(0) * 1024);
             std::thread::sleep(Duration::from_millis(2));
         }

@@ -80,7 +80,9 @@ pub const MIX: [&str; 9] =
 
 /// [`MIX`] and more, which stand in the place of the same flags of [`MIX`].
 pub fn mix_and<'a>(more: &[&'a str]) -> Vec<&'a str> {
-    let given = |flag: &str| more.iter().any(|word| *word == flag || word.strip_prefix(flag).is_some_and(|rest| rest.starts_with('=')));
+    let given = |flag: &str| {
+        more.iter().any(|word| *word == flag || word.strip_prefix(flag).is_some_and(|rest| rest.starts_with('=')))
+    };
     let kept = MIX[1..].chunks(2).filter(|pair| !given(pair[0])).flatten();
     MIX[..1].iter().chain(kept).chain(more).copied().collect()
 }
@@ -111,14 +113,17 @@ pub fn parquet(rows: &[Value]) -> Vec<u8> {
         }
     }
     let columns: String = names.iter().map(|name| format!("OPTIONAL BYTE_ARRAY {name} (UTF8);")).collect();
-    let schema = parquet::schema::parser::parse_message_type(&format!("message rows {{ {columns} }}")).expect("a schema");
+    let schema =
+        parquet::schema::parser::parse_message_type(&format!("message rows {{ {columns} }}")).expect("a schema");
     let mut file = Vec::new();
-    let mut writer = SerializedFileWriter::new(&mut file, schema.into(), WriterProperties::new().into()).expect("a writer");
+    let mut writer =
+        SerializedFileWriter::new(&mut file, schema.into(), WriterProperties::new().into()).expect("a writer");
     // Several row groups, as larger files have them.
     for group in rows.chunks(5) {
         let mut writer = writer.next_row_group().expect("a row group");
         for name in &names {
-            let texts: Vec<Option<&str>> = group.iter().map(|row| row.get(name.as_str()).and_then(Value::as_str)).collect();
+            let texts: Vec<Option<&str>> =
+                group.iter().map(|row| row.get(name.as_str()).and_then(Value::as_str)).collect();
             let values: Vec<ByteArray> = texts.iter().flatten().map(|text| ByteArray::from(*text)).collect();
             let levels: Vec<i16> = texts.iter().map(|text| i16::from(text.is_some())).collect();
             let mut column = writer.next_column().expect("a column").expect("as many as the schema has");

@@ -154,7 +154,10 @@ fn no_feasible_cut_names_the_largest_feasible_one() {
     let sandbox = example_sandbox();
     let mut cases = Cases::default();
     cases.add("none", &refused(&sandbox, 4, &["--cut-sizes", "5,50"]));
-    cases.add("one of two, and that is to fail", &refused(&sandbox, 4, &["--cut-sizes", "2,50", "--infeasible-cuts", "fail"]));
+    cases.add(
+        "one of two, and that is to fail",
+        &refused(&sandbox, 4, &["--cut-sizes", "2,50", "--infeasible-cuts", "fail"]),
+    );
     cases.add("one of two", &accepted(&sandbox, &["--cut-sizes", "2,50"]).message());
     cases.add("kept", &accepted(&sandbox, &["--cut-sizes", "2,50", "--infeasible-cuts", "keep"]).message());
     std::fs::remove_dir_all(sandbox.path("out")).expect("the output");

@@ -4,7 +4,9 @@ use crate::cli::{Cases, earlier_mix};
 use crate::support::program::Sandbox;
 use crate::support::rows::{example, example_sandbox, mix_and};
 use insta::assert_snapshot;
-use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, mount_remount, unmount};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, mount_remount, unmount,
+};
 use std::path::PathBuf;
 
 /// A file system that goes away with its test.
@@ -105,13 +107,38 @@ fn a_disk_that_fills_up_leaves_the_earlier_mix() {
         } else {
             std::fs::remove_file(sandbox.path("disk/filling")).expect("the file");
         }
-        let ran = sandbox.run(&["mix", "--input", "large", "--output", "disk/out", "--tokenizer-model", "builtin", "--cut-sizes", "1"]);
+        let ran = sandbox.run(&[
+            "mix",
+            "--input",
+            "large",
+            "--output",
+            "disk/out",
+            "--tokenizer-model",
+            "builtin",
+            "--cut-sizes",
+            "1",
+        ]);
         assert_eq!(ran.code, 74, "{name}: {ran}");
         assert!(sandbox.tree("disk/out") == *earlier_mix(), "{name}: {:?}", sandbox.tree("disk/out").keys());
         assert!(ran.stderr.to_lowercase().contains("no space left"), "{name}: {ran}");
     }
     // Nothing was left on it: the small mix fits again.
-    assert_eq!(sandbox.run(&["mix", "--input", "step_02", "--output", "disk/out", "--tokenizer-model", "builtin", "--cut-sizes", "2"]).code, 0);
+    assert_eq!(
+        sandbox
+            .run(&[
+                "mix",
+                "--input",
+                "step_02",
+                "--output",
+                "disk/out",
+                "--tokenizer-model",
+                "builtin",
+                "--cut-sizes",
+                "2"
+            ])
+            .code,
+        0
+    );
 }
 
 #[test]

@@ -61,7 +61,10 @@ fn lines_that_are_no_json() {
         ("a trailing comma", br#"{"question": "a",}"#.to_vec()),
         ("NaN", third_row("question", None).replacen('{', "{\"score\": NaN, ", 1).into_bytes()),
         ("a raw control character", third_row("question", Some(json!("a b"))).replace("a b", "a\u{1}b").into_bytes()),
-        ("broken in a column that nobody needs", third_row("faithfulness_judgment", Some(json!("YES"))).replace("\"YES\"", "\"YES").into_bytes()),
+        (
+            "broken in a column that nobody needs",
+            third_row("faithfulness_judgment", Some(json!("YES"))).replace("\"YES\"", "\"YES").into_bytes()
+        ),
         ("deeper than any parser goes", [b"[".repeat(100_000), b"]".repeat(100_000)].concat()),
     ]));
 }
@@ -85,7 +88,8 @@ fn columns_of_the_wrong_type() {
         ("document", json!(true)),
         ("raw_document", json!(1.5)),
     ];
-    let lines: Vec<_> = columns.into_iter().map(|(name, value)| (name, third_row(name, Some(value)).into_bytes())).collect();
+    let lines: Vec<_> =
+        columns.into_iter().map(|(name, value)| (name, third_row(name, Some(value)).into_bytes())).collect();
     assert_snapshot!(both_rules(&lines));
 }
 
@@ -104,7 +108,15 @@ fn lines_that_are_no_utf8() {
             row.to_string().bytes().map(|byte| if byte == b'?' { 0xff } else { byte }).collect()
         }),
         ("in the question", bad("question")),
-        ("cut off in a character", third_row("question", Some(json!("a"))).replace("\"a\"", "\"ä\"").into_bytes().into_iter().filter(|byte| *byte != 0xa4).collect()),
+        (
+            "cut off in a character",
+            third_row("question", Some(json!("a")))
+                .replace("\"a\"", "\"ä\"")
+                .into_bytes()
+                .into_iter()
+                .filter(|byte| *byte != 0xa4)
+                .collect()
+        ),
     ]));
 }
 
@@ -119,7 +131,8 @@ fn escapes_that_are_no_characters() {
         ("too few digits", escaped(r"\u00")),
     ]));
     // Where nobody reads a column, it only has to be JSON.
-    let sandbox = with_third_line(third_row("faithfulness_judgment", Some(json!("HERE"))).replace("HERE", r"\ud83d").as_bytes());
+    let sandbox =
+        with_third_line(third_row("faithfulness_judgment", Some(json!("HERE"))).replace("HERE", r"\ud83d").as_bytes());
     accepted(&sandbox, &[]);
 }
 
@@ -128,14 +141,19 @@ fn columns_that_are_not_there() {
     let columns = ["question", "response", "document_outline", "document", "raw_document"];
     let mut lines: Vec<_> = columns.into_iter().map(|name| (name, third_row(name, None).into_bytes())).collect();
     lines.push(("all", b"{}".to_vec()));
-    lines.push(("in other letters", third_row("question", None).replacen('{', "{\"Question\": \"a\", ", 1).into_bytes()));
+    lines.push((
+        "in other letters",
+        third_row("question", None).replacen('{', "{\"Question\": \"a\", ", 1).into_bytes(),
+    ));
     assert_snapshot!(both_rules(&lines));
 }
 
 #[test]
 fn columns_that_other_sources_need() {
     let mut cases = Cases::default();
-    for (source, column) in [("key_facts_to_qa", "document"), ("document_based_qa", "document"), ("document_based_qa", "question")] {
+    for (source, column) in
+        [("key_facts_to_qa", "document"), ("document_based_qa", "document"), ("document_based_qa", "question")]
+    {
         let sandbox = example_sandbox();
         let mut rows = example_rows(source);
         rows[1].as_object_mut().expect("an object").shift_remove(column);
@@ -204,7 +222,10 @@ fn odd_lines_are_accepted() {
     sandbox.write(FILE, text);
     accepted(&sandbox, &[]);
     let (odd, plain) = (sandbox.tree("out"), clean.tree("out"));
-    assert_eq!(String::from_utf8_lossy(&odd["combined_cut_2x.jsonl"]), String::from_utf8_lossy(&plain["combined_cut_2x.jsonl"]));
+    assert_eq!(
+        String::from_utf8_lossy(&odd["combined_cut_2x.jsonl"]),
+        String::from_utf8_lossy(&plain["combined_cut_2x.jsonl"])
+    );
     assert_eq!(ledger(&manifest(&odd), "extractive_summary"), (12, 12, Default::default()));
 }
 
@@ -220,7 +241,8 @@ fn escaped_keys_and_nul_characters_are_accepted() {
     let mix = sandbox.read_text("out/combined_cut_3x.jsonl");
     let found = mix.lines().filter(|line| line.contains(r"before\u0000after")).count();
     assert_eq!(found, 1);
-    let row: Value = serde_json::from_str(mix.lines().find(|line| line.contains(r"\u0000")).expect("the row")).expect("JSON");
+    let row: Value =
+        serde_json::from_str(mix.lines().find(|line| line.contains(r"\u0000")).expect("the row")).expect("JSON");
     assert_eq!(row["messages"][1]["content"], "before\0after");
 }
 

@@ -12,8 +12,7 @@ fn everywhere(cases: &mut Cases, flag: &str, variable: &str, value: &str) {
     let shown = value.split_once("://").map_or(value, |(scheme, _)| scheme);
     assert!(by_flag.contains(flag) && by_flag.contains(shown), "{by_flag}");
     // The arguments of all other tests, without the flag that would win.
-    let arguments: Vec<&str> =
-        MIX[1..].chunks(2).filter(|pair| pair[0] != flag).flatten().copied().collect();
+    let arguments: Vec<&str> = MIX[1..].chunks(2).filter(|pair| pair[0] != flag).flatten().copied().collect();
     let arguments = [&MIX[..1], &arguments[..]].concat();
     let by_variable = sandbox.run_with(&arguments, &[(variable, value)]);
     sandbox.write(".env", format!("{variable}=\"{value}\"\n"));

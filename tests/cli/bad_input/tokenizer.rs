@@ -34,7 +34,10 @@ fn tokenizers_that_are_not_there() {
     for name in ["nowhere", "./no/where", "/nowhere/at/all", "step_02"] {
         cases.add(name, &refused_here(&sandbox, 66, &["--tokenizer-model", name]));
     }
-    cases.add("acme/lighthouse-1b without a network", &refused_here(&sandbox, 66, &["--tokenizer-model", "acme/lighthouse-1b"]));
+    cases.add(
+        "acme/lighthouse-1b without a network",
+        &refused_here(&sandbox, 66, &["--tokenizer-model", "acme/lighthouse-1b"]),
+    );
     assert_snapshot!(cases.0);
 }
 
@@ -86,7 +89,10 @@ fn chat_templates_that_fail() {
 fn chat_templates_without_an_end() {
     let mut cases = Cases::default();
     for (name, template) in [
-        ("loops in loops", "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}{% endfor %}{% endfor %}{% endfor %}"),
+        (
+            "loops in loops",
+            "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}{% endfor %}{% endfor %}{% endfor %}",
+        ),
         ("a macro that calls itself", "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}"),
         (
             "a text that doubles",
