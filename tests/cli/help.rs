@@ -79,5 +79,12 @@ fn a_finished_mix_is_verified_and_compared() {
     let ran = sandbox.run(&["verify", "out"]);
     assert!(ran.code != 0, "{ran}");
     cases.add("verify a mix with one file gone", &ran.message());
-    assert_snapshot!(cases.0);
+    assert_snapshot!(without_digests(&cases.0));
+}
+
+/// Digests change with every word of a report.
+fn without_digests(text: &str) -> String {
+    let digest = |word: &&str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let words: Vec<&str> = text.split([' ', '\n']).filter(digest).collect();
+    words.iter().fold(text.to_owned(), |text, word| text.replace(word, "[digest]"))
 }

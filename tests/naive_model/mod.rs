@@ -123,8 +123,13 @@ fn compare_manifest(expected: &Expected, manifest: &Manifest) -> Result<(), Test
     Ok(())
 }
 
+/// `KM_MODEL_CASES=5000` looks longer than every run of the tests can.
+fn cases_to_try() -> u32 {
+    std::env::var("KM_MODEL_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(80)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 80, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases_to_try(), max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_program_makes_what_the_model_makes(case in cases()) {

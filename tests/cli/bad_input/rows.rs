@@ -2,7 +2,7 @@
 
 use crate::cli::{Cases, accepted, refused};
 use crate::support::program::Sandbox;
-use crate::support::rows::{MIX, example_rows, example_sandbox, ledger, lines, manifest};
+use crate::support::rows::{MIX, example_rows, example_sandbox, ledger, lines, manifest, mix_and};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
@@ -244,6 +244,20 @@ fn escaped_keys_and_nul_characters_are_accepted() {
     let row: Value =
         serde_json::from_str(mix.lines().find(|line| line.contains(r"\u0000")).expect("the row")).expect("JSON");
     assert_eq!(row["messages"][1]["content"], "before\0after");
+}
+
+#[test]
+fn what_nobody_needs_may_be_as_deep_as_it_likes() {
+    let sandbox = example_sandbox();
+    let mut file = lines(&example_rows("extractive_summary"));
+    let (open, close) = ("[".repeat(200_000), "]".repeat(200_000));
+    file.push_str(&third_row("response_dict", Some(json!("HERE"))).replace("\"HERE\"", &format!("{open}1{close}")));
+    sandbox.write(FILE, &file);
+    accepted(&sandbox, &[]);
+    assert_eq!(ledger(&manifest(&sandbox.tree("out")), "extractive_summary").1, 13);
+    // Somebody who looks for a reasoning in it finds none, or hears of it; the program does not fall over.
+    let ran = sandbox.run(&mix_and(&["--reasoning", "response_dict.0.0.reasoning_content"]));
+    assert!([0, 3].contains(&ran.code), "{ran}");
 }
 
 #[test]
