@@ -48,6 +48,7 @@ fn signalled(signal: Signal, code: i32, moment: impl Fn(&Sandbox) -> bool) {
     kill_process(Pid::from_child(&child), signal).expect("a signal");
     let ran: crate::support::program::Ran = child.wait_with_output().expect("the binary").into();
     let took = start.elapsed();
+    eprintln!("ended {took:?} after the signal");
     assert_eq!(ran.code, code, "{ran}");
     assert!(took < Duration::from_secs(1), "{took:?}");
     assert!(ran.stderr.contains("stopped by SIG"), "{ran}");

@@ -48,6 +48,7 @@ fn compare(case: &Case) -> Result<(), TestCaseError> {
         (Ok(expected), Ok(_)) => expected,
         (Err(refusal), Err(error)) => {
             let code = match refusal {
+                Refusal::NotFound => 66,
                 Refusal::Data => 3,
                 Refusal::NoFeasibleCut => 4,
             };

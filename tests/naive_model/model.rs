@@ -34,6 +34,7 @@ impl ModelSettings {
 
 #[derive(Debug, Clone, Copy)]
 pub enum Refusal {
+    NotFound,
     Data,
     NoFeasibleCut,
 }
@@ -101,6 +102,9 @@ impl<'m> Model<'m> {
     }
 
     pub fn run(&self) -> Result<Expected, Refusal> {
+        if self.files.is_empty() {
+            return Err(Refusal::NotFound);
+        }
         let mut samples: Vec<Sample> = Vec::new();
         let mut inputs = Vec::new();
         let mut sources = Vec::new();
