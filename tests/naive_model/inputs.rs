@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 /// One row: small numbers, so that a failing case shrinks to something that can be read.
 #[derive(Debug, Clone)]
@@ -42,7 +43,7 @@ pub struct Case {
 }
 
 /// A file as it was stored, for the model.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct StoredFile {
     pub source: &'static str,
     pub input: usize,
@@ -334,14 +335,13 @@ pub fn write_inputs(case: &Case, sandbox: &Sandbox) -> Vec<StoredFile> {
     stored
 }
 
-/// The case's settings as arguments of the program.
-pub fn arguments(case: &Case, sandbox: &Sandbox) -> SettingArguments {
-    let text = |path: &str| sandbox.path(path).to_string_lossy().into_owned();
-    let settings = &case.settings;
+/// Settings as arguments of the program.
+pub fn arguments(settings: &ModelSettings, inputs: &[PathBuf], output: &Path) -> SettingArguments {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
     let cuts: Vec<String> = settings.cut_sizes.iter().map(u32::to_string).collect();
     SettingArguments {
-        input: vec![text("in0"), text("in1")],
-        output: Some(text("out")),
+        input: inputs.iter().map(|input| text(input)).collect(),
+        output: Some(text(output)),
         tokenizer_model: Some("builtin".to_owned()),
         cut_sizes: Some(cuts.join(",")),
         qa_per_doc: Some(settings.qa_per_doc.to_string()),

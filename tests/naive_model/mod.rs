@@ -5,13 +5,15 @@ mod model;
 
 use crate::support::library;
 use crate::support::program::Sandbox;
-use inputs::{Case, arguments, cases, write_inputs};
+use crate::support::rows::SOURCES;
+use inputs::{Case, StoredFile, arguments, cases, write_inputs};
 use knowledge_mixing::dataset::manifest::Manifest;
-use model::{Expected, Model, Refusal};
+use model::{Expected, Model, ModelSettings, Refusal};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use serde_json::Value;
 use std::io::Read;
+use std::path::{Path, PathBuf};
 
 fn plain(name: &str, bytes: Vec<u8>) -> String {
     let mut text = Vec::new();
@@ -43,8 +45,19 @@ fn metadata(row: &Value) -> Value {
 fn compare(case: &Case) -> Result<(), TestCaseError> {
     let sandbox = Sandbox::new();
     let stored = write_inputs(case, &sandbox);
-    let made = library::mix(&arguments(case, &sandbox), case.threads);
-    let expected = match (Model::new(&case.settings, &stored).run(), made) {
+    let inputs = ["in0", "in1"].map(|folder| sandbox.path(folder));
+    compare_run(&case.settings, &stored, &inputs, &sandbox, case.threads)
+}
+
+fn compare_run(
+    settings: &ModelSettings,
+    stored: &[StoredFile],
+    inputs: &[PathBuf],
+    sandbox: &Sandbox,
+    threads: usize,
+) -> Result<(), TestCaseError> {
+    let made = library::mix(&arguments(settings, inputs, &sandbox.path("out")), threads);
+    let expected = match (Model::new(settings, stored).run(), made) {
         (Ok(expected), Ok(_)) => expected,
         (Err(refusal), Err(error)) => {
             let code = match refusal {
@@ -63,7 +76,7 @@ fn compare(case: &Case) -> Result<(), TestCaseError> {
             return Err(TestCaseError::fail(format!("the model refuses ({refusal:?}), the program makes a mix")));
         }
     };
-    compare_files(&expected, &sandbox, case.settings.suffix())?;
+    compare_files(&expected, sandbox, settings.suffix())?;
     let manifest: Manifest = serde_json::from_slice(&sandbox.read("out/manifest.json")).expect("a manifest");
     compare_manifest(&expected, &manifest)
 }
@@ -126,7 +139,7 @@ fn compare_manifest(expected: &Expected, manifest: &Manifest) -> Result<(), Test
 
 /// `KM_MODEL_CASES=5000` looks longer than every run of the tests can.
 fn cases_to_try() -> u32 {
-    std::env::var("KM_MODEL_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(80)
+    std::env::var("KM_MODEL_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100)
 }
 
 proptest! {
@@ -135,5 +148,52 @@ proptest! {
     #[test]
     fn the_program_makes_what_the_model_makes(case in cases()) {
         compare(&case)?;
+    }
+}
+
+/// What four versions of the generator wrote, each alone and all of them within one run.
+#[test]
+fn real_rows_of_every_generation_make_what_the_model_makes() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/step_02");
+    let generations = ["0.6", "0.7", "0.9", "renamed"];
+    let mut together = Vec::new();
+    for (number, generation) in generations.iter().enumerate() {
+        for source in SOURCES {
+            let bytes = std::fs::read(fixtures.join(generation).join(source).join("gen.jsonl.gz")).expect("a fixture");
+            let rows = plain("gen.jsonl.gz", bytes);
+            let rows = rows.lines().map(|line| serde_json::from_str(line).expect("a row")).collect();
+            together.push(StoredFile { source, input: number, key: "gen.jsonl.gz".to_owned(), rows });
+        }
+    }
+    let settings = |cut_sizes: &[u32], reasoning: &'static str| ModelSettings {
+        cut_sizes: cut_sizes.to_vec(),
+        qa_per_doc: 2,
+        save_gpt_oss_format: false,
+        seed: 42,
+        reasoning,
+        training_columns: false,
+        compression: "none",
+        infeasible_cuts: "drop",
+        skip_bad_rows: false,
+        shuffle: false,
+    };
+    for reasoning in ["auto", "response_dict.0.reasoning_content", "raw_key_fact_qa.0.reasoning_content"] {
+        for (number, generation) in generations.iter().enumerate() {
+            let alone: Vec<StoredFile> = together
+                .iter()
+                .filter(|file| file.input == number)
+                .map(|file| StoredFile { input: 0, ..file.clone() })
+                .collect();
+            let sandbox = Sandbox::new();
+            let inputs = [fixtures.join(generation)];
+            compare_run(&settings(&[1, 2, 3, 50], reasoning), &alone, &inputs, &sandbox, 2)
+                .unwrap_or_else(|error| panic!("{generation}: {error}"));
+            assert!(sandbox.path("out/combined_cut_2x.jsonl").exists(), "{generation}");
+        }
+        let sandbox = Sandbox::new();
+        let inputs = generations.map(|generation| fixtures.join(generation));
+        compare_run(&settings(&[1, 2, 5, 50], reasoning), &together, &inputs, &sandbox, 2)
+            .unwrap_or_else(|error| panic!("all: {error}"));
+        assert!(sandbox.path("out/combined_cut_2x.jsonl").exists());
     }
 }
