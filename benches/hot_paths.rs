@@ -12,7 +12,8 @@ use knowledge_mixing::recipe::Columns;
 use std::hint::black_box;
 
 fn rows() -> Vec<String> {
-    let file = std::fs::read_to_string("examples/step_02/extractive_summary/gen.jsonl").expect("the examples are there");
+    let file =
+        std::fs::read_to_string("examples/step_02/extractive_summary/gen.jsonl").expect("the examples are there");
     file.lines().map(str::to_owned).collect()
 }
 
@@ -21,7 +22,9 @@ fn wide_rows() -> Vec<String> {
     let widen = |row: String| {
         let mut row: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&row).expect("a row is JSON");
         let prompt = serde_json::json!([{"role": "user", "content": row["raw_document"]}]);
-        for column in ["summary_prompt", "question_generation_prompt", "answer_generation_prompt", "eval_faithful_prompt"] {
+        for column in
+            ["summary_prompt", "question_generation_prompt", "answer_generation_prompt", "eval_faithful_prompt"]
+        {
             row.insert(column.to_owned(), prompt.clone());
         }
         serde_json::to_string(&row).expect("a row is JSON")
@@ -75,7 +78,8 @@ fn intern(criterion: &mut Criterion) {
 }
 
 fn builtin() -> TokenizerFiles {
-    let read = |name: &str| Bytes::from(std::fs::read(format!("assets/builtin-tokenizer/{name}")).expect("it is there"));
+    let read =
+        |name: &str| Bytes::from(std::fs::read(format!("assets/builtin-tokenizer/{name}")).expect("it is there"));
     TokenizerFiles {
         name: "builtin".to_owned(),
         place: "the built-in tokenizer".to_owned(),

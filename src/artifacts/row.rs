@@ -7,7 +7,7 @@ use super::ledger::{DropReason, RejectReason};
 use super::source::{Source, SourceKind};
 use super::texts::{Body, Interner, TextId};
 use crate::error::Error;
-use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -467,7 +467,7 @@ impl<'r> serde::Deserialize<'r> for Key<'r> {
                 Err(E::custom("a key is not text"))
             }
         }
-        deserializer.deserialize_str(KeyVisitor).map_err(|error| D::Error::custom(error))
+        deserializer.deserialize_str(KeyVisitor)
     }
 }
 
