@@ -152,7 +152,7 @@ impl RowParser {
             bad(RejectReason::InvalidUtf8, format!("invalid UTF-8 at byte {} of the row", error.valid_up_to() + 1))
         })?;
         // Without the line's end, which the parser would name instead of the place where the row breaks off.
-        let row = row.trim_end_matches([' ', '\t', '\n', '\r']);
+        let row = row.trim_end_matches(['\n', '\r']);
         if !row.trim_start_matches([' ', '\t', '\n', '\r']).starts_with('{') {
             return Err(match serde_json::from_str::<IgnoredAny>(row) {
                 Ok(_) => bad(RejectReason::NotAnObject, "the row is not a JSON object"),
