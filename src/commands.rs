@@ -14,6 +14,7 @@ use crate::workflow::parameters::OutputParameters;
 use std::ffi::OsString;
 use std::io::Write;
 use std::panic::AssertUnwindSafe;
+use std::time::Instant;
 
 /// No recipe is larger than this.
 const MAX_RECIPE: u64 = 16 << 20;
@@ -95,18 +96,22 @@ fn run_to_end(cli: Cli, environment: &Environment, progress: &Progress) -> Resul
         .build()
         .map_err(|error| Error::new(ErrorKind::Io, "cannot start").caused_by(error))?;
     let storage = Storage::new(run_settings(&cli, environment)?.storage);
+    let mut end = None;
     let ran = runtime.block_on(async {
         tokio::select! {
             ran = run(cli, environment, progress, &storage) => ran,
             signal = signalled() => {
+                end = Some(Instant::now() + CLEAN_UP);
                 // What the run had opened was dropped with it; what dropping cannot do is done here.
                 let _ = tokio::time::timeout(CLEAN_UP, storage.clean_up()).await;
                 Err(signal)
             }
         }
     });
-    // Threads that still parse or count have nothing left to tell anybody.
-    runtime.shutdown_background();
+    // Threads that write remove their staging files when they see that nobody waits for them: they get the time for it.
+    // Threads that still parse or count have nothing left to tell anybody, and are not waited for any longer.
+    let left = end.map_or(CLEAN_UP, |end: Instant| end.saturating_duration_since(Instant::now()));
+    runtime.shutdown_timeout(left);
     ran
 }
 

@@ -1,7 +1,7 @@
 //! Which files a run reads.
 
 use super::sources::RunSource;
-use crate::artifacts::{FileOfSource, InputObject, Source, discover, discover_in_source};
+use crate::artifacts::{Codec, Container, FileFormat, FileOfSource, InputObject, Source, discover, discover_in_source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::Settings;
 use crate::storage::{Location, ObjectInfo, Storage};
@@ -51,7 +51,9 @@ pub async fn find(storage: &Storage, settings: &Settings, sources: &[RunSource])
             found.files.extend(files.into_iter().map(|file| input_object(file, folder, &objects)));
         }
     }
-    let by_folder = sources.iter().any(|source| source.locations.is_empty());
+    // Whoever names places for single sources, and no input, does not mean the default input.
+    let wanted = settings.inputs_given || settings.source_inputs.is_empty();
+    let by_folder = wanted && sources.iter().any(|source| source.locations.is_empty());
     if by_folder {
         let mut others = Vec::new();
         for (folder, input) in settings.inputs.iter().enumerate() {
@@ -96,15 +98,18 @@ async fn list_source(
     source: usize,
     location: &Location,
 ) -> Result<(Vec<ObjectInfo>, Vec<FileOfSource>)> {
-    let mut objects = storage.list(location).await?;
-    if objects.is_empty()
-        && let Some(mut object) = storage.stat(location).await?
-    {
-        object.key = location.name().to_owned();
-        objects.push(object);
-    }
-    let files = discover_in_source(source, objects.iter().map(|object| object.key.as_str()));
+    let objects = storage.list(location).await?;
+    let files = match &objects[..] {
+        [file] if file.location.to_string() == location.to_string() => vec![file_given(source, &file.key)],
+        _ => discover_in_source(source, objects.iter().map(|object| object.key.as_str())),
+    };
     Ok((objects, files))
+}
+
+/// A file that somebody named himself: whatever its name, it holds rows. (Kubeflow's artifacts have no ending.)
+fn file_given(source: usize, key: &str) -> FileOfSource {
+    let lines = FileFormat { container: Container::LinesOrArray, codec: Codec::Plain };
+    FileOfSource { source, file: 0, key: key.to_owned(), format: FileFormat::of_name(key).unwrap_or(lines) }
 }
 
 fn input_object(file: FileOfSource, folder: usize, objects: &[ObjectInfo]) -> InputObject {

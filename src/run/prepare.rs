@@ -332,7 +332,9 @@ fn warn_of_reading(artifacts: &Artifacts, settings: &Settings, warn: &mut impl F
     }
     for (source, ledger) in artifacts.sources.iter().zip(&artifacts.ledgers) {
         if ledger.read > 0 && ledger.kept == 0 {
-            warn(format!("all {} rows of {} were dropped: {}", ledger.read, source.name, reasons(&ledger.dropped)));
+            let all = if ledger.read == 1 { "the one row".to_owned() } else { format!("all {} rows", ledger.read) };
+            let was = if ledger.read == 1 { "was" } else { "were" };
+            warn(format!("{all} of {} {was} dropped: {}", source.name, reasons(&ledger.dropped)));
         }
     }
     let has_thought = |sample: &Sample| matches!(sample.body, Body::Pair { thinking, .. } if thinking != TextId::EMPTY);
@@ -342,7 +344,10 @@ fn warn_of_reading(artifacts: &Artifacts, settings: &Settings, warn: &mut impl F
         warn(format!("no row has a reasoning at `{}`", settings.reasoning));
     }
     if !artifacts.rejected.is_empty() {
-        warn(format!("{} rows could not be read and stand in rejected.jsonl", artifacts.rejected.len()));
+        // Not that they stand in a file: a plan writes none, and a run may fail yet.
+        let rows = artifacts.rejected.len();
+        let rows = if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
+        warn(format!("{rows} could not be read and will not be in the mix; its rejected.jsonl names them"));
     }
 }
 
@@ -356,7 +361,8 @@ fn nothing_left(artifacts: &Artifacts) -> Error {
     let why = if all.read == 0 {
         "no file holds a row".to_owned()
     } else {
-        format!("of {} rows none is left: {}", all.read, reasons(&all.dropped))
+        let rows = if all.read == 1 { "row" } else { "rows" };
+        format!("of {} {rows} none is left: {}", all.read, reasons(&all.dropped))
     };
     Error::new(ErrorKind::Data, format!("nothing to mix: {why}"))
         .hint("look at the rows that the generation step wrote; filters are --save-gpt-oss-format and the recipe's")

@@ -32,10 +32,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Large objects are read in ranges of so many bytes.
-pub(crate) const RANGE: u64 = 8 << 20;
+pub(crate) const RANGE: u64 = 4 << 20;
 
-/// So many ranges of one object are read ahead.
-pub(crate) const READ_AHEAD: usize = 4;
+/// So many ranges of one object are read ahead from a store, where a request takes its time, and from a disk.
+pub(crate) const READ_AHEAD: usize = 6;
+const READ_AHEAD_LOCAL: usize = 2;
 
 /// Limits of retries and times.
 #[derive(Debug, Clone)]
@@ -174,9 +175,10 @@ impl Storage {
         let (storage, object) = (self.clone(), object.clone());
         let ranges = async move {
             let reader = Reader::open(&storage, &object).await?;
+            let ahead = if object.location.is_local() { READ_AHEAD_LOCAL } else { READ_AHEAD };
             let starts = (0..object.size).step_by(RANGE as usize);
             let ranges = starts.map(move |start| start..object.size.min(start + RANGE));
-            Ok(futures::stream::iter(ranges).map(move |range| reader.clone().read(range)).buffered(READ_AHEAD))
+            Ok(futures::stream::iter(ranges).map(move |range| reader.clone().read(range)).buffered(ahead))
         };
         ranges.into_stream().try_flatten().boxed()
     }

@@ -3,4 +3,7 @@
 
 pub mod faulty_proxy;
 pub mod http_server;
+pub mod library;
+pub mod program;
+pub mod rows;
 pub mod s3_server;
