@@ -3,7 +3,8 @@
 
     python check_recipes.py --binary target/debug/knowledge-mixing
 
-The schema is what editors check with; the program checks more (contradictions), never less.
+The schema is what editors check with. The program also finds contradictions, which no schema can, and is milder in how a
+number may be written (`cut_sizes: "4,8"`, as in the variable).
 """
 import argparse
 import json
@@ -23,7 +24,7 @@ WRONG = {
     "an unknown kind": {"sources": {"general": {"kind": "chat"}}},
     "an unknown rule": {"on_shortfall": "warn"},
     "a cut of nothing": {"cut_sizes": [0]},
-    "cuts that are no list": {"cut_sizes": "4,8"},
+    "cuts that are words": {"cut_sizes": "many"},
     "a word for a number": {"qa_per_doc": "three"},
     "a negative seed": {"seed": -1},
     "a split without its part": {"split": {}},

@@ -74,7 +74,9 @@ def judge_mix(binary, work, inputs, tokenizer, flags, compared):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--binary", type=pathlib.Path, required=True)
-    binary = arguments.parse_args().binary.resolve()
+    arguments.add_argument("--only", default="", metavar="TEXT", help="only the mixes and checks whose name holds this")
+    given = arguments.parse_args()
+    binary, only = given.binary.resolve(), given.only
     passed, failed = 0, 0
 
     def told(name, wrong):
@@ -84,7 +86,7 @@ def main():
 
     checks = [["tests/python/test_judge.py"], ["tests/python/check_recipes.py", "--binary", binary]]
     checks += [[f"scripts/{script}.py", "--check"] for script in ("train_builtin_tokenizer", "make_test_tokenizers", "make_examples")]
-    for check in checks:
+    for check in (check for check in checks if only in check[0]):
         code, text = run(sys.executable, *check)
         told(" ".join(str(part) for part in check), text if code else None)
     with tempfile.TemporaryDirectory() as folder:
@@ -93,7 +95,8 @@ def main():
             code, text = run(sys.executable, ROOT / "bench" / "generate.py", place, "--docs", 2, "--summaries", 6, "--facts", 10, "--shape", shape)
             if code:
                 told(f"generate {shape}", text)
-        for number, (name, inputs, tokenizer, flags, compared) in enumerate(mixes()):
+        chosen = (mix for mix in mixes() if only in mix[0])
+        for number, (name, inputs, tokenizer, flags, compared) in enumerate(chosen):
             work = pathlib.Path(folder) / str(number)
             work.mkdir()
             inputs = [generated.get(place, place) for place in inputs]

@@ -61,10 +61,6 @@ impl Mix {
         self.folder.path().join("out")
     }
 
-    pub fn has(&self, name: &str) -> bool {
-        self.path().join(name).exists()
-    }
-
     pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
