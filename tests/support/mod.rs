@@ -4,3 +4,4 @@
 pub mod faulty_proxy;
 pub mod http_server;
 pub mod s3_server;
+pub mod world;
