@@ -337,7 +337,7 @@ pub enum RecipeCommand {
     /// Check a recipe: every error with line and column.
     #[command(after_help = "Example:\n  knowledge-mixing recipe check recipe.yaml")]
     Check {
-        /// The recipe: a file or URL.
+        /// The recipe: a file, a URL, or the YAML itself.
         #[arg(value_name = "FILE")]
         file: String,
     },
@@ -440,7 +440,8 @@ pub fn exit_codes_help() -> String {
 /// Whether a recipe's value is the recipe itself and not the place of one: more than one line, or a JSON object.
 pub fn is_inline_recipe(value: &str) -> bool {
     let value = value.trim();
-    value.contains('\n') || value.starts_with('{')
+    // A mapping on one line, too: no path or URL has a colon with a blank behind it, unless somebody wants to be cruel.
+    value.contains('\n') || value.starts_with('{') || value.contains(": ")
 }
 
 impl SettingArguments {

@@ -19,6 +19,9 @@ use std::time::Instant;
 /// No recipe is larger than this.
 const MAX_RECIPE: u64 = 16 << 20;
 
+/// What an error in a recipe is told to stand in that was given as text.
+const INLINE_RECIPE: &str = "the inline recipe";
+
 /// How long a stopped run may take to clean up behind itself.
 const CLEAN_UP: std::time::Duration = std::time::Duration::from_millis(800);
 
@@ -150,7 +153,7 @@ async fn run(cli: Cli, environment: &Environment, progress: &Progress, storage: 
             if differences.is_empty() {
                 return print("no difference\n");
             }
-            print(&differences.iter().map(|difference| format!("{difference}\n")).collect::<String>())
+            print(&differences.to_string())
         }
         Command::Recipe(command) => recipe(command, storage).await,
         Command::Component(arguments) => print(&workflow::component::component_yaml(&arguments.image)),
@@ -221,7 +224,11 @@ async fn recipe(command: RecipeCommand, storage: &Storage) -> Result<()> {
         RecipeCommand::Example => print(Recipe::example()),
         RecipeCommand::Check { file } => {
             read_recipe(&file, storage).await?;
-            print(&format!("{}: a recipe that can be used\n", Location::parse(&file)?))
+            let place = match cli::is_inline_recipe(&file) {
+                true => INLINE_RECIPE.to_owned(),
+                false => Location::parse(&file)?.to_string(),
+            };
+            print(&format!("{place}: a recipe that can be used\n"))
         }
     }
 }
@@ -229,7 +236,7 @@ async fn recipe(command: RecipeCommand, storage: &Storage) -> Result<()> {
 /// A recipe by its place, or the recipe itself.
 async fn read_recipe(value: &str, storage: &Storage) -> Result<Recipe> {
     if cli::is_inline_recipe(value) {
-        return Recipe::parse(value, "the inline recipe");
+        return Recipe::parse(value, INLINE_RECIPE);
     }
     let location = Location::parse(value).map_err(|error| error.at("--recipe"))?;
     let bytes = storage.read(&location, MAX_RECIPE).await?.ok_or_else(|| {

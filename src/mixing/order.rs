@@ -41,22 +41,41 @@ pub fn units(rows: &[Row], plans: &[CutPlan], seed: u64, shuffle: bool) -> Vec<U
         }
     }
     if shuffle {
-        shuffle_units(&mut all, rows.len(), seed);
+        shuffle_units(&mut all, seed);
     }
     all
 }
 
-/// Sorts units by their [`order_key`], drawing the keys of a copy in one go.
-fn shuffle_units(units: &mut [Unit], rows: usize, seed: u64) {
-    let most = units.iter().map(|unit| unit.copy + 1).max().unwrap_or(0);
-    let keys: Vec<Vec<u64>> = (0..most)
-        .into_par_iter()
-        .map(|copy| {
-            let mut generator = generator(seed, copy);
-            (0..rows).map(|_| generator.next_u64()).collect()
-        })
+/// So many numbers of a stream are drawn in one go at least; farther away, seeking is cheaper than drawing.
+const SEEK: u32 = 64;
+
+/// Sorts units by their [`order_key`]. One key a unit and no more: a small source that goes in a thousand times must not
+/// cost a thousand keys for each row of a large one.
+fn shuffle_units(units: &mut [Unit], seed: u64) {
+    let mut keyed: Vec<(u64, u32, u32)> = units
+        .par_chunks(1 << 16)
+        .flat_map_iter(|part| part.chunk_by(|a, b| a.copy == b.copy && a.row < b.row))
+        .flat_map_iter(|run| keys_of_run(run, seed))
         .collect();
-    units.par_sort_unstable_by_key(|unit| (keys[unit.copy as usize][unit.row as usize], unit.row, unit.copy));
+    keyed.par_sort_unstable();
+    for (unit, (_, row, copy)) in units.iter_mut().zip(keyed) {
+        *unit = Unit { row, copy };
+    }
+}
+
+/// Key, row and copy of units of one copy with ascending rows: a walk along the copy's stream.
+fn keys_of_run(run: &[Unit], seed: u64) -> impl Iterator<Item = (u64, u32, u32)> {
+    let mut generator = generator(seed, run[0].copy);
+    let mut next = 0;
+    run.iter().map(move |unit| {
+        if unit.row - next > SEEK {
+            generator.set_word_pos(u128::from(unit.row) * 2);
+        } else {
+            (next..unit.row).for_each(|_| _ = generator.next_u64());
+        }
+        next = unit.row + 1;
+        (generator.next_u64(), unit.row, unit.copy)
+    })
 }
 
 /// The place of a copy of a row in a shuffled mix: the 64-bit number number `row` of the ChaCha8 stream `copy`, its key

@@ -59,7 +59,11 @@ pub async fn find(storage: &Storage, settings: &Settings, sources: &[RunSource])
         for (folder, input) in settings.inputs.iter().enumerate() {
             let objects = storage.list(input).await?;
             let discovered = discover(&plain, objects.iter().map(|object| object.key.as_str()));
-            others.extend(discovered.other_folders.into_iter().map(|name| input.join(&name).to_string()));
+            // Somebody who switches a source off knows that it is there.
+            let switched_off =
+                |name: &str| settings.recipe.sources.get(name).is_some_and(|of| of.enabled == Some(false));
+            let strangers = discovered.other_folders.into_iter().filter(|name| !switched_off(name));
+            others.extend(strangers.map(|name| input.join(&name).to_string()));
             let files = discovered.files.into_iter().filter(|file| sources[file.source].locations.is_empty());
             found.files.extend(files.map(|file| input_object(file, folder, &objects)));
         }

@@ -8,7 +8,7 @@ mod sources;
 mod tokenizer;
 mod verify;
 
-pub use diff::{Difference, diff};
+pub use diff::{Change, Diff, Difference, diff};
 pub use verify::{Verified, verify};
 
 use crate::dataset::manifest::{MANIFEST_NAME, Manifest, OutputFile, OutputKind};

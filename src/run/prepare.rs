@@ -1,14 +1,14 @@
 //! Everything before the files: read, filter, rank, count, plan.
 
 use super::sources::{RunSource, run_sources};
-use super::{Context, inputs, tokenizer};
+use super::{Context, inputs, record, tokenizer};
 use crate::artifacts::{Artifacts, Body, ReadOptions, Sample, TextId, Texts, read, user_content};
 use crate::chat::{self, ChatTemplate, Conversation, Counter};
 use crate::dataset::RowLayout;
 use crate::dataset::manifest::TokenizerRecord;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mixing::{self, CutPlan, Cuts, NO_TEXT, Row};
-use crate::recipe::Kind;
+use crate::recipe::{Kind, OnLong};
 use crate::report::statistics::{
     CutSourceStatistics, CutStatistics, DocumentStatistics, Example, SourceStatistics, Statistics,
 };
@@ -147,6 +147,9 @@ pub async fn prepare(settings: &Settings, context: &Context) -> Result<Prepared>
     let plans: Vec<CutPlan> = context
         .pool
         .install(|| written.iter().map(|cut| mixing::plan_cut(&table, &mixing_sources, &options, *cut)).collect());
+    if let (OnLong::Keep, Some(most)) = (settings.recipe.filter.long_samples, settings.recipe.filter.max_tokens) {
+        plans.last().and_then(|plan| kept_long(plan, &table, most)).into_iter().for_each(&mut warn);
+    }
     let enough = mixing::check(&plans, &mixing_sources, options.on_shortfall);
     let examples = examples(&counting, &table, plans.last())?;
     context.storage.warnings().into_iter().for_each(&mut warn);
@@ -227,8 +230,8 @@ fn response_chars(texts: &Texts, sample: &Sample) -> usize {
         Body::Pair { response, .. } => texts.get(response).chars().count(),
         Body::Chat { messages, .. } => {
             let messages: Vec<serde_json::Value> = serde_json::from_str(texts.get(messages)).unwrap_or_default();
-            let answer = messages.iter().rev().find(|message| message["role"] == "assistant");
-            answer.and_then(|message| message["content"].as_str()).map_or(0, |text| text.chars().count())
+            let answers = messages.iter().filter(|message| message["role"] == "assistant");
+            answers.filter_map(|message| message["content"].as_str()).map(|text| text.chars().count()).sum()
         }
     }
 }
@@ -404,6 +407,19 @@ fn documents(artifacts: &Artifacts, rows: &[Row]) -> Vec<DocumentStatistics> {
     documents
 }
 
+/// What a trainer that takes `most` tokens will not see of the samples that the recipe keeps all the same.
+fn kept_long(plan: &CutPlan, table: &[Row], most: u32) -> Option<String> {
+    let (mut samples, mut tokens) = (0u64, 0u64);
+    for (row, copies) in table.iter().zip(&plan.copies).filter(|(row, _)| row.tokens > most) {
+        samples += u64::from(*copies);
+        tokens += u64::from(*copies) * u64::from(row.tokens - most);
+    }
+    let cut = plan.cut;
+    (samples > 0).then(|| {
+        format!("cut {cut}: samples with more than {most} tokens, kept as the recipe says: {samples}, with {tokens} tokens beyond that")
+    })
+}
+
 fn cut_statistics(plan: &CutPlan, sources: &[mixing::Source], table: &[Row]) -> CutStatistics {
     let mut lengths: Vec<Vec<u32>> = vec![Vec::new(); sources.len()];
     for (row, copies) in table.iter().zip(&plan.copies).filter(|(row, _)| !row.validation) {
@@ -416,9 +432,8 @@ fn cut_statistics(plan: &CutPlan, sources: &[mixing::Source], table: &[Row]) -> 
             lengths,
             distinct: of_source.distinct,
             asked: of_source.asked.clone(),
-            available_tokens: of_source.available.tokens,
-            shortfall_tokens: of_source.shortfall.filter(|_| plan.measure == mixing::Measure::Tokens),
+            wish: record::wish(plan, of_source),
         }
     });
-    CutStatistics { cut: plan.cut, sources: sources.collect() }
+    CutStatistics { cut: plan.cut, sources: sources.collect(), validation: record::validation(plan) }
 }
