@@ -391,7 +391,7 @@ pub fn command() -> clap::Command {
     let mut command = Cli::command().after_long_help(format!(
         "{exits}\n\nExample:\n  knowledge-mixing mix --input output/step_02 --output output/step_03 --cut-sizes 5,50"
     ));
-    for name in ["mix", "plan", "verify", "diff"] {
+    for name in ["mix", "plan", "verify", "diff", "kfp-step"] {
         command = command.mut_subcommand(name, |sub| {
             let short = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
             sub.mut_args(annotate).after_long_help(format!("{exits}\n\n{short}"))

@@ -11,6 +11,8 @@ mod conformance;
 mod faults;
 #[path = "storage/hub.rs"]
 mod hub;
+#[path = "storage/interleavings.rs"]
+mod interleavings;
 #[path = "storage/requests.rs"]
 mod requests;
 #[path = "storage/throughput.rs"]

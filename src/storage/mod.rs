@@ -163,7 +163,7 @@ impl Storage {
     /// Where it cannot be read, or holds more than `max_bytes`.
     pub async fn read(&self, object: &Location, max_bytes: u64) -> Result<Option<Bytes>> {
         match self.remote(object).await? {
-            Some(remote) => Ok(remote.read(object, max_bytes).await?.map(|(bytes, _)| bytes)),
+            Some(remote) => Ok(remote.read(object, max_bytes).await?.map(|(bytes, ..)| bytes)),
             None => local::blocking(object, move |path| local::read(path, max_bytes)).await,
         }
     }

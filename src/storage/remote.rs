@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{Error as StoreError, GetOptions, GetResult, ObjectMeta};
+use object_store::{Attributes, Error as StoreError, GetOptions, GetResult, ObjectMeta};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -92,7 +92,11 @@ impl Remote {
     }
 
     /// A small object whole, with what it was when it was read.
-    pub(crate) async fn read(&self, object: &Location, max_bytes: u64) -> Result<Option<(Bytes, ObjectMeta)>> {
+    pub(crate) async fn read(
+        &self,
+        object: &Location,
+        max_bytes: u64,
+    ) -> Result<Option<(Bytes, ObjectMeta, Attributes)>> {
         let path = key(object)?;
         if path.as_ref().is_empty() {
             return Ok(None);
@@ -101,7 +105,7 @@ impl Remote {
         loop {
             let outcome = async {
                 let result = self.store.get_opts(&path, GetOptions::new()).await?;
-                let meta = result.meta.clone();
+                let (meta, attributes) = (result.meta.clone(), result.attributes.clone());
                 if meta.size > max_bytes {
                     return Ok(Err(too_large(object, max_bytes)));
                 }
@@ -109,7 +113,7 @@ impl Remote {
                 if bytes.len() as u64 != meta.size {
                     return Err(cut_short());
                 }
-                Ok(Ok((bytes, meta)))
+                Ok(Ok((bytes, meta, attributes)))
             };
             match outcome.await {
                 Ok(read) => return read.map(Some),

@@ -7,3 +7,4 @@ pub mod library;
 pub mod program;
 pub mod rows;
 pub mod s3_server;
+pub mod world;

@@ -1,7 +1,12 @@
 //! A real S3 server on a loopback port, inside the test's process, that keeps its objects in a folder.
+//!
+//! Of itself it looks at a condition first and writes then, so of two conditional writes at once both may succeed, and it
+//! forgets an upload before it shows the object. S3 does neither. So requests that change what is visible come one at a
+//! time here.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub const ACCESS_KEY: &str = "test-access-key";
 pub const SECRET_KEY: &str = "test-secret-key";
@@ -24,6 +29,7 @@ impl S3Server {
         let mut service = s3s::service::S3ServiceBuilder::new(files);
         service.set_auth(s3s::auth::SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         let service = service.build();
+        let one_at_a_time = Arc::new(tokio::sync::Mutex::new(()));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         listener.set_nonblocking(true).expect("a port that tokio can use");
         let address = listener.local_addr().expect("the port's address");
@@ -37,7 +43,16 @@ impl S3Server {
                         accepted = listener.accept() => match accepted { Ok(accepted) => accepted, Err(_) => continue },
                         _ = &mut stopped => return,
                     };
-                    let service = service.clone();
+                    let (service, one_at_a_time) = (service.clone(), Arc::clone(&one_at_a_time));
+                    let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+                        let (service, one_at_a_time) = (service.clone(), Arc::clone(&one_at_a_time));
+                        async move {
+                            let part = request.uri().query().is_some_and(|query| query.contains("partNumber="));
+                            let read = matches!(*request.method(), hyper::Method::GET | hyper::Method::HEAD);
+                            let _alone = if part || read { None } else { Some(one_at_a_time.lock().await) };
+                            hyper::service::Service::call(&service, request).await
+                        }
+                    });
                     let _ = socket.set_nodelay(true);
                     tokio::spawn(async move {
                         let socket = hyper_util::rt::TokioIo::new(socket);

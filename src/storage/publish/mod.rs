@@ -5,8 +5,10 @@
 //! not write. So a manifest always tells the truth, until the old one is removed the earlier mix is intact, and without
 //! a manifest there is no mix, only files.
 
+mod claim;
 mod local;
 mod remote;
+mod upload;
 
 use super::{Location, Storage};
 use crate::dataset::manifest::MANIFEST_NAME;
@@ -14,7 +16,8 @@ use crate::error::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use std::sync::{Arc, Mutex};
 
-pub(crate) use remote::{RunState, UPLOAD_MEMORY_MIB};
+pub(crate) use remote::RunState;
+pub(crate) use upload::UPLOAD_MEMORY_MIB;
 
 /// Everything of this program in an output folder that is no file of a mix begins so.
 pub(crate) const OWN_PREFIX: &str = ".knowledge-mixing";
@@ -42,7 +45,7 @@ pub struct Sink(SinkKind);
 
 enum SinkKind {
     Local(local::FileSink),
-    Remote(Box<remote::UploadSink>),
+    Remote(Box<upload::UploadSink>),
 }
 
 /// A file that is whole under its staging name.
@@ -59,7 +62,7 @@ pub struct StagedFile {
 /// A whole file and where it is staged.
 enum Staged {
     Local(local::StagingFile),
-    Remote(remote::Upload),
+    Remote(upload::Upload),
 }
 
 type Stage = Arc<Mutex<Vec<Staged>>>;
