@@ -123,3 +123,50 @@ fn order_hasher(seed: u64, source: &str) -> blake3::Hasher {
     absorb(&mut hasher, source.as_bytes());
     hasher
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mixing::plan::Measure;
+    use proptest::prelude::*;
+
+    fn plan(copies: Vec<u32>) -> CutPlan {
+        CutPlan { cut: 1, copies, sources: Vec::new(), measure: Measure::Tokens }
+    }
+
+    /// Two sources, the second from row `second` on.
+    fn rows(count: usize, second: usize) -> Vec<Row> {
+        (0..count).map(|row| Row::new(u32::from(row >= second), 0, 0, 0)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_shuffle_is_the_order_of_its_keys(
+            seed in 0u64..9,
+            copies in prop::collection::vec(prop_oneof![4 => Just(0u32), 2 => Just(1), 1 => 0..5u32], 1..700),
+            second in 0usize..700,
+        ) {
+            let rows = rows(copies.len(), second);
+            let shuffled = units(&rows, &[plan(copies.clone())], seed, true);
+            let all = copies.iter().enumerate();
+            let mut model: Vec<(u64, u32, u32)> = all
+                .flat_map(|(row, copies)| (0..*copies).map(move |copy| (order_key(seed, row as u32, copy), row as u32, copy)))
+                .collect();
+            model.sort_unstable();
+            let model: Vec<Unit> = model.into_iter().map(|(_, row, copy)| Unit { row, copy }).collect();
+            prop_assert_eq!(shuffled, model);
+        }
+    }
+
+    #[test]
+    fn many_copies_of_a_few_rows_cost_nothing_for_the_others() {
+        let count = 200_000;
+        let mut copies = vec![1; count];
+        copies[count - 3..].fill(1_000);
+        // A key for each row and copy would be 1.6 GB.
+        let started = std::time::Instant::now();
+        let shuffled = units(&rows(count, count - 3), &[plan(copies)], 42, true);
+        assert_eq!(shuffled.len(), count - 3 + 3_000);
+        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+    }
+}

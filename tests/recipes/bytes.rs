@@ -1,7 +1,7 @@
 //! Any recipe gives the same bytes twice, with 1 or 8 threads, from disk or S3.
 
 use super::program::{Mix, files, run_with};
-use super::support::s3_server::S3Server;
+use crate::support::s3_server::S3Server;
 use std::path::Path;
 
 #[test]

@@ -132,3 +132,68 @@ fn a_known_source_from_another_place_and_a_place_that_is_not_there() {
     assert_eq!(ended.code, 66, "{}", ended.err);
     assert!(ended.err.contains("examples/nowhere") && ended.err.contains("general"), "{}", ended.err);
 }
+
+const GENERAL: &str = "general: {kind: messages, paths: [examples/chats/general.jsonl]";
+
+#[test]
+fn a_large_share_repeats_its_source_and_two_shares_hold_together() {
+    let text = format!(
+        "sources:\n  {GENERAL}, share: 0.3, max_repeat: 4}}\n  dialogues: {{kind: messages, paths: [examples/chats/unmask.jsonl], share: 0.05, max_repeat: 9}}\n"
+    );
+    let mix = Mix::of_text(&text);
+    for cut in [4, 8] {
+        let rows = mix.rows(cut);
+        let rest: u64 = rows
+            .0
+            .iter()
+            .filter(|row| !["general", "dialogues"].contains(&row.source().as_str()))
+            .map(|row| row.tokens())
+            .sum();
+        for (source, share) in [("general", 0.3), ("dialogues", 0.05)] {
+            // R / (1 - s1 - s2) tokens, of which a share is met within one sample.
+            let target = share * rest as f64 / (1.0 - 0.35);
+            let got = rows.of(source);
+            assert!(got.tokens() as f64 <= target + 1.0, "{source}: {} of {target}", got.tokens());
+            assert!((got.tokens() + got.longest()) as f64 > target - 210.0, "{source}: {} of {target}", got.tokens());
+        }
+        let copies = rows.of("general").copies();
+        let (fewest, most) = (copies.values().min().unwrap(), copies.values().max().unwrap());
+        assert!(*most > 1, "it takes copies to fill the share");
+        // Two chats stand in the file twice.
+        assert!(*most - *fewest <= *most / 2 + 1, "all of it before any of it once more: {fewest} to {most}");
+    }
+}
+
+#[test]
+fn shares_that_sum_to_one_fill_a_budget() {
+    let mix = Mix::of_text(&format!(
+        "sources:
+  extractive_summary: {{share: 0.7}}
+  detailed_summary: {{enabled: false}}
+  key_facts_to_qa: {{enabled: false}}
+  document_based_qa: {{enabled: false}}
+  {GENERAL}, share: 0.3}}
+budget: {{tokens: 10k}}
+"
+    ));
+    let rows = mix.rows(4);
+    for (source, target) in [("extractive_summary", 7_000), ("general", 3_000)] {
+        let got = rows.of(source);
+        assert!(got.tokens() <= target && got.tokens() + 310 > target, "{source}: {}", got.tokens());
+    }
+}
+
+#[test]
+fn a_share_that_cannot_be_met_is_an_error_with_the_numbers() {
+    let recipe = format!("{EXAMPLES}sources:\n  {GENERAL}, share: 0.9}}\n");
+    let ended = run(&["plan", "--recipe", &recipe]);
+    assert_eq!(ended.code, 3, "{}", ended.err);
+    assert!(ended.out.contains("short by"), "the plan is shown");
+    assert!(
+        ended.err.contains("general (share 0.9) should give ") && ended.err.contains(" and lacks "),
+        "{}",
+        ended.err
+    );
+    let capped = Mix::of(&format!("{recipe}on_shortfall: cap\n"), &[]);
+    assert_eq!(capped.rows(4).of("general").len(), 146, "what there is, once");
+}
