@@ -158,7 +158,7 @@ async fn read_file(
     let share = size.min(if whole { IN_FLIGHT_KIB } else { LARGE_FILE_KIB });
     let _share = in_flight.acquire_many_owned(share as u32).await;
     let place = object.location.to_string();
-    let (feed, fed) = mpsc::channel(1);
+    let (feed, fed) = mpsc::channel(2);
     let driver = tokio::task::spawn_blocking(move || driver.run(fed));
     let mut stream = storage.stream(&object);
     let mut failed = None;

@@ -33,10 +33,12 @@ use std::time::Duration;
 
 /// Large objects are read in ranges of so many bytes.
 pub(crate) const RANGE: u64 = 4 << 20;
+/// ... and from a disk, where a range fits a processor's cache.
+const RANGE_LOCAL: u64 = 1 << 20;
 
 /// So many ranges of one object are read ahead from a store, where a request takes its time, and from a disk.
 pub(crate) const READ_AHEAD: usize = 6;
-const READ_AHEAD_LOCAL: usize = 2;
+const READ_AHEAD_LOCAL: usize = 4;
 
 /// Limits of retries and times.
 #[derive(Debug, Clone)]
@@ -175,9 +177,10 @@ impl Storage {
         let (storage, object) = (self.clone(), object.clone());
         let ranges = async move {
             let reader = Reader::open(&storage, &object).await?;
-            let ahead = if object.location.is_local() { READ_AHEAD_LOCAL } else { READ_AHEAD };
-            let starts = (0..object.size).step_by(RANGE as usize);
-            let ranges = starts.map(move |start| start..object.size.min(start + RANGE));
+            let local = object.location.is_local();
+            let (length, ahead) = if local { (RANGE_LOCAL, READ_AHEAD_LOCAL) } else { (RANGE, READ_AHEAD) };
+            let starts = (0..object.size).step_by(length as usize);
+            let ranges = starts.map(move |start| start..object.size.min(start + length));
             Ok(futures::stream::iter(ranges).map(move |range| reader.clone().read(range)).buffered(ahead))
         };
         ranges.into_stream().try_flatten().boxed()
