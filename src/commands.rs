@@ -7,7 +7,7 @@ use crate::recipe::Recipe;
 use crate::report::table::{DEFAULT_WIDTH, Occasion, table};
 use crate::run::{self, Context, Outcome};
 use crate::settings::{self, Environment, RunSettings, Settings};
-use crate::storage::{self, Location, Storage};
+use crate::storage::{self, Location, Storage, StorageOptions};
 use crate::workflow;
 use crate::workflow::kfp_step::{Finished, Step};
 use crate::workflow::parameters::OutputParameters;
@@ -39,12 +39,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Err(cli::Stop::Error(error)) => return report(&Progress::new(Default::default(), false), &error),
     };
     let environment = settings::process_environment();
-    let progress = match run_settings(&cli, &environment) {
-        Ok(settings) => Progress::new(settings.log_format, settings.quiet),
+    let settings = match run_settings(&cli, &environment) {
+        Ok(settings) => settings,
         Err(error) => return report(&Progress::new(Default::default(), false), &error),
     };
+    let progress = Progress::new(settings.log_format, settings.quiet);
     let ran = dotenv.and_then(|()| {
-        let run = AssertUnwindSafe(|| run_to_end(cli, &environment, &progress));
+        let run = AssertUnwindSafe(|| run_to_end(cli, settings.storage, &environment, &progress));
         std::panic::catch_unwind(run).unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Bug, "the program panicked").hint("report this with the lines above"))
         })
@@ -78,24 +79,24 @@ fn read_dotenv() -> Result<()> {
 
 /// What every sub-command shares; those without storage use the defaults.
 fn run_settings(cli: &Cli, environment: &Environment) -> Result<RunSettings> {
-    let none = Default::default();
     let arguments = match &cli.command {
-        Command::Mix(arguments) => &arguments.run,
-        Command::Plan(arguments) => &arguments.settings.run,
-        Command::Verify(arguments) => &arguments.run,
-        Command::Diff(arguments) => &arguments.run,
-        _ => &none,
+        Command::Mix(arguments) => arguments.run.clone(),
+        Command::Plan(arguments) => arguments.settings.run.clone(),
+        Command::Verify(arguments) => arguments.run.clone(),
+        Command::Diff(arguments) => arguments.run.clone(),
+        Command::KfpStep(arguments) => workflow::kfp_step::run_arguments(&arguments.executor_input)?,
+        _ => Default::default(),
     };
-    RunSettings::resolve(arguments, environment)
+    RunSettings::resolve(&arguments, environment)
 }
 
 /// Runs a sub-command until it ends or a signal ends it.
-fn run_to_end(cli: Cli, environment: &Environment, progress: &Progress) -> Result<()> {
+fn run_to_end(cli: Cli, options: StorageOptions, environment: &Environment, progress: &Progress) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::new(ErrorKind::Io, "cannot start").caused_by(error))?;
-    let storage = Storage::new(run_settings(&cli, environment)?.storage);
+    let storage = Storage::new(options);
     let mut end = None;
     let ran = runtime.block_on(async {
         tokio::select! {
@@ -112,6 +113,8 @@ fn run_to_end(cli: Cli, environment: &Environment, progress: &Progress) -> Resul
     // Threads that still parse or count have nothing left to tell anybody, and are not waited for any longer.
     let left = end.map_or(CLEAN_UP, |end: Instant| end.saturating_duration_since(Instant::now()));
     runtime.shutdown_timeout(left);
+    // What became known too late for the report, or in a run that came to none.
+    storage.take_warnings().iter().for_each(|warning| progress.warning(warning));
     ran
 }
 
@@ -125,7 +128,7 @@ async fn signalled() -> Error {
         _ = terminate.recv() => (ErrorKind::Terminated, "SIGTERM"),
         _ = interrupt.recv() => (ErrorKind::Interrupted, "SIGINT"),
     };
-    Error::new(kind, format!("stopped by {name}; nothing was published"))
+    Error::new(kind, format!("stopped by {name}; where there is no manifest.json, there is no mix"))
 }
 
 async fn run(cli: Cli, environment: &Environment, progress: &Progress, storage: &Storage) -> Result<()> {
@@ -168,6 +171,9 @@ async fn mix(
     storage: &Storage,
 ) -> Result<()> {
     let (settings, context) = prepare(arguments, environment, progress, storage).await?;
+    if let Some(folder) = &settings.output_parameters {
+        workflow::parameters::make_folder(folder)?;
+    }
     let outcome = run::mix(&settings, &context).await?;
     if let Some(folder) = &settings.output_parameters {
         OutputParameters::of(&outcome.manifest, outcome.selected_cut)?.write(folder)?;
@@ -202,7 +208,9 @@ async fn kfp_step(
     let made = async {
         let (settings, context) = prepare(step.settings(), environment, progress, storage).await?;
         let outcome = run::mix(&settings, &context).await?;
-        print(&closing_table(&outcome, Occasion::Mix))?;
+        if !progress.is_quiet() {
+            print(&closing_table(&outcome, Occasion::Mix))?;
+        }
         step.publish(&Finished {
             manifest: outcome.manifest,
             metrics: outcome.metrics,

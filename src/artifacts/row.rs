@@ -317,13 +317,13 @@ impl RowParser {
 /// A chat's tools as compact JSON; they may stand as a list or as a string that holds one.
 fn tools(columns: &Columns<'_>) -> Result<String, RowError> {
     let Some(value) = columns.0[TOOLS].filter(|value| value.get() != "null") else { return Ok(String::new()) };
-    let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).map_err(|error| bad_text("tools", &error));
-    let mut tools = parse(value.get())?;
+    let mut tools: serde_json::Value = serde_json::from_str(value.get()).map_err(|error| bad_text("tools", &error))?;
     if let Some(text) = tools.as_str() {
         if text.trim().is_empty() {
             return Ok(String::new());
         }
-        tools = parse(text)?;
+        let no_json = |_| bad(RejectReason::WrongType, "column `tools` is a string that is not JSON");
+        tools = serde_json::from_str(text).map_err(no_json)?;
     }
     match tools.as_array() {
         Some(list) if list.is_empty() => Ok(String::new()),

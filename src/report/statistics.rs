@@ -46,7 +46,7 @@ pub struct DocumentStatistics {
 pub struct CutStatistics {
     /// The cut size N.
     pub cut: u32,
-    /// The largest number of summaries a raw document was asked for; equals `cut`.
+    /// What each source gives, in the order of the sources.
     pub sources: Vec<CutSourceStatistics>,
     /// Samples and tokens that a split keeps back, where the recipe splits.
     pub validation: Option<(u64, u64)>,

@@ -16,8 +16,8 @@ pub struct Inputs {
 }
 
 /// An output inside an input would be read as input by the next run.
-pub fn check_output(settings: &Settings) -> Result<()> {
-    let given = settings.source_inputs.iter().map(|(_, location)| location);
+pub fn check_output(settings: &Settings, sources: &[RunSource]) -> Result<()> {
+    let given = sources.iter().flat_map(|source| &source.locations);
     for input in settings.inputs.iter().chain(given) {
         if input.contains(&settings.output) {
             return Err(Error::new(ErrorKind::Usage, format!("the output lies inside the input {input}"))

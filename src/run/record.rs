@@ -1,7 +1,6 @@
 //! What the manifest says of a run, before its files are written.
 
 use super::prepare::Prepared;
-use crate::artifacts::TextId;
 use crate::dataset::manifest::{
     CutRecord, MANIFEST_FORMAT, Manifest, MixSettings, Program, ShareRecord, SourceRecord, Wish, WishMeasure,
 };
@@ -61,8 +60,7 @@ fn sources(prepared: &Prepared) -> Vec<SourceRecord> {
         let Row { source, document, summary, .. } = *row;
         let record = &mut records[source as usize];
         record.documents += u64::from(document != NO_TEXT && documents.insert((source, document)));
-        let has_summary = summary != NO_TEXT && summary != TextId::EMPTY.number();
-        record.summaries += u64::from(has_summary && summaries.insert((source, document, summary)));
+        record.summaries += u64::from(summary != NO_TEXT && summaries.insert((source, document, summary)));
     }
     records
 }

@@ -214,6 +214,11 @@ impl Storage {
         self.0.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
+    /// The warnings since the last call: each is told once.
+    pub fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
     pub(crate) fn warn(&self, warning: String) {
         let mut warnings = self.0.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if !warnings.contains(&warning) {

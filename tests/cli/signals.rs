@@ -28,17 +28,27 @@ fn large_input() -> &'static Sandbox {
     })
 }
 
-fn start(sandbox: &Sandbox, input: &str) -> Child {
+fn start(sandbox: &Sandbox, input: &str, more: &[&str]) -> Child {
     let arguments =
         ["mix", "--input", input, "--output", "out", "--tokenizer-model", "builtin", "--cut-sizes", "1,2,3,4"];
-    sandbox.command(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary")
+    sandbox
+        .command(&[&arguments, more].concat())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary")
 }
 
 fn signalled(signal: Signal, code: i32, moment: impl Fn(&Sandbox) -> bool) {
+    signalled_with(&[], signal, code, moment);
+}
+
+fn signalled_with(more: &[&str], signal: Signal, code: i32, moment: impl Fn(&Sandbox) -> bool) {
     let sandbox = Sandbox::new();
     sandbox.write_tree("out", earlier_mix());
+    sandbox.write("slow.jinja", "{% for i in range(100000) %}{% endfor %}{{ messages[0].content }}");
     let input = large_input().path("step_02").to_string_lossy().into_owned();
-    let mut child = start(&sandbox, &input);
+    let mut child = start(&sandbox, &input, more);
     assert!(within(Duration::from_secs(120), || moment(&sandbox) || child.try_wait().expect("the binary").is_some()));
     assert!(
         child.try_wait().expect("the binary").is_none(),
@@ -76,6 +86,13 @@ fn sigterm_while_reading() {
 fn sigint_while_reading() {
     large_input();
     signalled(Signal::INT, 130, reading_for(Duration::from_millis(700)));
+}
+
+/// A template that takes its time: the threads that count hear of no signal, so somebody else must.
+#[test]
+fn sigterm_while_counting() {
+    large_input();
+    signalled_with(&["--chat-template", "slow.jinja"], Signal::TERM, 143, reading_for(Duration::from_secs(20)));
 }
 
 #[test]

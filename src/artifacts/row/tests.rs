@@ -152,6 +152,7 @@ fn ready_chats_are_checked() {
             "message 1 of `messages`: role `robot` is none of system, user, assistant, tool",
         ),
         (json!({"messages": [{"role": "user"}]}), "message 1 of `messages`: has neither content nor tool_calls"),
+        (json!({"messages": hello, "tools": "[{"}), "column `tools` is a string that is not JSON"),
         (json!({"messages": hello, "tools": {}}), "column `tools` is an object, not a list"),
         (json!({"messages": hello, "unmask": "no"}), "column `unmask` is a string, not true or false"),
     ] {
