@@ -3,5 +3,6 @@
 
 pub mod faulty_proxy;
 pub mod http_server;
+pub mod program;
 pub mod s3_server;
 pub mod world;
