@@ -109,6 +109,7 @@ pub const SETTINGS: &[SettingInfo] = {
         info("threads", &["KNOWLEDGE_MIXING_THREADS"], Some("(as many as the cgroup allows)"), Some(("threads", Integer)), false),
         info("max_retries", &["KNOWLEDGE_MIXING_MAX_RETRIES"], Some("10"), Some(("max_retries", Integer)), false),
         info("retry_timeout", &["KNOWLEDGE_MIXING_RETRY_TIMEOUT"], Some("180"), Some(("retry_timeout", Integer)), false),
+        info("claim_lease", &["KNOWLEDGE_MIXING_CLAIM_LEASE"], Some("30"), None, false),
         info("log_format", &["KNOWLEDGE_MIXING_LOG_FORMAT"], Some("text"), Some(("log_format", String)), false),
         info("quiet", &["KNOWLEDGE_MIXING_QUIET"], Some("false"), None, false),
     ]
@@ -267,6 +268,10 @@ pub struct RunArguments {
     /// Seconds after which a request is no longer tried again.
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, help_heading = "How to run")]
     pub retry_timeout: Option<String>,
+
+    /// Seconds after which a run that publishes into the same bucket folder, and gives no sign of life, counts as dead.
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, help_heading = "How to run")]
+    pub claim_lease: Option<String>,
 
     /// How progress and warnings are written to standard error.
     #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"], help_heading = "How to run")]

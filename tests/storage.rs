@@ -13,7 +13,13 @@ mod faults;
 mod hub;
 #[path = "storage/interleavings.rs"]
 mod interleavings;
+#[path = "storage/network.rs"]
+mod network;
 #[path = "storage/requests.rs"]
 mod requests;
 #[path = "storage/throughput.rs"]
 mod throughput;
+#[path = "storage/whole_program.rs"]
+mod whole_program;
+#[path = "storage/whole_program_faults.rs"]
+mod whole_program_faults;

@@ -186,6 +186,7 @@ impl RunSettings {
                 retry_timeout: Duration::from_secs(
                     resolver.get("retry_timeout", |text| parse_natural(text, 0, 86_400))?,
                 ),
+                claim_lease: Duration::from_secs(resolver.get("claim_lease", |text| parse_natural(text, 1, 3600))?),
                 ..StorageOptions::default()
             },
             log_format: resolver.get("log_format", word)?,
@@ -195,10 +196,11 @@ impl RunSettings {
 }
 
 fn run_flags(arguments: &RunArguments) -> BTreeMap<&'static str, String> {
-    let RunArguments { max_retries, retry_timeout, log_format, quiet } = arguments.clone();
+    let RunArguments { max_retries, retry_timeout, claim_lease, log_format, quiet } = arguments.clone();
     given([
         ("max_retries", max_retries),
         ("retry_timeout", retry_timeout),
+        ("claim_lease", claim_lease),
         ("log_format", log_format),
         ("quiet", quiet),
     ])

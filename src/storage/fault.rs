@@ -27,6 +27,8 @@ pub(crate) enum Fault {
     Unsupported,
     /// The requested range does not exist (any more).
     Range,
+    /// The server's certificate is not trusted.
+    Certificate,
     /// Worth another try.
     Transient,
     /// Anything else.
@@ -83,8 +85,9 @@ fn classify_generic(error: &StoreError) -> Fault {
         return Fault::Region;
     }
     if let Some(transport) = transport(error) {
-        let told = transport.to_string();
-        return if told.contains("certificate") { Fault::Other } else { Fault::Transient };
+        // Said by the cause of a cause: the outer errors only say that a request has failed.
+        let untrusted = deepest(transport).to_string().contains("certificate");
+        return if untrusted { Fault::Certificate } else { Fault::Transient };
     }
     // An answer that was cut short: a body that is not the XML or JSON that it should be.
     let cut_short = ["error response", "Got invalid", "response body", "Error decoding", "MissingEtag", "ETag Header"];
@@ -109,6 +112,11 @@ pub(crate) fn explain(error: &StoreError, place: impl Display, environment: &Env
         Fault::Region => (ErrorKind::Io, "the bucket is in another region", "set AWS_REGION to the bucket's region"),
         Fault::Unsupported => (ErrorKind::Io, "the store cannot do this", ""),
         Fault::Range => (ErrorKind::Io, "changed while it was read", ""),
+        Fault::Certificate => (
+            ErrorKind::Io,
+            "the store's certificate is not trusted",
+            "name the PEM file of its certificate authority in AWS_CA_BUNDLE",
+        ),
         Fault::Transient => (ErrorKind::Unreachable, "the store cannot be reached or does not answer", ""),
         Fault::Other => (ErrorKind::Io, "the store refused the request", ""),
     };
@@ -150,20 +158,21 @@ fn cause(error: &StoreError) -> String {
         words.extend(tag(&text, "Code").map(str::to_string));
         words.extend(tag(&text, "Message").map(str::to_string));
     } else if let Some(transport) = transport(error) {
-        let mut deepest: &dyn std::error::Error = transport;
-        while let Some(source) = deepest.source() {
-            deepest = source;
-        }
-        words.push(deepest.to_string());
+        words.push(deepest(transport).to_string());
     } else if !matches!(error, StoreError::NotFound { .. }) {
-        let mut deepest: &dyn std::error::Error = error;
-        while let Some(source) = deepest.source() {
-            deepest = source;
-        }
-        words.push(deepest.to_string());
+        words.push(deepest(error).to_string());
     }
     let told = words.join(", ");
     told.chars().take(300).collect()
+}
+
+/// The cause of all causes.
+fn deepest<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest
 }
 
 fn transport(error: &StoreError) -> Option<&HttpError> {

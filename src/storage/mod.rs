@@ -40,6 +40,9 @@ const RANGE_LOCAL: u64 = 1 << 20;
 pub(crate) const READ_AHEAD: usize = 6;
 const READ_AHEAD_LOCAL: usize = 4;
 
+/// So long a run that ends early waits for the threads that write its local files, which remove them.
+const LAST_WRITES: Duration = Duration::from_millis(500);
+
 /// Limits of retries and times.
 #[derive(Debug, Clone)]
 pub struct StorageOptions {
@@ -83,6 +86,8 @@ pub(crate) struct Shared {
     warnings: Mutex<Vec<String>>,
     /// Publications into object stores that have neither committed nor aborted.
     runs: Mutex<Vec<Arc<publish::RunState>>>,
+    /// Held by every thread that writes a local file; whoever gets it alone knows that all staging files are gone or whole.
+    writers: Arc<tokio::sync::RwLock<()>>,
     /// Bounds the memory of all uploads together: one permit for each MiB in flight.
     uploads: Arc<tokio::sync::Semaphore>,
 }
@@ -130,6 +135,7 @@ impl Storage {
             stores: tokio::sync::Mutex::default(),
             warnings: Mutex::default(),
             runs: Mutex::default(),
+            writers: Arc::default(),
             uploads: Arc::new(tokio::sync::Semaphore::new(publish::UPLOAD_MEMORY_MIB)),
         }))
     }
@@ -203,10 +209,12 @@ impl Storage {
     }
 
     /// After the future of a run was dropped (a signal): aborts the uploads of publications that were neither committed
-    /// nor aborted, as far as the stores answer. Local staging files are removed when their publication is dropped.
+    /// nor aborted, as far as the stores answer. Local staging files are removed by the threads that write them, when their
+    /// publication is dropped; they are waited for.
     pub async fn clean_up(&self) {
         let runs = std::mem::take(&mut *self.0.runs.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         futures::future::join_all(runs.iter().map(|run| run.clean_up())).await;
+        self.writers_ended().await;
     }
 
     /// What the user should know: options that are set and have no effect, locks that the file system lacks. Each once.
@@ -241,6 +249,15 @@ impl Storage {
 
     pub(crate) fn runs(&self) -> &Mutex<Vec<Arc<publish::RunState>>> {
         &self.0.runs
+    }
+
+    pub(crate) fn writers(&self) -> &Arc<tokio::sync::RwLock<()>> {
+        &self.0.writers
+    }
+
+    /// Waits until no thread writes a local file any more; not for ever, since a file may be somebody's who goes on.
+    pub(crate) async fn writers_ended(&self) {
+        let _ = tokio::time::timeout(LAST_WRITES, self.0.writers.write()).await;
     }
 
     pub(crate) fn uploads(&self) -> Arc<tokio::sync::Semaphore> {

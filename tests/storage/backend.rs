@@ -91,23 +91,58 @@ pub fn s3_at(endpoint: &str, key: &str, secret: &str, keep: Box<dyn Send + Sync>
     }
 }
 
-/// A server from PyPI, at `KM_MOTO_URL`.
-pub struct Moto(String);
+/// A server from PyPI: one that runs at `KM_MOTO_URL`, or one that is started here with the Python at `KM_MOTO_PYTHON`.
+pub struct Moto {
+    url: String,
+    started: Option<std::process::Child>,
+}
 
 impl Moto {
     pub fn find() -> Option<Self> {
-        std::env::var("KM_MOTO_URL").ok().map(|url| Self(url.trim_end_matches('/').to_string()))
+        if let Ok(url) = std::env::var("KM_MOTO_URL") {
+            return Some(Self { url: url.trim_end_matches('/').to_string(), started: None });
+        }
+        let python = std::env::var("KM_MOTO_PYTHON").ok()?;
+        // A port that was free a moment ago: the server cannot tell which one it has taken.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let started = std::process::Command::new(&python)
+            .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("KM_MOTO_PYTHON={python}: {error}"));
+        let mut moto = Self { url: format!("http://127.0.0.1:{port}"), started: Some(started) };
+        let until = std::time::Instant::now() + Duration::from_secs(60);
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            let ended = moto.started.as_mut().and_then(|child| child.try_wait().ok().flatten());
+            assert!(
+                ended.is_none(),
+                "KM_MOTO_PYTHON={python}: moto.server ended: {ended:?}; is moto[server] installed?"
+            );
+            assert!(std::time::Instant::now() < until, "moto.server does not answer");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Some(moto)
     }
 
     /// The bucket `bucket`, emptied.
     pub async fn bucket(&self) -> Backend {
         knowledge_mixing::storage::install_tls_provider();
         let client = reqwest::Client::new();
-        let reset = client.post(format!("{}/moto-api/reset", self.0)).send().await.unwrap();
+        let reset = client.post(format!("{}/moto-api/reset", self.url)).send().await.unwrap();
         assert!(reset.status().is_success());
-        let made = client.put(format!("{}/bucket", self.0)).send().await.unwrap();
+        let made = client.put(format!("{}/bucket", self.url)).send().await.unwrap();
         assert!(made.status().is_success());
-        s3_at(&self.0, "any", "thing", Box::new(()))
+        s3_at(&self.url, "any", "thing", Box::new(()))
+    }
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        if let Some(started) = &mut self.started {
+            let _ = started.kill();
+            let _ = started.wait();
+        }
     }
 }
 

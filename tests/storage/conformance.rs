@@ -33,11 +33,14 @@ macro_rules! suite {
 
 suite!(local, memory, s3);
 
-/// The whole suite on a server that somebody else wrote: `moto_server` at `KM_MOTO_URL`. One test, one bucket at a time.
+/// The whole suite on a server that somebody else wrote. One test, one bucket at a time.
 #[tokio::test(flavor = "multi_thread")]
 async fn moto() {
     let Some(moto) = backend::Moto::find() else {
-        eprintln!("SKIPPED: set KM_MOTO_URL to a running `moto_server` to run the suite on it");
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "KM_MOTO_PYTHON is not set: run `make test`");
+        eprintln!(
+            "SKIPPED: set KM_MOTO_PYTHON to a Python with moto[server] (`make test` does) to run the suite on it"
+        );
         return;
     };
     nothing_is_there_yet(moto.bucket().await).await;

@@ -6,5 +6,6 @@ pub mod http_server;
 pub mod library;
 pub mod program;
 pub mod rows;
+pub mod runs;
 pub mod s3_server;
 pub mod world;

@@ -43,6 +43,17 @@ fn version(meta: &ObjectMeta) -> UpdateVersion {
     UpdateVersion { e_tag: meta.e_tag.clone(), version: meta.version.clone() }
 }
 
+/// Puts the claim, to its end: what a signal has cut off must not appear behind the run's back.
+async fn put(
+    state: &Arc<RunState>,
+    path: &Path,
+    body: Bytes,
+    mode: PutMode,
+) -> Result<Result<UpdateVersion, StoreError>> {
+    let (owner, path) = (Arc::clone(state), path.clone());
+    state.to_its_end(async move { Ok(owner.put(&path, body, mode).await) }).await
+}
+
 impl Claim {
     /// Waits for the claim until it is free, or its holder has stood still for the lease.
     pub(super) async fn take(storage: &Storage, state: &Arc<RunState>) -> Result<Self> {
@@ -53,7 +64,7 @@ impl Claim {
         // Set before the first try: its answer may be lost.
         state.set_claimed(true);
         loop {
-            match state.put(&path, body(&state.run_id, 0), PutMode::Create).await {
+            match put(state, &path, body(&state.run_id, 0), PutMode::Create).await? {
                 // Not every imitation of S3 looks and writes in one step: of two runs that both seem to have created
                 // the claim, the one whose name stands in it a moment later has it.
                 Ok(_) => tokio::time::sleep(state.lease / 300).await,
@@ -80,7 +91,7 @@ impl Claim {
                     if since.elapsed() > state.lease {
                         // Before the claim is taken over: whoever has it may then rely on this.
                         state.fence_off(&owner, Some(state.lease)).await?;
-                        match state.put(&path, body(&state.run_id, 0), PutMode::Update(version(&meta))).await {
+                        match put(state, &path, body(&state.run_id, 0), PutMode::Update(version(&meta))).await? {
                             Ok(_) => tokio::time::sleep(state.lease / 300).await,
                             Err(error) if matches!(classify(&error), Fault::Condition | Fault::NotFound) => {}
                             Err(error) => return Err(told(&error)),

@@ -51,12 +51,23 @@ impl Folder {
         Ok((folder, previous))
     }
 
-    pub(super) fn create(&self, name: &str, stage: Stage) -> Result<FileSink> {
+    pub(super) async fn create(&self, name: &str, stage: Stage) -> Result<FileSink> {
+        let held = Arc::clone(self.storage.writers()).read_owned().await;
         let (file, staging) = self.staging(name)?;
         let (sender, receiver) = tokio::sync::mpsc::channel(QUEUE);
         let flush = self.flush;
-        let writer = AbortOnDrop(tokio::task::spawn_blocking(move || write_all(file, staging, receiver, flush)));
+        let writer = AbortOnDrop(tokio::task::spawn_blocking(move || {
+            let written = write_all(file, staging, receiver, flush);
+            drop(held);
+            written
+        }));
         Ok(FileSink { sender, writer, name: name.to_string(), stage })
+    }
+
+    /// Gives up: when it is over, no staging file is left.
+    pub(super) async fn abort(self, staged: Vec<Staged>) {
+        drop(staged);
+        self.storage.writers_ended().await;
     }
 
     fn staging(&self, name: &str) -> Result<(File, StagingFile)> {

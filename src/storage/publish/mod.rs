@@ -107,7 +107,7 @@ impl Publication {
         }
         let stage = Arc::clone(&self.staged);
         Ok(Sink(match &self.place {
-            Place::Local(folder) => SinkKind::Local(folder.create(name, stage)?),
+            Place::Local(folder) => SinkKind::Local(folder.create(name, stage).await?),
             Place::Remote(run) => SinkKind::Remote(Box::new(run.create(name, stage).await?)),
         }))
     }
@@ -135,7 +135,7 @@ impl Publication {
     pub async fn abort(self) {
         let staged = std::mem::take(&mut *lock(&self.staged));
         match self.place {
-            Place::Local(folder) => drop((staged, folder)),
+            Place::Local(folder) => folder.abort(staged).await,
             Place::Remote(run) => run.abort().await,
         }
     }

@@ -37,6 +37,9 @@ const RUN_ATTRIBUTE: &str = "knowledgemixingrun";
 /// So many requests of one commit are under way at once.
 const REQUESTS: usize = 8;
 
+/// So long a run that ends early waits for its requests under way, before it cleans up behind them.
+const LAST_REQUESTS: Duration = Duration::from_millis(300);
+
 /// One run that publishes into a bucket.
 pub(super) struct Run {
     storage: Storage,
@@ -53,6 +56,8 @@ pub(crate) struct RunState {
     pub(super) lease: Duration,
     uploads: Mutex<Vec<(String, String)>>,
     marking: tokio::sync::Mutex<()>,
+    /// Held by requests that leave something which must be known to be removed.
+    leaving: Arc<tokio::sync::RwLock<()>>,
     marked: AtomicBool,
     claimed: AtomicBool,
 }
@@ -84,6 +89,7 @@ impl Run {
             lease: storage.options().claim_lease,
             uploads: Mutex::default(),
             marking: tokio::sync::Mutex::default(),
+            leaving: Arc::default(),
             marked: AtomicBool::new(false),
             claimed: AtomicBool::new(false),
         });
@@ -95,9 +101,15 @@ impl Run {
     pub(super) async fn create(&self, name: &str, stage: Stage) -> Result<UploadSink> {
         let location = self.state.output.join(name);
         let path = key(&location)?;
-        let id = self.state.create_upload(&path).await.map_err(|error| self.state.remote.explain(&error, &location))?;
-        lock(&self.state.uploads).push((name.to_string(), id.clone()));
-        self.state.mark().await?;
+        let (state, at, name_of_upload) = (Arc::clone(&self.state), location.clone(), name.to_string());
+        let begun = self.state.to_its_end(async move {
+            let path = key(&at)?;
+            let id = state.create_upload(&path).await.map_err(|error| state.remote.explain(&error, &at))?;
+            lock(&state.uploads).push((name_of_upload, id.clone()));
+            state.mark().await?;
+            Ok(id)
+        });
+        let id = begun.await?;
         let upload = Upload { location, path, id, parts: Vec::new(), bytes: 0 };
         Ok(UploadSink::new(Arc::clone(&self.state), self.storage.uploads(), upload, name, stage))
     }
@@ -192,6 +204,23 @@ impl Run {
 }
 
 impl RunState {
+    /// Does something to its end even where nobody waits for it any more: a signal drops a run between a request and its
+    /// answer, and what the request leaves has to be known by [`clean_up`](Self::clean_up).
+    pub(super) async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let held = Arc::clone(&self.leaving).read_owned().await;
+        let task = tokio::spawn(async move {
+            let _held = held;
+            work.await
+        });
+        match task.await {
+            Ok(done) => done,
+            Err(_) => Err(Error::new(ErrorKind::Bug, "a storage task was cut off")),
+        }
+    }
+
     async fn create_upload(&self, path: &Path) -> Result<String, StoreError> {
         let store = &self.remote.store;
         let options = || PutMultipartOptions { attributes: self.attributes(), ..PutMultipartOptions::default() };
@@ -243,7 +272,9 @@ impl RunState {
     /// look at the object.
     async fn complete(&self, upload: &Upload) -> Result<()> {
         match self.try_complete(upload).await {
-            Err(error) if !self.is_ours(&upload.path, upload.bytes).await => Err(self.not_completed(&error, upload)),
+            Err(error) if !self.is_ours(&upload.path, upload.bytes).await => {
+                Err(self.refused(&error, &upload.location).await)
+            }
             _ => {
                 self.forget(upload);
                 Ok(())
@@ -257,7 +288,7 @@ impl RunState {
         if let Err(error) = self.try_complete(upload).await {
             let there = self.remote.read(&upload.location, LARGEST_MANIFEST).await;
             if !there.is_ok_and(|there| there.is_some_and(|(bytes, ..)| bytes == manifest)) {
-                return Err(self.not_completed(&error, upload));
+                return Err(self.refused(&error, &upload.location).await);
             }
         }
         self.forget(upload);
@@ -270,11 +301,37 @@ impl RunState {
         self.remote.retry.run(complete).await.map(|_| ())
     }
 
-    fn not_completed(&self, error: &StoreError, upload: &Upload) -> Error {
-        match classify(error) {
-            Fault::NotFound => busy(&self.output).hint("another run has taken over and ended this run's uploads"),
-            _ => self.remote.explain(error, &upload.location),
+    /// The error of a request to an upload. Of one that is gone some stores say that access is denied: whether another
+    /// run has ended it is seen from this run's marker and from the claim.
+    pub(super) async fn refused(&self, error: &StoreError, location: &Location) -> Error {
+        let ended = match classify(error) {
+            Fault::NotFound => true,
+            Fault::Denied => self.is_fenced_off().await,
+            _ => false,
+        };
+        if ended {
+            return busy(&self.output).hint("another run was first, and has ended this one's uploads");
         }
+        self.remote.explain(error, location)
+    }
+
+    async fn is_fenced_off(&self) -> bool {
+        let read = async |name: &str| self.remote.read(&self.output.join(name), LARGEST_MANIFEST).await;
+        for _ in 0..10 {
+            match read(&marker_name(&self.run_id)).await {
+                Ok(Some(_)) => {}
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+            match read(&claim_name()).await {
+                Ok(Some((claim, ..))) if holder(&claim) != self.run_id => return true,
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+            // The marker is removed right after the uploads.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        false
     }
 
     fn forget(&self, upload: &Upload) {
@@ -349,6 +406,7 @@ impl RunState {
 
     /// Aborts every upload of this run and removes its marker and its claim, as far as the store answers.
     pub(crate) async fn clean_up(&self) {
+        let _nothing_more = tokio::time::timeout(LAST_REQUESTS, self.leaving.write()).await;
         let uploads = std::mem::take(&mut *lock(&self.uploads));
         let aborts = uploads.iter().map(|(name, id)| self.abort_upload(name, id));
         let mut all = true;

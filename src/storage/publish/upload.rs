@@ -1,9 +1,8 @@
 //! One file on its way into an object store: a multipart upload, its parts sent while they are made.
 
 use super::remote::RunState;
-use super::{Stage, Staged, StagedFile, busy, lock};
+use super::{Stage, Staged, StagedFile, lock};
 use crate::error::Result;
-use crate::storage::fault::{Fault, classify};
 use crate::storage::{AbortOnDrop, Location};
 use bytes::Bytes;
 use object_store::PutPayload;
@@ -126,10 +125,10 @@ impl UploadSink {
             let _held_while_in_flight = permit;
             let store = &state.remote.store;
             let sent = state.remote.retry.run(|| store.put_part(&path, &id, index, payload.clone())).await;
-            sent.map_err(|error| match classify(&error) {
-                Fault::NotFound => busy(&state.output).hint("another run has taken over and ended this run's uploads"),
-                _ => state.remote.explain(&error, &location),
-            })
+            match sent {
+                Ok(part) => Ok(part),
+                Err(error) => Err(state.refused(&error, &location).await),
+            }
         };
         self.in_flight.push_back(AbortOnDrop(tokio::spawn(send)));
         Ok(())
