@@ -98,7 +98,9 @@ fn run_to_end(cli: Cli, environment: &Environment, progress: &Progress) -> Resul
             signal = signalled() => {
                 // What the run had opened was dropped with it; what dropping cannot do is done here.
                 let _ = tokio::time::timeout(CLEAN_UP, storage.clean_up()).await;
-                Err(signal)
+                let (kind, name) = signal;
+                let what = if storage.has_published() { "the mix was whole already" } else { "nothing was published" };
+                Err(Error::new(kind, format!("stopped by {name}; {what}")))
             }
         }
     });
@@ -107,17 +109,16 @@ fn run_to_end(cli: Cli, environment: &Environment, progress: &Progress) -> Resul
     ran
 }
 
-async fn signalled() -> Error {
+async fn signalled() -> (ErrorKind, &'static str) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         return std::future::pending().await;
     };
-    let (kind, name) = tokio::select! {
+    tokio::select! {
         _ = terminate.recv() => (ErrorKind::Terminated, "SIGTERM"),
         _ = interrupt.recv() => (ErrorKind::Interrupted, "SIGINT"),
-    };
-    Error::new(kind, format!("stopped by {name}; nothing was published"))
+    }
 }
 
 async fn run(cli: Cli, environment: &Environment, progress: &Progress, storage: &Storage) -> Result<()> {
