@@ -29,7 +29,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ALL = ["floor", "program", "training", "one-core", "two-cores", "duckdb", "polars"]
 LABELS = {
     "floor": "floor: cat + cp", "program": "knowledge-mixing", "training": "… --columns training",
-    "one-core": "… training, 1 thread", "two-cores": "… training, 2 threads", "duckdb": "DuckDB, no token counts", "polars": "polars + transformers",
+    "one-core": "… training, one core", "two-cores": "… training, two cores", "duckdb": "DuckDB, no token counts", "polars": "polars + transformers",
     "small": "examples, builtin tokenizer", "small-tokenizer": "examples, this tokenizer", "load-tokenizer": "transformers: load the tokenizer",
 }
 
@@ -83,8 +83,9 @@ class Bench:
             "floor": ["sh", "-c", f"find {quoted(data)} -type f -exec cat {{}} + > /dev/null && cp {quoted(out('kept'))}/* {quoted(out('floor'))}/"],
             "program": self.mix(data, out("program"), o.tokenizer, o.cuts, o.qa_per_doc),
             "training": self.mix(data, out("training"), o.tokenizer, o.cuts, o.qa_per_doc, "--columns", "training"),
-            "one-core": self.mix(data, out("one-core"), o.tokenizer, o.cuts, o.qa_per_doc, "--columns", "training", "--threads", "1"),
-            "two-cores": self.mix(data, out("two-cores"), o.tokenizer, o.cuts, o.qa_per_doc, "--columns", "training", "--threads", "2"),
+            # The affinity counts, not --threads: what reads and writes has threads of its own.
+            "one-core": ["taskset", "-c", "0", *self.mix(data, out("one-core"), o.tokenizer, o.cuts, o.qa_per_doc, "--columns", "training")],
+            "two-cores": ["taskset", "-c", "0,1", *self.mix(data, out("two-cores"), o.tokenizer, o.cuts, o.qa_per_doc, "--columns", "training")],
             "duckdb": [python, HERE / "peer_duckdb.py", data, out("duckdb"), *common],
             "polars": [python, HERE / "peer_polars.py", data, out("polars"), "--tokenizer", o.tokenizer, "--processes", o.processes, *common],
         }
@@ -209,7 +210,7 @@ def bars(records):
         if {"program", "training"} <= r.keys():
             bar(f"{size}: training columns against all", r["training"] / r["program"], 0.6)
         if {"one-core", "two-cores"} <= r.keys():
-            bar(f"{size}: two threads against one", r["one-core"] / r["two-cores"], 1.7, more=True)
+            bar(f"{size}: two cores against one", r["one-core"] / r["two-cores"], 1.7, more=True)
         if "small" in r:
             bar("examples with builtin", r["small"], 0.2, unit=" s")
             bar("examples with this tokenizer against loading it in transformers", r["small-tokenizer"] / r["load-tokenizer"], 1)

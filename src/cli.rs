@@ -342,7 +342,7 @@ pub enum RecipeCommand {
     /// Check a recipe: every error with line and column.
     #[command(after_help = "Example:\n  knowledge-mixing recipe check recipe.yaml")]
     Check {
-        /// The recipe: a file or URL.
+        /// The recipe: a file, a URL, or the YAML itself.
         #[arg(value_name = "FILE")]
         file: String,
     },
@@ -396,7 +396,7 @@ pub fn command() -> clap::Command {
     let mut command = Cli::command().after_long_help(format!(
         "{exits}\n\nExample:\n  knowledge-mixing mix --input output/step_02 --output output/step_03 --cut-sizes 5,50"
     ));
-    for name in ["mix", "plan", "verify", "diff"] {
+    for name in ["mix", "plan", "verify", "diff", "kfp-step"] {
         command = command.mut_subcommand(name, |sub| {
             let short = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
             sub.mut_args(annotate).after_long_help(format!("{exits}\n\n{short}"))
@@ -445,7 +445,8 @@ pub fn exit_codes_help() -> String {
 /// Whether a recipe's value is the recipe itself and not the place of one: more than one line, or a JSON object.
 pub fn is_inline_recipe(value: &str) -> bool {
     let value = value.trim();
-    value.contains('\n') || value.starts_with('{')
+    // A mapping on one line, too: no path or URL has a colon with a blank behind it, unless somebody wants to be cruel.
+    value.contains('\n') || value.starts_with('{') || value.contains(": ")
 }
 
 impl SettingArguments {

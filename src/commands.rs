@@ -7,16 +7,20 @@ use crate::recipe::Recipe;
 use crate::report::table::{DEFAULT_WIDTH, Occasion, table};
 use crate::run::{self, Context, Outcome};
 use crate::settings::{self, Environment, RunSettings, Settings};
-use crate::storage::{self, Location, Storage};
+use crate::storage::{self, Location, Storage, StorageOptions};
 use crate::workflow;
 use crate::workflow::kfp_step::{Finished, Step};
 use crate::workflow::parameters::OutputParameters;
 use std::ffi::OsString;
 use std::io::Write;
 use std::panic::AssertUnwindSafe;
+use std::time::Instant;
 
 /// No recipe is larger than this.
 const MAX_RECIPE: u64 = 16 << 20;
+
+/// What an error in a recipe is told to stand in that was given as text.
+const INLINE_RECIPE: &str = "the inline recipe";
 
 /// How long a stopped run may take to clean up behind itself.
 const CLEAN_UP: std::time::Duration = std::time::Duration::from_millis(800);
@@ -35,12 +39,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Err(cli::Stop::Error(error)) => return report(&Progress::new(Default::default(), false), &error),
     };
     let environment = settings::process_environment();
-    let progress = match run_settings(&cli, &environment) {
-        Ok(settings) => Progress::new(settings.log_format, settings.quiet),
+    let settings = match run_settings(&cli, &environment) {
+        Ok(settings) => settings,
         Err(error) => return report(&Progress::new(Default::default(), false), &error),
     };
+    let progress = Progress::new(settings.log_format, settings.quiet);
     let ran = dotenv.and_then(|()| {
-        let run = AssertUnwindSafe(|| run_to_end(cli, &environment, &progress));
+        let run = AssertUnwindSafe(|| run_to_end(cli, settings.storage, &environment, &progress));
         std::panic::catch_unwind(run).unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Bug, "the program panicked").hint("report this with the lines above"))
         })
@@ -74,38 +79,47 @@ fn read_dotenv() -> Result<()> {
 
 /// What every sub-command shares; those without storage use the defaults.
 fn run_settings(cli: &Cli, environment: &Environment) -> Result<RunSettings> {
-    let none = Default::default();
     let arguments = match &cli.command {
-        Command::Mix(arguments) => &arguments.run,
-        Command::Plan(arguments) => &arguments.settings.run,
-        Command::Verify(arguments) => &arguments.run,
-        Command::Diff(arguments) => &arguments.run,
-        _ => &none,
+        Command::Mix(arguments) => arguments.run.clone(),
+        Command::Plan(arguments) => arguments.settings.run.clone(),
+        Command::Verify(arguments) => arguments.run.clone(),
+        Command::Diff(arguments) => arguments.run.clone(),
+        Command::KfpStep(arguments) => workflow::kfp_step::run_arguments(&arguments.executor_input)?,
+        _ => Default::default(),
     };
-    RunSettings::resolve(arguments, environment)
+    RunSettings::resolve(&arguments, environment)
 }
 
 /// Runs a sub-command until it ends or a signal ends it.
-fn run_to_end(cli: Cli, environment: &Environment, progress: &Progress) -> Result<()> {
+fn run_to_end(cli: Cli, options: StorageOptions, environment: &Environment, progress: &Progress) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::new(ErrorKind::Io, "cannot start").caused_by(error))?;
-    let storage = Storage::new(run_settings(&cli, environment)?.storage);
+    let storage = Storage::new(options);
+    let mut end = None;
     let ran = runtime.block_on(async {
         tokio::select! {
             ran = run(cli, environment, progress, &storage) => ran,
             signal = signalled() => {
+                end = Some(Instant::now() + CLEAN_UP);
                 // What the run had opened was dropped with it; what dropping cannot do is done here.
                 let _ = tokio::time::timeout(CLEAN_UP, storage.clean_up()).await;
                 let (kind, name) = signal;
-                let what = if storage.has_published() { "the mix was whole already" } else { "nothing was published" };
+                let what = match storage.has_published() {
+                    true => "the mix was whole already",
+                    false => "where there is no manifest.json, there is no mix",
+                };
                 Err(Error::new(kind, format!("stopped by {name}; {what}")))
             }
         }
     });
-    // Threads that still parse or count have nothing left to tell anybody.
-    runtime.shutdown_background();
+    // Threads that write remove their staging files when they see that nobody waits for them: they get the time for it.
+    // Threads that still parse or count have nothing left to tell anybody, and are not waited for any longer.
+    let left = end.map_or(CLEAN_UP, |end: Instant| end.saturating_duration_since(Instant::now()));
+    runtime.shutdown_timeout(left);
+    // What became known too late for the report, or in a run that came to none.
+    storage.take_warnings().iter().for_each(|warning| progress.warning(warning));
     ran
 }
 
@@ -146,7 +160,7 @@ async fn run(cli: Cli, environment: &Environment, progress: &Progress, storage: 
             if differences.is_empty() {
                 return print("no difference\n");
             }
-            print(&differences.iter().map(|difference| format!("{difference}\n")).collect::<String>())
+            print(&differences.to_string())
         }
         Command::Recipe(command) => recipe(command, storage).await,
         Command::Component(arguments) => print(&workflow::component::component_yaml(&arguments.image)),
@@ -161,6 +175,9 @@ async fn mix(
     storage: &Storage,
 ) -> Result<()> {
     let (settings, context) = prepare(arguments, environment, progress, storage).await?;
+    if let Some(folder) = &settings.output_parameters {
+        workflow::parameters::make_folder(folder)?;
+    }
     let outcome = run::mix(&settings, &context).await?;
     if let Some(folder) = &settings.output_parameters {
         OutputParameters::of(&outcome.manifest, outcome.selected_cut)?.write(folder)?;
@@ -195,7 +212,9 @@ async fn kfp_step(
     let made = async {
         let (settings, context) = prepare(step.settings(), environment, progress, storage).await?;
         let outcome = run::mix(&settings, &context).await?;
-        print(&closing_table(&outcome, Occasion::Mix))?;
+        if !progress.is_quiet() {
+            print(&closing_table(&outcome, Occasion::Mix))?;
+        }
         step.publish(&Finished {
             manifest: outcome.manifest,
             metrics: outcome.metrics,
@@ -217,7 +236,11 @@ async fn recipe(command: RecipeCommand, storage: &Storage) -> Result<()> {
         RecipeCommand::Example => print(Recipe::example()),
         RecipeCommand::Check { file } => {
             read_recipe(&file, storage).await?;
-            print(&format!("{}: a recipe that can be used\n", Location::parse(&file)?))
+            let place = match cli::is_inline_recipe(&file) {
+                true => INLINE_RECIPE.to_owned(),
+                false => Location::parse(&file)?.to_string(),
+            };
+            print(&format!("{place}: a recipe that can be used\n"))
         }
     }
 }
@@ -225,7 +248,7 @@ async fn recipe(command: RecipeCommand, storage: &Storage) -> Result<()> {
 /// A recipe by its place, or the recipe itself.
 async fn read_recipe(value: &str, storage: &Storage) -> Result<Recipe> {
     if cli::is_inline_recipe(value) {
-        return Recipe::parse(value, "the inline recipe");
+        return Recipe::parse(value, INLINE_RECIPE);
     }
     let location = Location::parse(value).map_err(|error| error.at("--recipe"))?;
     let bytes = storage.read(&location, MAX_RECIPE).await?.ok_or_else(|| {

@@ -45,6 +45,7 @@ impl Level {
 pub struct Progress {
     format: LogFormat,
     quiet: bool,
+    silent: bool,
     bars: Option<MultiProgress>,
 }
 
@@ -52,12 +53,12 @@ impl Progress {
     /// Progress on standard error; with `quiet`, only warnings and errors.
     pub fn new(format: LogFormat, quiet: bool) -> Self {
         let bars = format == LogFormat::Text && !quiet && std::io::stderr().is_terminal();
-        Self { format, quiet, bars: bars.then(MultiProgress::new) }
+        Self { format, quiet, silent: false, bars: bars.then(MultiProgress::new) }
     }
 
     /// Says nothing at all.
     pub fn silent() -> Self {
-        Self { format: LogFormat::Text, quiet: true, bars: None }
+        Self { format: LogFormat::Text, quiet: true, silent: true, bars: None }
     }
 
     /// Whether only warnings and errors are wanted.
@@ -83,6 +84,9 @@ impl Progress {
     }
 
     fn line(&self, level: Level, message: &str) {
+        if self.silent {
+            return;
+        }
         let line = log_line(self.format, level, message);
         match &self.bars {
             Some(bars) => bars.suspend(|| eprintln!("{line}")),

@@ -22,9 +22,12 @@ pub fn read_rows<'c, E: From<ParquetError>>(
     let wanted: Vec<&str> = columns.collect();
     let fields: Vec<_> = schema.get_fields().iter().filter(|field| wanted.contains(&field.name())).cloned().collect();
     if fields.is_empty() {
-        // Nothing to build; the rows are there all the same, and each lacks everything.
-        let rows = reader.metadata().file_metadata().num_rows().max(0) as usize;
-        return hand_on(Chunk::Lines { first: 1, bytes: "{}\n".repeat(rows).into() });
+        let rows = reader.metadata().file_metadata().num_rows();
+        return match rows {
+            ..1 => Ok(()),
+            // One stands for all: each lacks everything.
+            _ => hand_on(Chunk::Lines { first: 1, bytes: "{}\n".into() }),
+        };
     }
     let projection = Type::group_type_builder(schema.name()).with_fields(fields).build()?;
     let mut lines = Vec::new();

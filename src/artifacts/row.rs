@@ -7,7 +7,7 @@ use super::ledger::{DropReason, RejectReason};
 use super::source::{Source, SourceKind};
 use super::texts::{Body, Interner, TextId};
 use crate::error::Error;
-use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -151,6 +151,8 @@ impl RowParser {
         let row = simdutf8::compat::from_utf8(row).map_err(|error| {
             bad(RejectReason::InvalidUtf8, format!("invalid UTF-8 at byte {} of the row", error.valid_up_to() + 1))
         })?;
+        // Without the line's end, which the parser would name instead of the place where the row breaks off.
+        let row = row.trim_end_matches(['\n', '\r']);
         if !row.trim_start_matches([' ', '\t', '\n', '\r']).starts_with('{') {
             return Err(match serde_json::from_str::<IgnoredAny>(row) {
                 Ok(_) => bad(RejectReason::NotAnObject, "the row is not a JSON object"),
@@ -194,6 +196,10 @@ impl RowParser {
                 return Err(wrong_type(COLUMNS[column], value));
             }
         }
+        // First of all reasons, as the contract counts them.
+        if self.drop_placeholders && has(QUESTION) && is_placeholder_question(&columns.text(QUESTION)?) {
+            return Ok(ParsedRow::Dropped(DropReason::PlaceholderQuestion));
+        }
         for (column, reason) in [
             (QUESTION, DropReason::NullQuestion),
             (RESPONSE, DropReason::NullResponse),
@@ -207,9 +213,6 @@ impl RowParser {
         let question = columns.text(QUESTION)?;
         let response = columns.text(RESPONSE)?;
         let response = clean_response(&response);
-        if self.drop_placeholders && is_placeholder_question(&question) {
-            return Ok(ParsedRow::Dropped(DropReason::PlaceholderQuestion));
-        }
         if question.is_empty() {
             return Ok(ParsedRow::Dropped(DropReason::EmptyQuestion));
         }
@@ -314,13 +317,13 @@ impl RowParser {
 /// A chat's tools as compact JSON; they may stand as a list or as a string that holds one.
 fn tools(columns: &Columns<'_>) -> Result<String, RowError> {
     let Some(value) = columns.0[TOOLS].filter(|value| value.get() != "null") else { return Ok(String::new()) };
-    let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).map_err(|error| bad_text("tools", &error));
-    let mut tools = parse(value.get())?;
+    let mut tools: serde_json::Value = serde_json::from_str(value.get()).map_err(|error| bad_text("tools", &error))?;
     if let Some(text) = tools.as_str() {
         if text.trim().is_empty() {
             return Ok(String::new());
         }
-        tools = parse(text)?;
+        let no_json = |_| bad(RejectReason::WrongType, "column `tools` is a string that is not JSON");
+        tools = serde_json::from_str(text).map_err(no_json)?;
     }
     match tools.as_array() {
         Some(list) if list.is_empty() => Ok(String::new()),
@@ -375,10 +378,14 @@ fn malformed(error: &serde_json::Error) -> RowError {
     bad(RejectReason::MalformedJson, format!("malformed JSON at column {}: {what}", error.column()))
 }
 
-/// A text that is JSON but no text: an escape that is half a character, a raw control character.
+/// A text that is JSON but no text: an escape that is half a character.
 fn bad_text(column: &str, error: &serde_json::Error) -> RowError {
     let text = error.to_string();
-    let what = text.split(" at line ").next().unwrap_or(&text);
+    let what = match text.split(" at line ").next().unwrap_or(&text) {
+        // The parser's words for the one or the other half.
+        what if what.contains("surrogate") || what.contains("hex escape") => "half a surrogate pair",
+        what => what,
+    };
     bad(RejectReason::InvalidEscape, format!("column `{column}` holds an escape that is no character: {what}"))
 }
 
@@ -460,7 +467,7 @@ impl<'r> serde::Deserialize<'r> for Key<'r> {
                 Err(E::custom("a key is not text"))
             }
         }
-        deserializer.deserialize_str(KeyVisitor).map_err(|error| D::Error::custom(error))
+        deserializer.deserialize_str(KeyVisitor)
     }
 }
 

@@ -119,7 +119,7 @@ fn files_stand_in_for_arguments() {
 
 #[test]
 fn recipes_are_told_from_their_places() {
-    for inline in ["a: 1\nb: 2", "{\"sources\": {}}", "  {}"] {
+    for inline in ["a: 1\nb: 2", "seed: 7", "{\"sources\": {}}", "  {}"] {
         assert!(is_inline_recipe(inline), "{inline}");
     }
     for place in ["recipe.yaml", "s3://b/recipe.yaml", "recipe.yaml\n", "C:/x"] {

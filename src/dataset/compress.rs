@@ -16,59 +16,93 @@ impl Compression {
     }
 }
 
+/// The encoders are fed blocks of this size: what zlib makes of a text depends on how it is cut, and how a file's rows are
+/// cut depends on which other cuts are asked for.
+const BLOCK: usize = 256 << 10;
+
 /// Compresses one file. The bytes depend on the text alone, not on how it was cut into parts.
-pub enum Compressor {
+pub struct Compressor {
+    encoder: Encoder,
+    /// Less than a block.
+    pending: Vec<u8>,
+}
+
+enum Encoder {
     /// Hands on what it gets.
     None,
     /// gzip without a time stamp.
     Gzip(flate2::write::GzEncoder<Vec<u8>>),
-    /// Zstandard.
     Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
 }
 
 impl Compressor {
     /// A compressor for one file.
     pub fn new(compression: Compression) -> Result<Self> {
-        Ok(match compression {
-            Compression::None => Self::None,
-            Compression::Gzip => Self::Gzip(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6))),
-            Compression::Zstd => Self::Zstd(zstd::stream::write::Encoder::new(Vec::new(), 3).map_err(failed)?),
-        })
+        let encoder = match compression {
+            Compression::None => Encoder::None,
+            Compression::Gzip => Encoder::Gzip(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6))),
+            Compression::Zstd => Encoder::Zstd(zstd::stream::write::Encoder::new(Vec::new(), 3).map_err(failed)?),
+        };
+        Ok(Self { encoder, pending: Vec::new() })
     }
 
     /// Takes more of the text; gives what is ready.
-    pub async fn push(self, parts: Vec<Bytes>) -> Result<(Self, Vec<Bytes>)> {
-        if matches!(self, Self::None) || parts.is_empty() {
+    pub async fn push(mut self, parts: Vec<Bytes>) -> Result<(Self, Vec<Bytes>)> {
+        if matches!(self.encoder, Encoder::None) || parts.is_empty() {
             return Ok((self, parts));
         }
         on_a_thread(move || {
-            let mut compressor = self;
-            let ready = match &mut compressor {
-                Self::None => Vec::new(),
-                Self::Gzip(encoder) => {
-                    parts.iter().try_for_each(|part| encoder.write_all(part))?;
-                    std::mem::take(encoder.get_mut())
-                }
-                Self::Zstd(encoder) => {
-                    parts.iter().try_for_each(|part| encoder.write_all(part))?;
-                    std::mem::take(encoder.get_mut())
-                }
-            };
-            Ok((compressor, if ready.is_empty() { Vec::new() } else { vec![ready.into()] }))
+            for part in &parts {
+                self.feed(part)?;
+            }
+            let ready = self.encoder.take();
+            Ok((self, if ready.is_empty() { Vec::new() } else { vec![ready.into()] }))
         })
         .await
     }
 
+    fn feed(&mut self, mut part: &[u8]) -> io::Result<()> {
+        while self.pending.len() + part.len() >= BLOCK {
+            let (head, rest) = part.split_at(BLOCK - self.pending.len());
+            self.pending.extend_from_slice(head);
+            self.encoder.write(&self.pending)?;
+            self.pending.clear();
+            part = rest;
+        }
+        self.pending.extend_from_slice(part);
+        Ok(())
+    }
+
     /// The end of the file.
-    pub async fn finish(self) -> Result<Bytes> {
-        on_a_thread(|| {
-            Ok(match self {
-                Self::None => Bytes::new(),
-                Self::Gzip(encoder) => encoder.finish()?.into(),
-                Self::Zstd(encoder) => encoder.finish()?.into(),
+    pub async fn finish(mut self) -> Result<Bytes> {
+        on_a_thread(move || {
+            self.encoder.write(&self.pending)?;
+            Ok(match self.encoder {
+                Encoder::None => Bytes::new(),
+                Encoder::Gzip(encoder) => encoder.finish()?.into(),
+                Encoder::Zstd(encoder) => encoder.finish()?.into(),
             })
         })
         .await
+    }
+}
+
+impl Encoder {
+    fn write(&mut self, block: &[u8]) -> io::Result<()> {
+        match self {
+            Self::None => Ok(()),
+            Self::Gzip(encoder) => encoder.write_all(block),
+            Self::Zstd(encoder) => encoder.write_all(block),
+        }
+    }
+
+    /// What is ready.
+    fn take(&mut self) -> Vec<u8> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Gzip(encoder) => std::mem::take(encoder.get_mut()),
+            Self::Zstd(encoder) => std::mem::take(encoder.get_mut()),
+        }
     }
 }
 

@@ -132,6 +132,12 @@ pub struct CutRecord {
     pub samples: u64,
     /// Tokens in the mix (0 where not written), copies counted.
     pub tokens: u64,
+    /// Samples that a split keeps back from it, where the recipe splits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_samples: Option<u64>,
+    /// Their tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_tokens: Option<u64>,
     /// What each source gives, in the order of the sources.
     pub sources: Vec<ShareRecord>,
 }
@@ -150,9 +156,45 @@ pub struct ShareRecord {
     /// What the recipe asked for, in words (`repeat 2.5`, `share 0.1`), where it asked for something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<String>,
-    /// By how many tokens the source stays behind what was asked for.
+    /// Asked, available, got and short in numbers, where the recipe asks for something of any source of the mix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shortfall_tokens: Option<u64>,
+    pub wish: Option<Wish>,
+}
+
+/// What a recipe asked of one source of one mix, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wish {
+    /// What the numbers count.
+    pub measure: WishMeasure,
+    /// So much is asked for: by a share or a budget; else what the source's copies come to.
+    pub asked: u64,
+    /// So much there is in this cut, before any repeat, share or budget.
+    pub available: u64,
+    /// So much stands in the mix, copies counted.
+    pub got: u64,
+    /// By so much the source stays behind what is asked, because there is no more of it. (A sample that does not fit
+    /// any more is no shortfall.)
+    pub shortfall: u64,
+}
+
+/// What the numbers of a [`Wish`] count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WishMeasure {
+    /// Tokens.
+    Tokens,
+    /// Samples: with a budget of samples.
+    Samples,
+}
+
+impl WishMeasure {
+    /// Its name in tables and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tokens => "tokens",
+            Self::Samples => "samples",
+        }
+    }
 }
 
 /// One file of the mix.

@@ -13,8 +13,8 @@ use futures::StreamExt;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-/// About how many bytes of rows are encoded at a time.
-const BATCH: usize = 2 << 20;
+/// About how many bytes of rows are encoded at a time: few enough to be hashed and written out of a processor's cache.
+const BATCH: usize = 512 << 10;
 
 /// A file to write.
 #[derive(Debug)]

@@ -75,6 +75,26 @@ impl std::fmt::Display for Offer {
     }
 }
 
+/// Chooses the cut whose mix is handed on: the one asked for, else the largest of those that are (or will be) written.
+///
+/// # Errors
+/// The cut asked for is not among those written, or none is: ask before the mix is published.
+pub fn select_cut(written: &[u32], asked: Option<u32>) -> Result<u32> {
+    let Some(largest) = written.iter().max() else {
+        return Err(Error::new(ErrorKind::NoFeasibleCut, "no mix is written, so none can be handed on"));
+    };
+    match asked {
+        None => Ok(*largest),
+        Some(cut) if written.contains(&cut) => Ok(cut),
+        Some(cut) => {
+            let list = written.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+            Err(Error::new(ErrorKind::NoFeasibleCut, format!("cut {cut} is to be handed on, but it is not written"))
+                .at("--select-cut")
+                .hint(format!("written are: {list}; without --select-cut the largest one is handed on")))
+        }
+    }
+}
+
 /// Decides which of the cuts asked for are written. Wants the rows ranked.
 ///
 /// The two known summary sources have a say, those that have rows; where neither has, every other source of kind
@@ -162,4 +182,22 @@ fn offers(rows: &[Row], sources: &[Source]) -> Vec<Offer> {
     };
     let known = offers(true);
     if known.is_empty() { offers(false) } else { known }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_written_cut_is_handed_on_unless_another_is_asked_for() {
+        assert_eq!(select_cut(&[5, 50, 10], None).unwrap(), 50);
+        assert_eq!(select_cut(&[5, 50, 10], Some(10)).unwrap(), 10);
+        let error = select_cut(&[5, 10], Some(50)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoFeasibleCut);
+        insta::assert_snapshot!(error, @r"
+        --select-cut: cut 50 is to be handed on, but it is not written
+          hint: written are: 5, 10; without --select-cut the largest one is handed on
+        ");
+        assert!(select_cut(&[], None).is_err());
+    }
 }

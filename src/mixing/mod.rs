@@ -21,7 +21,7 @@ pub mod rank;
 pub mod shares;
 pub mod split;
 
-pub use feasible::{Cut, Cuts, feasible};
+pub use feasible::{Cut, Cuts, feasible, select_cut};
 pub use filter::{drop_duplicates, filter};
 pub use order::{Unit, units};
 pub use plan::{CutPlan, Measure, Size, SourcePlan, candidates, check, plan_cut};

@@ -41,22 +41,41 @@ pub fn units(rows: &[Row], plans: &[CutPlan], seed: u64, shuffle: bool) -> Vec<U
         }
     }
     if shuffle {
-        shuffle_units(&mut all, rows.len(), seed);
+        shuffle_units(&mut all, seed);
     }
     all
 }
 
-/// Sorts units by their [`order_key`], drawing the keys of a copy in one go.
-fn shuffle_units(units: &mut [Unit], rows: usize, seed: u64) {
-    let most = units.iter().map(|unit| unit.copy + 1).max().unwrap_or(0);
-    let keys: Vec<Vec<u64>> = (0..most)
-        .into_par_iter()
-        .map(|copy| {
-            let mut generator = generator(seed, copy);
-            (0..rows).map(|_| generator.next_u64()).collect()
-        })
+/// So many numbers of a stream are drawn in one go at least; farther away, seeking is cheaper than drawing.
+const SEEK: u32 = 64;
+
+/// Sorts units by their [`order_key`]. One key a unit and no more: a small source that goes in a thousand times must not
+/// cost a thousand keys for each row of a large one.
+fn shuffle_units(units: &mut [Unit], seed: u64) {
+    let mut keyed: Vec<(u64, u32, u32)> = units
+        .par_chunks(1 << 16)
+        .flat_map_iter(|part| part.chunk_by(|a, b| a.copy == b.copy && a.row < b.row))
+        .flat_map_iter(|run| keys_of_run(run, seed))
         .collect();
-    units.par_sort_unstable_by_key(|unit| (keys[unit.copy as usize][unit.row as usize], unit.row, unit.copy));
+    keyed.par_sort_unstable();
+    for (unit, (_, row, copy)) in units.iter_mut().zip(keyed) {
+        *unit = Unit { row, copy };
+    }
+}
+
+/// Key, row and copy of units of one copy with ascending rows: a walk along the copy's stream.
+fn keys_of_run(run: &[Unit], seed: u64) -> impl Iterator<Item = (u64, u32, u32)> {
+    let mut generator = generator(seed, run[0].copy);
+    let mut next = 0;
+    run.iter().map(move |unit| {
+        if unit.row - next > SEEK {
+            generator.set_word_pos(u128::from(unit.row) * 2);
+        } else {
+            (next..unit.row).for_each(|_| _ = generator.next_u64());
+        }
+        next = unit.row + 1;
+        (generator.next_u64(), unit.row, unit.copy)
+    })
 }
 
 /// The place of a copy of a row in a shuffled mix: the 64-bit number number `row` of the ChaCha8 stream `copy`, its key
@@ -103,4 +122,51 @@ fn order_hasher(seed: u64, source: &str) -> blake3::Hasher {
     absorb(&mut hasher, &seed.to_le_bytes());
     absorb(&mut hasher, source.as_bytes());
     hasher
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mixing::plan::Measure;
+    use proptest::prelude::*;
+
+    fn plan(copies: Vec<u32>) -> CutPlan {
+        CutPlan { cut: 1, copies, sources: Vec::new(), measure: Measure::Tokens }
+    }
+
+    /// Two sources, the second from row `second` on.
+    fn rows(count: usize, second: usize) -> Vec<Row> {
+        (0..count).map(|row| Row::new(u32::from(row >= second), 0, 0, 0)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_shuffle_is_the_order_of_its_keys(
+            seed in 0u64..9,
+            copies in prop::collection::vec(prop_oneof![4 => Just(0u32), 2 => Just(1), 1 => 0..5u32], 1..700),
+            second in 0usize..700,
+        ) {
+            let rows = rows(copies.len(), second);
+            let shuffled = units(&rows, &[plan(copies.clone())], seed, true);
+            let all = copies.iter().enumerate();
+            let mut model: Vec<(u64, u32, u32)> = all
+                .flat_map(|(row, copies)| (0..*copies).map(move |copy| (order_key(seed, row as u32, copy), row as u32, copy)))
+                .collect();
+            model.sort_unstable();
+            let model: Vec<Unit> = model.into_iter().map(|(_, row, copy)| Unit { row, copy }).collect();
+            prop_assert_eq!(shuffled, model);
+        }
+    }
+
+    #[test]
+    fn many_copies_of_a_few_rows_cost_nothing_for_the_others() {
+        let count = 200_000;
+        let mut copies = vec![1; count];
+        copies[count - 3..].fill(1_000);
+        // A key for each row and copy would be 1.6 GB.
+        let started = std::time::Instant::now();
+        let shuffled = units(&rows(count, count - 3), &[plan(copies)], 42, true);
+        assert_eq!(shuffled.len(), count - 3 + 3_000);
+        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+    }
 }

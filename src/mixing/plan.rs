@@ -181,7 +181,7 @@ fn set_targets(plan: &mut CutPlan, pools: &[Pool], sources: &[Source], options: 
 /// What the recipe asks of a source, in words.
 fn asked(source: &Source, options: &Options) -> Option<String> {
     let most = |text: String| match source.max_repeat {
-        Some(most) => format!("{text}, repeated at most {most} times"),
+        Some(most) => format!("{text}, up to {most} times"),
         None => text,
     };
     let repeat = match source.amount {
@@ -191,8 +191,8 @@ fn asked(source: &Source, options: &Options) -> Option<String> {
         Amount::Repeat { times, unit: RepeatUnit::Document } => Some(format!("repeat {times} by document")),
     };
     let budget = options.budget.map(|_| match source.weight {
-        Some(weight) => most(format!("weight {weight} of the budget")),
-        None => most("its part of the budget".to_owned()),
+        Some(weight) => most(format!("weight {weight}")),
+        None => most("part of the budget".to_owned()),
     });
     match (repeat, budget) {
         (Some(repeat), Some(budget)) => Some(format!("{repeat}, {budget}")),

@@ -21,7 +21,8 @@ pub const METRICS_NAME: &str = "metrics.json";
 /// | `cut_N.samples`, `.tokens` | of one mix |
 /// | `cut_N.token_length.min`, `.median`, `.p95`, `.max` | nearest rank, see [`statistics::percentile`]; absent where the mix is empty |
 /// | `cut_N.over_4096.samples`, `.tokens` | samples longer than 4096, and what a trainer with that limit would cut off (also 2048, 8192) |
-/// | `cut_N.SOURCE.…` | the same of one source in one mix, and `distinct`, and `shortfall_tokens` where a recipe asked for more |
+/// | `cut_N.SOURCE.…` | the same of one source in one mix, `distinct`, and `shortfall_tokens` (with a budget of samples: `shortfall_samples`) where a recipe asks for something of any source |
+/// | `cut_N.validation.samples`, `.tokens` | what a split keeps back |
 ///
 /// In a REASON all but ASCII letters and digits is an underscore; a SOURCE's name is free of control characters.
 pub fn metrics(manifest: &Manifest, statistics: &Statistics) -> Map<String, Value> {
@@ -37,6 +38,11 @@ pub fn metrics(manifest: &Manifest, statistics: &Statistics) -> Map<String, Valu
         let prefix = format!("cut_{}", cut.cut);
         put(&mut map, &format!("{prefix}.samples"), cut.samples);
         put(&mut map, &format!("{prefix}.tokens"), cut.tokens);
+        for (what, figure) in [("samples", cut.validation_samples), ("tokens", cut.validation_tokens)] {
+            if let Some(figure) = figure {
+                put(&mut map, &format!("{prefix}.validation.{what}"), figure);
+            }
+        }
         let details = statistics.cuts.iter().find(|details| details.cut == cut.cut);
         if let Some(details) = details {
             lengths(&mut map, &prefix, &details.lengths());
@@ -46,8 +52,8 @@ pub fn metrics(manifest: &Manifest, statistics: &Statistics) -> Map<String, Valu
             put(&mut map, &format!("{prefix}.samples"), share.samples);
             put(&mut map, &format!("{prefix}.tokens"), share.tokens);
             put(&mut map, &format!("{prefix}.distinct"), share.distinct);
-            if let Some(shortfall) = share.shortfall_tokens {
-                put(&mut map, &format!("{prefix}.shortfall_tokens"), shortfall);
+            if let Some(wish) = share.wish {
+                put(&mut map, &format!("{prefix}.shortfall_{}", wish.measure.name()), wish.shortfall);
             }
             if let Some(of_source) = details.and_then(|details| lengths_of(details, &share.name)) {
                 lengths(&mut map, &prefix, of_source);

@@ -1,7 +1,7 @@
 //! What a person sees of a mix: statistics, the terminal's table, the page.
 
 mod charts;
-mod format;
+pub(crate) mod format;
 pub mod metrics;
 pub mod page;
 pub mod statistics;
@@ -10,4 +10,4 @@ pub mod table;
 mod views;
 
 #[cfg(test)]
-mod synthetic;
+pub(crate) mod synthetic;

@@ -1,5 +1,7 @@
 //! The numbers behind every report, computed once by the mixing run.
 
+use crate::dataset::manifest::{Wish, WishMeasure};
+
 /// What a person wants to know of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Statistics {
@@ -44,8 +46,10 @@ pub struct DocumentStatistics {
 pub struct CutStatistics {
     /// The cut size N.
     pub cut: u32,
-    /// The largest number of summaries a raw document was asked for; equals `cut`.
+    /// What each source gives, in the order of the sources.
     pub sources: Vec<CutSourceStatistics>,
+    /// Samples and tokens that a split keeps back, where the recipe splits.
+    pub validation: Option<(u64, u64)>,
 }
 
 /// What one source gives to one mix.
@@ -59,10 +63,8 @@ pub struct CutSourceStatistics {
     pub distinct: u64,
     /// What the recipe asked for, in words, where it asked for something.
     pub asked: Option<String>,
-    /// What there is: tokens of the source's samples in this cut before any repeat or budget.
-    pub available_tokens: u64,
-    /// By how many tokens the source stays behind what was asked for.
-    pub shortfall_tokens: Option<u64>,
+    /// Asked, available, got and short in numbers, where the recipe asks for something of any source of the mix.
+    pub wish: Option<Wish>,
 }
 
 /// A conversation as the chat template renders it.
@@ -172,9 +174,14 @@ impl CutStatistics {
         lengths
     }
 
+    /// What the numbers of a recipe's wishes count.
+    pub fn measure(&self) -> Option<WishMeasure> {
+        self.sources.iter().find_map(|source| source.wish).map(|wish| wish.measure)
+    }
+
     /// Whether a recipe asked something of any source.
     pub fn has_wishes(&self) -> bool {
-        self.sources.iter().any(|source| source.asked.is_some() || source.shortfall_tokens.is_some())
+        self.sources.iter().any(|source| source.wish.is_some())
     }
 }
 
@@ -246,7 +253,7 @@ mod tests {
                 lengths.sort_unstable();
                 CutSourceStatistics { lengths, ..Default::default() }
             });
-            let cut = CutStatistics { cut: 1, sources: sources.collect() };
+            let cut = CutStatistics { cut: 1, sources: sources.collect(), validation: None };
             let all = cut.lengths();
             prop_assert!(all.is_sorted());
             prop_assert_eq!(all.len() as u64, cut.samples());

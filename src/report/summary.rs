@@ -1,8 +1,8 @@
 //! `summary.md`: the run in a few Markdown tables, for Kubeflow's page of a run.
 
 use super::format::{counted, line, percent, thousands};
-use super::statistics::{self, LIMITS, SourceStatistics, Statistics};
-use super::table::{self, Occasion, cut_name, wished};
+use super::statistics::{self, CutStatistics, LIMITS, SourceStatistics, Statistics};
+use super::table::{self, Occasion, UNASKED, cut_name};
 use crate::dataset::manifest::Manifest;
 use std::ops::Range;
 
@@ -55,7 +55,11 @@ fn mixes(statistics: &Statistics) -> String {
             ]
         });
         let all = [cut_name(cut.cut), "all".to_owned(), thousands(samples), String::new(), thousands(tokens)];
-        sources.chain([all.map(|cell| bold(&cell)).into_iter().chain([String::new()]).collect()])
+        let validation = cut.validation.map(|(samples, tokens)| {
+            let name = "kept for validation".to_owned();
+            vec![cut_name(cut.cut), name, thousands(samples), String::new(), thousands(tokens), String::new()]
+        });
+        sources.chain([all.map(|cell| bold(&cell)).into_iter().chain([String::new()]).collect()]).chain(validation)
     });
     table_of("Samples and tokens", &["cut", "source", "samples", "of cut", "tokens", "of cut"], 2..6, rows)
 }
@@ -83,19 +87,22 @@ fn lengths(statistics: &Statistics) -> String {
 
 fn wishes(statistics: &Statistics) -> String {
     let rows = statistics.cuts.iter().flat_map(|cut| {
-        cut.sources.iter().filter(|source| wished(source)).map(|source| {
+        cut.sources.iter().filter_map(|source| Some((source, source.wish?))).map(|(source, wish)| {
             vec![
                 cut_name(cut.cut),
                 escape(&source.name),
-                escape(source.asked.as_deref().unwrap_or("-")),
-                thousands(source.available_tokens),
-                thousands(source.tokens()),
-                thousands(source.shortfall_tokens.unwrap_or_default()),
+                escape(source.asked.as_deref().unwrap_or(UNASKED)),
+                thousands(wish.available),
+                thousands(wish.asked),
+                thousands(wish.got),
+                thousands(wish.shortfall),
             ]
         })
     });
-    let header = ["cut", "source", "asked for", "tokens available", "tokens got", "short by"];
-    table_of("What the recipe asked for", &header, 3..6, rows)
+    let Some(measure) = statistics.cuts.iter().find_map(CutStatistics::measure) else { return String::new() };
+    let available = format!("{} available", measure.name());
+    let header = ["cut", "source", "wish", available.as_str(), "asked", "got", "short by"];
+    table_of("What the recipe asked for", &header, 3..7, rows)
 }
 
 fn rows(statistics: &Statistics) -> String {

@@ -5,7 +5,7 @@ use super::statistics::{
 };
 use crate::dataset::manifest::{
     CutRecord, InputFile, MANIFEST_FORMAT, Manifest, MixSettings, OutputFile, OutputKind, Program, ShareRecord,
-    SourceRecord, TokenizerRecord,
+    SourceRecord, TokenizerRecord, Wish, WishMeasure,
 };
 
 /// How much of everything a run has.
@@ -67,15 +67,24 @@ pub fn with_recipe() -> (Manifest, Statistics) {
             name: "general_chat".to_owned(),
             distinct: 700,
             asked: Some("share 0.1, at most 2 copies".to_owned()),
-            available_tokens: tokens / 2,
-            shortfall_tokens: Some((rest / 9).saturating_sub(tokens)),
+            wish: Some(Wish {
+                measure: WishMeasure::Tokens,
+                asked: rest / 9,
+                available: tokens / 2,
+                got: tokens,
+                shortfall: (rest / 9).saturating_sub(tokens),
+            }),
             lengths,
         };
         cut.sources.push(source);
         let facts = cut.sources.iter_mut().find(|source| source.name == "key_facts_to_qa").unwrap();
         facts.asked = Some("repeat 0.5".to_owned());
-        facts.available_tokens = facts.tokens() * 2;
-        facts.shortfall_tokens = Some(0);
+        for source in cut.sources.iter_mut().filter(|source| source.wish.is_none()) {
+            let got = source.tokens();
+            let available = if source.asked.is_some() { got * 2 } else { got };
+            source.wish = Some(Wish { measure: WishMeasure::Tokens, asked: got, available, got, shortfall: 0 });
+        }
+        cut.validation = Some((40, 60_000));
         *record = cut_record(cut, record.feasible);
     }
     (manifest, statistics)
@@ -190,11 +199,10 @@ fn build(shape: &Shape, infeasible: &[u32]) -> (Manifest, Statistics) {
             let mut random = Random(place as u64 + 1);
             let mut lengths: Vec<u32> = (0..samples).map(|_| random.length(shape.length + shifts[place])).collect();
             lengths.sort_unstable();
-            let tokens = lengths.iter().map(|length| u64::from(*length)).sum();
             let name = (*name).to_owned();
-            CutSourceStatistics { name, lengths, distinct: samples, available_tokens: tokens, ..Default::default() }
+            CutSourceStatistics { name, lengths, distinct: samples, ..Default::default() }
         });
-        cuts.push(CutStatistics { cut: *cut, sources: of_sources.collect() });
+        cuts.push(CutStatistics { cut: *cut, sources: of_sources.collect(), validation: None });
     }
     let mut cut_records: Vec<CutRecord> = cuts.iter().map(|cut| cut_record(cut, true)).collect();
     cut_records.extend(infeasible.iter().map(|cut| CutRecord {
@@ -203,6 +211,8 @@ fn build(shape: &Shape, infeasible: &[u32]) -> (Manifest, Statistics) {
         written: false,
         samples: 0,
         tokens: 0,
+        validation_samples: None,
+        validation_tokens: None,
         sources: Vec::new(),
     }));
     let statistics = Statistics {
@@ -222,7 +232,7 @@ fn cut_record(cut: &CutStatistics, feasible: bool) -> CutRecord {
         tokens: source.tokens(),
         distinct: source.distinct,
         asked: source.asked.clone(),
-        shortfall_tokens: source.shortfall_tokens,
+        wish: source.wish,
     });
     CutRecord {
         cut: cut.cut,
@@ -230,6 +240,8 @@ fn cut_record(cut: &CutStatistics, feasible: bool) -> CutRecord {
         written: true,
         samples: cut.samples(),
         tokens: cut.tokens(),
+        validation_samples: cut.validation.map(|(samples, _)| samples),
+        validation_tokens: cut.validation.map(|(_, tokens)| tokens),
         sources: shares.collect(),
     }
 }

@@ -3,15 +3,18 @@
 //! It is plain text without colours; all frames are ASCII, so it reads the same wherever it ends up.
 
 use super::format::{counted, line, percent, thousands};
-use super::statistics::{self, CutSourceStatistics, SourceStatistics, Statistics};
-use crate::dataset::manifest::Manifest;
-use comfy_table::{CellAlignment, ContentArrangement, Row, Table, TableComponent};
+use super::statistics::{self, CutStatistics, SourceStatistics, Statistics};
+use crate::dataset::manifest::{Manifest, WishMeasure};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, TableComponent};
 
 /// The width of a table where the terminal's width is not known.
 pub const DEFAULT_WIDTH: u16 = 80;
 
 /// The limits that the closing table has a column for; the page shows more of them.
 const LIMITS: [u32; 2] = [4096, 8192];
+
+/// A name that is longer may be broken to make room for what stands beside it.
+const LONG_NAME: usize = 24;
 
 /// Narrower than this, words would be broken into letters; the terminal may wrap the lines instead.
 const MIN_WIDTH: u16 = 64;
@@ -98,6 +101,10 @@ fn mixes(statistics: &Statistics, occasion: Occasion, width: u16) -> String {
             ]);
         }
         table.add_row([name, "all".to_owned(), thousands(samples), String::new(), thousands(tokens), String::new()]);
+        if let Some((samples, tokens)) = cut.validation {
+            let name = "kept for validation".to_owned();
+            table.add_row([String::new(), name, thousands(samples), String::new(), thousands(tokens), String::new()]);
+        }
     }
     if table.is_empty() { String::new() } else { finish(&table) }
 }
@@ -173,27 +180,39 @@ fn wishes(statistics: &Statistics, occasion: Occasion, width: u16) -> String {
         Occasion::Mix => "got",
         Occasion::Plan => "would get",
     };
-    let mut table = new_table(&["Recipe", "source", "asked for", "tokens there", got, "short by"], 3, width);
+    let names = statistics.cuts.iter().flat_map(|cut| &cut.sources).map(|source| source.name.chars().count());
+    let longest_name = names.max().unwrap_or(0);
+    let Some(measure) = statistics.cuts.iter().find_map(CutStatistics::measure) else { return String::new() };
+    let title = match measure {
+        WishMeasure::Tokens => "Tokens",
+        WishMeasure::Samples => "Samples",
+    };
+    let mut table = new_table(&[title, "source", "wish", "there", "asked", got, "short by"], 3, width);
+    for (place, column) in table.column_iter_mut().enumerate() {
+        // The words wrap, so that no number and no name has to, unless it is an uncommonly long one.
+        if place != 2 && (place != 1 || longest_name <= LONG_NAME) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
     for cut in statistics.cuts.iter().filter(|cut| cut.has_wishes()) {
         let mut name = cut_name(cut.cut);
-        for source in cut.sources.iter().filter(|source| wished(source)) {
+        for (source, wish) in cut.sources.iter().filter_map(|source| Some((source, source.wish?))) {
             table.add_row([
                 std::mem::take(&mut name),
                 line(&source.name),
-                source.asked.as_deref().map_or_else(|| "-".to_owned(), line),
-                thousands(source.available_tokens),
-                thousands(source.tokens()),
-                or_dash(source.shortfall_tokens.unwrap_or_default()),
+                source.asked.as_deref().map_or_else(|| UNASKED.to_owned(), line),
+                thousands(wish.available),
+                thousands(wish.asked),
+                thousands(wish.got),
+                or_dash(wish.shortfall),
             ]);
         }
     }
     if table.is_empty() { String::new() } else { finish(&table) }
 }
 
-/// Whether a recipe asked something of the source.
-pub(super) fn wished(source: &CutSourceStatistics) -> bool {
-    source.asked.is_some() || source.shortfall_tokens.is_some()
-}
+/// What a recipe that says nothing of a source asks of it.
+pub(super) const UNASKED: &str = "once";
 
 /// One line for a log or a termination message: `5x: 1,234 samples, 567,890 tokens; 50x: ...`.
 pub fn one_line(statistics: &Statistics) -> String {

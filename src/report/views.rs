@@ -4,8 +4,8 @@ use super::charts::{self, Bar, Caption, Histogram, SERIES};
 use super::format::{counted, line, percent, short, thousands};
 use super::metrics::reason_key;
 use super::statistics::{CutStatistics, DocumentStatistics, LIMITS, SourceStatistics, Statistics, percentile};
-use super::table::{cut_name, wished};
-use crate::dataset::manifest::Manifest;
+use super::table::{UNASKED, cut_name};
+use crate::dataset::manifest::{Manifest, WishMeasure};
 use crate::error::Result;
 use minijinja::context;
 use minijinja::value::Value;
@@ -33,14 +33,14 @@ pub fn cuts(manifest: &Manifest, statistics: &Statistics) -> Vec<Value> {
     let cuts = written.map(|cut| {
         let details = statistics.cuts.iter().find(|details| details.cut == cut.cut);
         let sources = cut.sources.iter().enumerate().map(|(place, share)| {
-            let details = details.and_then(|cut| cut.sources.iter().find(|source| source.name == share.name));
             context! {
                 name => share.name.as_str(),
                 colour => colour(place),
-                wished => details.is_some_and(wished) || share.asked.is_some(),
-                asked => share.asked.as_deref().map(line),
-                available => details.map(|source| source.available_tokens),
-                shortfall => share.shortfall_tokens,
+                wish => share.asked.as_deref().map_or_else(|| UNASKED.to_owned(), line),
+                asked => share.wish.map(|wish| wish.asked),
+                available => share.wish.map(|wish| wish.available),
+                got => share.wish.map(|wish| wish.got),
+                shortfall => share.wish.map(|wish| wish.shortfall),
             }
         });
         let sources: Vec<Value> = sources.collect();
@@ -55,6 +55,8 @@ pub fn cuts(manifest: &Manifest, statistics: &Statistics) -> Vec<Value> {
             file => mix.map(|output| output.name.as_str()),
             bytes => mix.map(|output| output.bytes),
             wishes => details.is_some_and(CutStatistics::has_wishes),
+            measure => details.and_then(CutStatistics::measure).map(WishMeasure::name),
+            validation => cut.validation_samples.is_some(),
             sources,
         }
     });

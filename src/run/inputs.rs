@@ -1,7 +1,7 @@
 //! Which files a run reads.
 
 use super::sources::RunSource;
-use crate::artifacts::{FileOfSource, InputObject, Source, discover, discover_in_source};
+use crate::artifacts::{Codec, Container, FileFormat, FileOfSource, InputObject, Source, discover, discover_in_source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::Settings;
 use crate::storage::{Location, ObjectInfo, Storage};
@@ -16,8 +16,8 @@ pub struct Inputs {
 }
 
 /// An output inside an input would be read as input by the next run.
-pub fn check_output(settings: &Settings) -> Result<()> {
-    let given = settings.source_inputs.iter().map(|(_, location)| location);
+pub fn check_output(settings: &Settings, sources: &[RunSource]) -> Result<()> {
+    let given = sources.iter().flat_map(|source| &source.locations);
     for input in settings.inputs.iter().chain(given) {
         if input.contains(&settings.output) {
             return Err(Error::new(ErrorKind::Usage, format!("the output lies inside the input {input}"))
@@ -51,13 +51,19 @@ pub async fn find(storage: &Storage, settings: &Settings, sources: &[RunSource])
             found.files.extend(files.into_iter().map(|file| input_object(file, folder, &objects)));
         }
     }
-    let by_folder = sources.iter().any(|source| source.locations.is_empty());
+    // Whoever names places for single sources, and no input, does not mean the default input.
+    let wanted = settings.inputs_given || settings.source_inputs.is_empty();
+    let by_folder = wanted && sources.iter().any(|source| source.locations.is_empty());
     if by_folder {
         let mut others = Vec::new();
         for (folder, input) in settings.inputs.iter().enumerate() {
             let objects = storage.list(input).await?;
             let discovered = discover(&plain, objects.iter().map(|object| object.key.as_str()));
-            others.extend(discovered.other_folders.into_iter().map(|name| input.join(&name).to_string()));
+            // Somebody who switches a source off knows that it is there.
+            let switched_off =
+                |name: &str| settings.recipe.sources.get(name).is_some_and(|of| of.enabled == Some(false));
+            let strangers = discovered.other_folders.into_iter().filter(|name| !switched_off(name));
+            others.extend(strangers.map(|name| input.join(&name).to_string()));
             let files = discovered.files.into_iter().filter(|file| sources[file.source].locations.is_empty());
             found.files.extend(files.map(|file| input_object(file, folder, &objects)));
         }
@@ -92,15 +98,18 @@ async fn list_source(
     source: usize,
     location: &Location,
 ) -> Result<(Vec<ObjectInfo>, Vec<FileOfSource>)> {
-    let mut objects = storage.list(location).await?;
-    if objects.is_empty()
-        && let Some(mut object) = storage.stat(location).await?
-    {
-        object.key = location.name().to_owned();
-        objects.push(object);
-    }
-    let files = discover_in_source(source, objects.iter().map(|object| object.key.as_str()));
+    let objects = storage.list(location).await?;
+    let files = match &objects[..] {
+        [file] if file.location.to_string() == location.to_string() => vec![file_given(source, &file.key)],
+        _ => discover_in_source(source, objects.iter().map(|object| object.key.as_str())),
+    };
     Ok((objects, files))
+}
+
+/// A file that somebody named himself: whatever its name, it holds rows. (Kubeflow's artifacts have no ending.)
+fn file_given(source: usize, key: &str) -> FileOfSource {
+    let lines = FileFormat { container: Container::LinesOrArray, codec: Codec::Plain };
+    FileOfSource { source, file: 0, key: key.to_owned(), format: FileFormat::of_name(key).unwrap_or(lines) }
 }
 
 fn input_object(file: FileOfSource, folder: usize, objects: &[ObjectInfo]) -> InputObject {

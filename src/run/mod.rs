@@ -8,7 +8,7 @@ mod sources;
 mod tokenizer;
 mod verify;
 
-pub use diff::{Difference, diff};
+pub use diff::{Change, Diff, Difference, diff};
 pub use verify::{Verified, verify};
 
 use crate::dataset::manifest::{MANIFEST_NAME, Manifest, OutputFile, OutputKind};
@@ -20,7 +20,6 @@ use crate::recipe::Order;
 use crate::report::{self, statistics::Statistics};
 use crate::settings::Settings;
 use crate::storage::{Publication, Storage};
-use crate::workflow::parameters::select_cut;
 use bytes::Bytes;
 use prepare::{Prepared, prepare};
 use std::collections::BTreeSet;
@@ -86,7 +85,6 @@ pub async fn plan(settings: &Settings, context: &Context) -> Result<(Outcome, Re
 /// # Errors
 /// Each with its kind and exit code; nothing is published then, and an earlier mix is as it was.
 pub async fn mix(settings: &Settings, context: &Context) -> Result<Outcome> {
-    inputs::check_output(settings)?;
     // Opened before anything is read: an output that cannot be written should not cost a run.
     let publication = context.storage.publish(&settings.output).await?;
     match prepare(settings, context).await {
@@ -198,7 +196,7 @@ async fn stage(
 fn outcome(settings: &Settings, manifest: Manifest, statistics: Statistics) -> Result<Outcome> {
     let metrics = report::metrics::metrics(&manifest, &statistics);
     let written: Vec<u32> = manifest.cuts.iter().filter(|cut| cut.written).map(|cut| cut.cut).collect();
-    let selected_cut = select_cut(&written, settings.select_cut)?;
+    let selected_cut = mixing::select_cut(&written, settings.select_cut)?;
     Ok(Outcome { manifest, statistics, metrics, selected_cut, summary_md: String::new(), report_html: String::new() })
 }
 

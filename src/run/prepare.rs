@@ -1,14 +1,15 @@
 //! Everything before the files: read, filter, rank, count, plan.
 
 use super::sources::{RunSource, run_sources};
-use super::{Context, inputs, tokenizer};
+use super::{Context, inputs, record, tokenizer};
 use crate::artifacts::{Artifacts, Body, ReadOptions, Sample, TextId, Texts, read, user_content};
 use crate::chat::{self, ChatTemplate, Conversation, Counter};
 use crate::dataset::RowLayout;
 use crate::dataset::manifest::TokenizerRecord;
 use crate::error::{Error, ErrorKind, Result};
-use crate::mixing::{self, CutPlan, Cuts, NO_TEXT, Row};
-use crate::recipe::Kind;
+use crate::mixing::{self, CutPlan, Cuts, NO_TEXT, Row, select_cut};
+use crate::progress::Progress;
+use crate::recipe::{Kind, OnLong};
 use crate::report::statistics::{
     CutSourceStatistics, CutStatistics, DocumentStatistics, Example, SourceStatistics, Statistics,
 };
@@ -51,64 +52,102 @@ pub struct Prepared {
 /// All that can be wrong with the settings, the input and the tokenizer.
 pub async fn prepare(settings: &Settings, context: &Context) -> Result<Prepared> {
     let sources = run_sources(settings)?;
-    let options = mixing::Options::from_recipe(&settings.recipe, settings.seed, settings.order);
-    let mut warnings = Vec::new();
-    let mut warn = |warning: String| {
-        context.progress.warning(&warning);
-        warnings.push(warning);
-    };
+    inputs::check_output(settings, &sources)?;
+    let mut notes = Notes { progress: context.progress.clone(), warnings: Vec::new() };
+    let gathered = gather(settings, context, &sources, &mut notes).await?;
+    // On a thread of its own: what only computes must not keep a signal from being heard.
+    let (settings, context) = (settings.clone(), context.clone());
+    tokio::task::spawn_blocking(move || decide(&settings, &context, &sources, gathered, notes))
+        .await
+        .map_err(|_| Error::new(ErrorKind::Bug, "the planning panicked"))?
+}
 
-    // The tokenizer loads while the input is listed and read.
+/// Warnings: told at once, and kept for the report.
+struct Notes {
+    progress: Progress,
+    warnings: Vec<String>,
+}
+
+impl Notes {
+    fn warn(&mut self, warning: String) {
+        self.progress.warning(&warning);
+        self.warnings.push(warning);
+    }
+}
+
+/// What comes from outside: the rows and the tokenizer.
+struct Gathered {
+    artifacts: Artifacts,
+    tokenizer: Loaded,
+}
+
+/// A tokenizer that is ready.
+struct Loaded {
+    name: String,
+    digest: String,
+    template: ChatTemplate,
+    counter: Counter,
+}
+
+async fn gather(settings: &Settings, context: &Context, sources: &[RunSource], notes: &mut Notes) -> Result<Gathered> {
+    // The tokenizer is fetched and loaded while the input is listed and read.
+    let loading = tokio::spawn(load_tokenizer(settings.clone(), context.clone()));
+    let found = inputs::find(&context.storage, settings, sources).await?;
+    found.warnings.into_iter().for_each(|warning| notes.warn(warning));
+    let bytes = found.files.iter().map(|file| file.object.size).sum();
+    let progress = context.progress.phase("reading", bytes, true);
+    let options = ReadOptions {
+        sources: sources.iter().map(|source| source.rows.clone()).collect(),
+        files: found.files,
+        drop_placeholders: settings.save_gpt_oss_format,
+        reasoning: settings.reasoning.clone(),
+        bad_rows: settings.bad_rows,
+    };
+    let reading = read(&context.storage, options, &context.pool, &progress);
+    let loading = async {
+        let loaded =
+            loading.await.map_err(|_| Error::new(ErrorKind::Bug, "the loading of the tokenizer panicked"))??;
+        if bytes >= LARGE_INPUT {
+            loaded.counter.load_fast_in_background(bytes);
+        }
+        Ok::<_, Error>(loaded)
+    };
+    let (tokenizer, artifacts) = futures::try_join!(loading, reading)?;
+    progress.end();
+    Ok(Gathered { artifacts, tokenizer })
+}
+
+async fn load_tokenizer(settings: Settings, context: Context) -> Result<Loaded> {
     let date = tokenizer::date_of_run()?;
-    let fetch = async {
-        let files = tokenizer::fetch(&context.storage, &settings.tokenizer_model).await?;
-        let given = tokenizer::given_template(&context.storage, settings.chat_template.as_ref()).await?;
-        let load = move || {
-            let template = ChatTemplate::load(&files, given, date)?;
-            let counter = Counter::authority(&files)?;
-            let digest = blake3::hash(&files.tokenizer_json).to_hex().to_string();
-            Ok((files.name, digest, template, counter))
-        };
-        let loaded = tokio::task::spawn_blocking(load).await;
-        loaded.map_err(|_| Error::new(ErrorKind::Bug, "the loading of the tokenizer panicked"))?
+    let files = tokenizer::fetch(&context.storage, &settings.tokenizer_model).await?;
+    let given = tokenizer::given_template(&context.storage, settings.chat_template.as_ref()).await?;
+    let load = move || {
+        let template = ChatTemplate::load(&files, given, date)?;
+        let counter = Counter::authority(&files)?;
+        let digest = blake3::hash(&files.tokenizer_json).to_hex().to_string();
+        Ok(Loaded { name: files.name, digest, template, counter })
     };
-    let listing = inputs::find(&context.storage, settings, &sources);
-    let (tokenizer_name, tokenizer_digest, template, counter, artifacts) = {
-        let found = listing.await?;
-        found.warnings.iter().for_each(|warning| warn(warning.clone()));
-        let bytes = found.files.iter().map(|file| file.object.size).sum();
-        let progress = context.progress.phase("reading", bytes, true);
-        let reading = read(
-            &context.storage,
-            ReadOptions {
-                sources: sources.iter().map(|source| source.rows.clone()).collect(),
-                files: found.files,
-                drop_placeholders: settings.save_gpt_oss_format,
-                reasoning: settings.reasoning.clone(),
-                bad_rows: settings.bad_rows,
-            },
-            &context.pool,
-            &progress,
-        );
-        let loading = async {
-            let loaded: (String, String, ChatTemplate, Counter) = fetch.await?;
-            if bytes >= LARGE_INPUT {
-                loaded.3.load_fast_in_background(bytes);
-            }
-            Ok::<_, Error>(loaded)
-        };
-        let (loaded, artifacts) = futures::try_join!(loading, reading)?;
-        progress.end();
-        (loaded.0, loaded.1, loaded.2, loaded.3, artifacts)
-    };
-    warn_of_reading(&artifacts, settings, &mut warn);
+    let loaded = tokio::task::spawn_blocking(load).await;
+    loaded.map_err(|_| Error::new(ErrorKind::Bug, "the loading of the tokenizer panicked"))?
+}
+
+/// Filters, ranks, counts and plans what was gathered.
+fn decide(
+    settings: &Settings,
+    context: &Context,
+    sources: &[RunSource],
+    gathered: Gathered,
+    mut notes: Notes,
+) -> Result<Prepared> {
+    let Gathered { artifacts, tokenizer: Loaded { name, digest, template, counter } } = gathered;
+    let options = mixing::Options::from_recipe(&settings.recipe, settings.seed, settings.order);
+    warn_of_reading(&artifacts, settings, &mut notes);
     if artifacts.samples.is_empty() {
         return Err(nothing_left(&artifacts));
     }
-
     let mixing_sources: Vec<mixing::Source> = sources.iter().map(|source| source.mixing.clone()).collect();
     let texts = &artifacts.texts;
-    let mut table = table(&artifacts, &sources);
+    let mut table = table(&artifacts, sources);
     if mixing::needs_content(&mixing_sources, &options) {
         let contents = context.pool.install(|| contents(&artifacts));
         table.iter_mut().zip(contents).for_each(|(row, content)| row.content = content);
@@ -123,13 +162,15 @@ pub async fn prepare(settings: &Settings, context: &Context) -> Result<Prepared>
     let response_chars = |row: usize| response_chars(texts, &artifacts.samples[row]);
     let split_warnings =
         context.pool.install(|| mixing::prepare(&mut table, &mixing_sources, &options, text, response_chars));
-    split_warnings.into_iter().for_each(&mut warn);
+    split_warnings.into_iter().for_each(|warning| notes.warn(warning));
     if !table.iter().any(Row::is_kept) {
         return Err(nothing_left(&artifacts));
     }
     let cuts = mixing::feasible(&table, &mixing_sources, &settings.cut_sizes, settings.infeasible_cuts)?;
-    cuts.warnings.iter().for_each(|warning| warn(warning.clone()));
+    cuts.warnings.iter().for_each(|warning| notes.warn(warning.clone()));
     let written = cuts.written();
+    // Before anything is counted or written: a wrong --select-cut should not cost a run.
+    select_cut(&written, settings.select_cut)?;
     let counted = match counted {
         Some(counted) => counted,
         None => {
@@ -139,7 +180,7 @@ pub async fn prepare(settings: &Settings, context: &Context) -> Result<Prepared>
         }
     };
     if let Some(fallback) = counted.fallback {
-        warn(fallback);
+        notes.warn(fallback);
     }
     if let Some(info) = counted.info {
         context.progress.info(&info);
@@ -147,23 +188,26 @@ pub async fn prepare(settings: &Settings, context: &Context) -> Result<Prepared>
     let plans: Vec<CutPlan> = context
         .pool
         .install(|| written.iter().map(|cut| mixing::plan_cut(&table, &mixing_sources, &options, *cut)).collect());
+    if let (OnLong::Keep, Some(most)) = (settings.recipe.filter.long_samples, settings.recipe.filter.max_tokens) {
+        plans.last().and_then(|plan| kept_long(plan, &table, most)).into_iter().for_each(|warning| notes.warn(warning));
+    }
     let enough = mixing::check(&plans, &mixing_sources, options.on_shortfall);
     let examples = examples(&counting, &table, plans.last())?;
-    context.storage.warnings().into_iter().for_each(&mut warn);
+    context.storage.take_warnings().into_iter().for_each(|warning| notes.warn(warning));
 
     let statistics = Statistics {
         sources: source_statistics(&artifacts, &mixing_sources, &table),
         cuts: plans.iter().map(|plan| cut_statistics(plan, &mixing_sources, &table)).collect(),
         examples,
-        warnings,
+        warnings: notes.warnings,
         counted_by: counted.by,
     };
     Ok(Prepared {
         layout: RowLayout::of(settings.columns, &artifacts.sources, &artifacts.samples, &artifacts.texts),
         token_lengths: table.iter().map(|row| row.tokens).collect(),
         tokenizer: TokenizerRecord {
-            name: tokenizer_name,
-            digest: tokenizer_digest,
+            name,
+            digest,
             chat_template_digest: template.digest(),
             chat_template_date: template.date_used(),
         },
@@ -227,8 +271,8 @@ fn response_chars(texts: &Texts, sample: &Sample) -> usize {
         Body::Pair { response, .. } => texts.get(response).chars().count(),
         Body::Chat { messages, .. } => {
             let messages: Vec<serde_json::Value> = serde_json::from_str(texts.get(messages)).unwrap_or_default();
-            let answer = messages.iter().rev().find(|message| message["role"] == "assistant");
-            answer.and_then(|message| message["content"].as_str()).map_or(0, |text| text.chars().count())
+            let answers = messages.iter().filter(|message| message["role"] == "assistant");
+            answers.filter_map(|message| message["content"].as_str()).map(|text| text.chars().count()).sum()
         }
     }
 }
@@ -323,13 +367,16 @@ fn examples(counting: &Counting<'_>, table: &[Row], plan: Option<&CutPlan>) -> R
     Ok(examples)
 }
 
-fn warn_of_reading(artifacts: &Artifacts, settings: &Settings, warn: &mut impl FnMut(String)) {
+fn warn_of_reading(artifacts: &Artifacts, settings: &Settings, notes: &mut Notes) {
+    let mut warn = |warning| notes.warn(warning);
     for file in artifacts.inputs.iter().filter(|file| file.rows == 0) {
         warn(format!("{}/{} is empty", file.source, file.key));
     }
     for (source, ledger) in artifacts.sources.iter().zip(&artifacts.ledgers) {
         if ledger.read > 0 && ledger.kept == 0 {
-            warn(format!("all {} rows of {} were dropped: {}", ledger.read, source.name, reasons(&ledger.dropped)));
+            let all = if ledger.read == 1 { "the one row".to_owned() } else { format!("all {} rows", ledger.read) };
+            let was = if ledger.read == 1 { "was" } else { "were" };
+            warn(format!("{all} of {} {was} dropped: {}", source.name, reasons(&ledger.dropped)));
         }
     }
     let has_thought = |sample: &Sample| matches!(sample.body, Body::Pair { thinking, .. } if thinking != TextId::EMPTY);
@@ -339,7 +386,10 @@ fn warn_of_reading(artifacts: &Artifacts, settings: &Settings, warn: &mut impl F
         warn(format!("no row has a reasoning at `{}`", settings.reasoning));
     }
     if !artifacts.rejected.is_empty() {
-        warn(format!("{} rows could not be read and stand in rejected.jsonl", artifacts.rejected.len()));
+        // Not that they stand in a file: a plan writes none, and a run may fail yet.
+        let rows = artifacts.rejected.len();
+        let rows = if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
+        warn(format!("{rows} could not be read and will not be in the mix; its rejected.jsonl names them"));
     }
 }
 
@@ -353,7 +403,8 @@ fn nothing_left(artifacts: &Artifacts) -> Error {
     let why = if all.read == 0 {
         "no file holds a row".to_owned()
     } else {
-        format!("of {} rows none is left: {}", all.read, reasons(&all.dropped))
+        let rows = if all.read == 1 { "row" } else { "rows" };
+        format!("of {} {rows} none is left: {}", all.read, reasons(&all.dropped))
     };
     Error::new(ErrorKind::Data, format!("nothing to mix: {why}"))
         .hint("look at the rows that the generation step wrote; filters are --save-gpt-oss-format and the recipe's")
@@ -398,6 +449,19 @@ fn documents(artifacts: &Artifacts, rows: &[Row]) -> Vec<DocumentStatistics> {
     documents
 }
 
+/// What a trainer that takes `most` tokens will not see of the samples that the recipe keeps all the same.
+fn kept_long(plan: &CutPlan, table: &[Row], most: u32) -> Option<String> {
+    let (mut samples, mut tokens) = (0u64, 0u64);
+    for (row, copies) in table.iter().zip(&plan.copies).filter(|(row, _)| row.tokens > most) {
+        samples += u64::from(*copies);
+        tokens += u64::from(*copies) * u64::from(row.tokens - most);
+    }
+    let cut = plan.cut;
+    (samples > 0).then(|| {
+        format!("cut {cut}: samples with more than {most} tokens, kept as the recipe says: {samples}, with {tokens} tokens beyond that")
+    })
+}
+
 fn cut_statistics(plan: &CutPlan, sources: &[mixing::Source], table: &[Row]) -> CutStatistics {
     let mut lengths: Vec<Vec<u32>> = vec![Vec::new(); sources.len()];
     for (row, copies) in table.iter().zip(&plan.copies).filter(|(row, _)| !row.validation) {
@@ -410,9 +474,8 @@ fn cut_statistics(plan: &CutPlan, sources: &[mixing::Source], table: &[Row]) -> 
             lengths,
             distinct: of_source.distinct,
             asked: of_source.asked.clone(),
-            available_tokens: of_source.available.tokens,
-            shortfall_tokens: of_source.shortfall.filter(|_| plan.measure == mixing::Measure::Tokens),
+            wish: record::wish(plan, of_source),
         }
     });
-    CutStatistics { cut: plan.cut, sources: sources.collect() }
+    CutStatistics { cut: plan.cut, sources: sources.collect(), validation: record::validation(plan) }
 }

@@ -1,9 +1,10 @@
 //! What the manifest says of a run, before its files are written.
 
 use super::prepare::Prepared;
-use crate::artifacts::TextId;
-use crate::dataset::manifest::{CutRecord, MANIFEST_FORMAT, Manifest, MixSettings, Program, ShareRecord, SourceRecord};
-use crate::mixing::{Measure, NO_TEXT, Row};
+use crate::dataset::manifest::{
+    CutRecord, MANIFEST_FORMAT, Manifest, MixSettings, Program, ShareRecord, SourceRecord, Wish, WishMeasure,
+};
+use crate::mixing::{CutPlan, Measure, NO_TEXT, Row, Size, SourcePlan};
 use crate::settings::Settings;
 use std::collections::{BTreeMap, HashSet};
 
@@ -59,8 +60,7 @@ fn sources(prepared: &Prepared) -> Vec<SourceRecord> {
         let Row { source, document, summary, .. } = *row;
         let record = &mut records[source as usize];
         record.documents += u64::from(document != NO_TEXT && documents.insert((source, document)));
-        let has_summary = summary != NO_TEXT && summary != TextId::EMPTY.number();
-        record.summaries += u64::from(has_summary && summaries.insert((source, document, summary)));
+        record.summaries += u64::from(summary != NO_TEXT && summaries.insert((source, document, summary)));
     }
     records
 }
@@ -79,17 +79,46 @@ fn cuts(prepared: &Prepared) -> Vec<CutRecord> {
                 tokens: of_source.got.tokens,
                 distinct: of_source.distinct,
                 asked: of_source.asked.clone(),
-                shortfall_tokens: of_source.shortfall.filter(|_| plan.measure == Measure::Tokens),
+                wish: wish(plan, of_source),
             })
             .collect();
+        let validation = plan.and_then(validation);
         CutRecord {
             cut: cut.size,
             feasible: cut.feasible,
             written: cut.written,
             samples: sources.iter().map(|source| source.samples).sum(),
             tokens: sources.iter().map(|source| source.tokens).sum(),
+            validation_samples: validation.map(|(samples, _)| samples),
+            validation_tokens: validation.map(|(_, tokens)| tokens),
             sources,
         }
     };
     prepared.cuts.asked.iter().map(record).collect()
+}
+
+/// What the recipe asked of a source, in numbers; nothing where it asks nothing of any source.
+pub fn wish(plan: &CutPlan, of_source: &SourcePlan) -> Option<Wish> {
+    if plan.sources.iter().all(|of_source| of_source.asked.is_none()) {
+        return None;
+    }
+    let (measure, size): (_, fn(Size) -> u64) = match plan.measure {
+        Measure::Tokens => (WishMeasure::Tokens, |size| size.tokens),
+        Measure::Samples => (WishMeasure::Samples, |size| size.samples),
+    };
+    let got = size(of_source.got);
+    Some(Wish {
+        measure,
+        asked: of_source.target.unwrap_or(got),
+        available: size(of_source.available),
+        got,
+        shortfall: of_source.shortfall.unwrap_or(0),
+    })
+}
+
+/// Samples and tokens that a split keeps back; nothing where it keeps nothing.
+pub fn validation(plan: &CutPlan) -> Option<(u64, u64)> {
+    let sum = |size: fn(Size) -> u64| plan.sources.iter().map(|of_source| size(of_source.validation)).sum();
+    let samples = sum(|size| size.samples);
+    (samples > 0).then(|| (samples, sum(|size| size.tokens)))
 }

@@ -118,7 +118,7 @@ async fn check_file(
 /// Counts the lines of a file, compressed or not, as its bytes come.
 enum LineCounter {
     Plain(Lines),
-    Gzip(flate2::write::MultiGzDecoder<Lines>),
+    Gzip(Box<flate2::write::MultiGzDecoder<Lines>>),
     Zstd(zstd::stream::write::Decoder<'static, Lines>),
 }
 
@@ -128,7 +128,7 @@ struct Lines(u64);
 impl LineCounter {
     fn for_name(name: &str) -> io::Result<Self> {
         Ok(if name.ends_with(".gz") {
-            Self::Gzip(flate2::write::MultiGzDecoder::new(Lines::default()))
+            Self::Gzip(Box::new(flate2::write::MultiGzDecoder::new(Lines::default())))
         } else if name.ends_with(".zst") {
             Self::Zstd(zstd::stream::write::Decoder::new(Lines::default())?)
         } else {

@@ -295,7 +295,10 @@ impl Settings {
                 // Knows the cgroup's quota.
                 None => std::thread::available_parallelism().map_or(1, usize::from),
             },
-            output_parameters: resolver.value("output_parameters").map(|(folder, _)| folder.into()),
+            output_parameters: resolver.optional("output_parameters", |folder| {
+                let usable = !folder.is_empty() && !folder.contains("://");
+                usable.then(|| folder.into()).ok_or_else(|| "give a folder of this machine".to_owned())
+            })?,
             recipe_given: recipe.is_some(),
             recipe: recipe.unwrap_or_default(),
         })
@@ -353,7 +356,7 @@ fn tokenizer_model_of(resolver: &Resolver<'_>) -> Result<TokenizerModel> {
     Location::parse(value).map(TokenizerModel::Location).map_err(|error| error.at(origin))
 }
 
-/// `owner/name` or `name`, perhaps with `@revision`.
+/// `owner/name`, perhaps with `@revision`.
 fn is_repository_id(text: &str) -> bool {
     let id = text.split_once('@').map_or(text, |(id, _)| id);
     let part = |part: &str| {

@@ -56,7 +56,7 @@ fn a_folder_that_exists_wins_over_a_repository_id() {
 #[test]
 fn a_value_that_is_not_accepted_names_flag_or_variable_and_what_is() {
     let flag = SettingArguments { cut_sizes: Some("5,,6".into()), ..SettingArguments::default() };
-    insta::assert_snapshot!(resolve(flag, "", &[]).unwrap_err(), @"--cut-sizes: `5,,6` is not accepted: give whole numbers from 1, separated by commas (5,50), or a JSON list of them ([5, 50])");
+    insta::assert_snapshot!(resolve(flag, "", &[]).unwrap_err(), @"--cut-sizes: `5,,6` is not accepted: give whole numbers from 1 to 1000000, separated by commas (5,50), or a JSON list of them ([5, 50])");
     insta::assert_snapshot!(resolve(SettingArguments::default(), "", &[("QA_PER_DOC", "0")]).unwrap_err(), @"QA_PER_DOC (also --qa-per-doc): `0` is not accepted: give a whole number from 1 to 4294967295");
     insta::assert_snapshot!(resolve(SettingArguments::default(), "", &[("KNOWLEDGE_MIXING_COLUMNS", "all")]).unwrap_err(), @"KNOWLEDGE_MIXING_COLUMNS (also --columns): `all` is not accepted: give full or training");
     insta::assert_snapshot!(resolve(SettingArguments::default(), "", &[("SAVE_GPT_OSS_FORMAT", "yes")]).unwrap_err(), @"SAVE_GPT_OSS_FORMAT (also --save-gpt-oss-format): `yes` is not accepted: give true or false");
@@ -71,7 +71,8 @@ fn the_readme_knows_every_setting() {
         .lines()
         .filter(|line| line.starts_with("| `--"))
         .map(|line| {
-            let mut cells = line.split('|').skip(1).map(|cell| cell.replace('`', "").trim().to_owned());
+            let mut cells =
+                line.split('|').skip(1).map(|cell| cell.replace(['`'], "").replace("[=BOOL]", "").trim().to_owned());
             std::array::from_fn(|_| cells.next().unwrap())
         })
         .collect();

@@ -3,12 +3,16 @@
 /// The largest seed: Kubeflow carries integers as doubles.
 pub const MAX_SEED: u64 = (1 << 53) - 1;
 
+/// The largest cut size; nobody has a million summaries of one document.
+const MAX_CUT: u64 = 1_000_000;
+
 /// What went wrong is said by what is accepted instead.
 type Parsed<T> = Result<T, String>;
 
 /// Cut sizes: `5,50`, or a JSON list (`[5, 50]`, `[5.0, 50.0]`); ascending, each once.
 pub fn parse_cut_sizes(text: &str) -> Parsed<Vec<u32>> {
-    const ACCEPTED: &str = "give whole numbers from 1, separated by commas (5,50), or a JSON list of them ([5, 50])";
+    const ACCEPTED: &str =
+        "give whole numbers from 1 to 1000000, separated by commas (5,50), or a JSON list of them ([5, 50])";
     let parts: Vec<String> = if text.starts_with('[') {
         let list: Vec<serde_json::Value> = serde_json::from_str(text).map_err(|_| ACCEPTED.to_owned())?;
         list.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect()
@@ -17,7 +21,9 @@ pub fn parse_cut_sizes(text: &str) -> Parsed<Vec<u32>> {
     };
     let mut sizes: Vec<u32> = parts
         .iter()
-        .map(|part| whole(part.trim()).filter(|size| *size > 0).and_then(|size| size.try_into().ok()))
+        .map(|part| {
+            whole(part.trim()).filter(|size| (1..=MAX_CUT).contains(size)).and_then(|size| size.try_into().ok())
+        })
         .collect::<Option<_>>()
         .filter(|sizes: &Vec<u32>| !sizes.is_empty())
         .ok_or(ACCEPTED)?;
@@ -73,7 +79,9 @@ mod tests {
         ] {
             assert_eq!(parse_cut_sizes(text.trim()), Ok(sizes), "{text}");
         }
-        for text in ["0", "-1", "x", "", "5,,6", "5,", "5.5", "[]", "[5", "[null]", "+5", "4294967296", "1e2"] {
+        for text in
+            ["0", "-1", "x", "", "5,,6", "5,", "5.5", "[]", "[5", "[null]", "+5", "1000001", "4294967296", "1e2"]
+        {
             assert!(parse_cut_sizes(text).is_err(), "{text}");
         }
     }

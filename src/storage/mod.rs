@@ -33,10 +33,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Large objects are read in ranges of so many bytes.
-pub(crate) const RANGE: u64 = 8 << 20;
+pub(crate) const RANGE: u64 = 4 << 20;
+/// ... and from a disk, where a range fits a processor's cache.
+const RANGE_LOCAL: u64 = 1 << 20;
 
-/// So many ranges of one object are read ahead.
-pub(crate) const READ_AHEAD: usize = 4;
+/// So many ranges of one object are read ahead from a store, where a request takes its time, and from a disk.
+pub(crate) const READ_AHEAD: usize = 6;
+const READ_AHEAD_LOCAL: usize = 4;
 
 /// So long a run that ends early waits for the threads that write its local files, which remove them.
 const LAST_WRITES: Duration = Duration::from_millis(500);
@@ -184,9 +187,11 @@ impl Storage {
         let (storage, object) = (self.clone(), object.clone());
         let ranges = async move {
             let reader = Reader::open(&storage, &object).await?;
-            let starts = (0..object.size).step_by(RANGE as usize);
-            let ranges = starts.map(move |start| start..object.size.min(start + RANGE));
-            Ok(futures::stream::iter(ranges).map(move |range| reader.clone().read(range)).buffered(READ_AHEAD))
+            let local = object.location.is_local();
+            let (length, ahead) = if local { (RANGE_LOCAL, READ_AHEAD_LOCAL) } else { (RANGE, READ_AHEAD) };
+            let starts = (0..object.size).step_by(length as usize);
+            let ranges = starts.map(move |start| start..object.size.min(start + length));
+            Ok(futures::stream::iter(ranges).map(move |range| reader.clone().read(range)).buffered(ahead))
         };
         ranges.into_stream().try_flatten().boxed()
     }
@@ -219,6 +224,11 @@ impl Storage {
     /// What the user should know: options that are set and have no effect, locks that the file system lacks. Each once.
     pub fn warnings(&self) -> Vec<String> {
         self.0.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// The warnings since the last call: each is told once.
+    pub fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     pub(crate) fn warn(&self, warning: String) {

@@ -8,7 +8,7 @@ use super::executor::ExecutorInput;
 use super::inputs;
 use super::outputs::{self, DATASET, METRICS, MIXES, Place, REPORT, SUMMARY};
 use super::parameters::OutputParameters;
-use crate::cli::SettingArguments;
+use crate::cli::{RunArguments, SettingArguments};
 use crate::dataset::manifest::Manifest;
 use crate::error::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
@@ -27,8 +27,17 @@ pub struct Finished {
     pub report_html: String,
     /// The text of `summary.md`.
     pub summary_md: String,
-    /// The cut whose mix is handed on ([`super::parameters::select_cut`]).
+    /// The cut whose mix is handed on ([`crate::mixing::select_cut`]).
     pub selected_cut: u32,
+}
+
+/// What an executor input says of how to run: needed before anything runs.
+///
+/// # Errors
+/// A usage error where it cannot be understood.
+pub fn run_arguments(executor_input: &str) -> Result<RunArguments> {
+    let values = ExecutorInput::parse(executor_input)?.settings()?;
+    Ok(SettingArguments::from_values(&values)?.run)
 }
 
 /// A step that is ready to run. Where it is dropped before [`Step::publish`] came to its end (an error, a signal), none of

@@ -18,24 +18,13 @@ pub struct OutputParameters {
     pub total_tokens: u64,
 }
 
-/// Chooses the cut whose mix is handed on: the one asked for, else the largest of those that are (or will be) written.
+/// Makes the folder of output parameters: before a run, which should not end in vain.
 ///
 /// # Errors
-/// The cut asked for is not among those written, or none is: ask before the mix is published.
-pub fn select_cut(written: &[u32], asked: Option<u32>) -> Result<u32> {
-    let Some(largest) = written.iter().max() else {
-        return Err(Error::new(ErrorKind::NoFeasibleCut, "no mix is written, so none can be handed on"));
-    };
-    match asked {
-        None => Ok(*largest),
-        Some(cut) if written.contains(&cut) => Ok(cut),
-        Some(cut) => {
-            let list = written.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
-            Err(Error::new(ErrorKind::NoFeasibleCut, format!("cut {cut} is to be handed on, but it is not written"))
-                .at("--select-cut")
-                .hint(format!("written are: {list}; without --select-cut the largest one is handed on")))
-        }
-    }
+/// It cannot be made.
+pub fn make_folder(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)
+        .map_err(|error| Error::new(ErrorKind::Io, "cannot make the folder").at(folder.display()).caused_by(error))
 }
 
 impl OutputParameters {
@@ -71,9 +60,7 @@ impl OutputParameters {
     /// # Errors
     /// The folder or a file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        std::fs::create_dir_all(folder).map_err(|error| {
-            Error::new(ErrorKind::Io, "cannot make the folder").at(folder.display()).caused_by(error)
-        })?;
+        make_folder(folder)?;
         for (name, value) in self.values() {
             let path = folder.join(name);
             std::fs::write(&path, value.to_string())
@@ -87,19 +74,6 @@ impl OutputParameters {
 mod tests {
     use super::*;
     use crate::workflow::kfp_step::tests::manifest;
-
-    #[test]
-    fn the_largest_written_cut_is_handed_on_unless_another_is_asked_for() {
-        assert_eq!(select_cut(&[5, 50, 10], None).unwrap(), 50);
-        assert_eq!(select_cut(&[5, 50, 10], Some(10)).unwrap(), 10);
-        let error = select_cut(&[5, 10], Some(50)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::NoFeasibleCut);
-        insta::assert_snapshot!(error, @r"
-        --select-cut: cut 50 is to be handed on, but it is not written
-          hint: written are: 5, 10; without --select-cut the largest one is handed on
-        ");
-        assert!(select_cut(&[], None).is_err());
-    }
 
     #[test]
     fn each_parameter_is_a_file_without_a_newline() {

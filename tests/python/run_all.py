@@ -32,6 +32,9 @@ def mixes():
         yield f"everything, {name}", [EXAMPLES], folder, EVERYTHING, True
     for name in ("builtin", "llama3"):
         yield f"chats, {name}", [EXAMPLES], families[name], ["--cut-sizes", "2,5", "--recipe", CHATS], False
+    # Input, tokenizer (the built-in one) and cuts are the recipe's; it runs from the top of the repository.
+    for recipe in sorted((ROOT / "examples" / "recipes").glob("*.yaml")):
+        yield f"recipe {recipe.name}", [], families["builtin"], ["--recipe", recipe], False
     yield "reasoning template", [EXAMPLES], families["chatml"], ["--cut-sizes", "5", "--chat-template", TOKENIZERS / "reasoning.jinja"], False
     yield "training columns, gzip", [EXAMPLES], families["builtin"], ["--cut-sizes", "5", "--columns", "training", "--compression", "gzip"], False
     yield "zstd, shuffled", [EXAMPLES], families["builtin"], ["--cut-sizes", "2,8", "--compression", "zstd", "--shuffle"], False
@@ -71,7 +74,9 @@ def judge_mix(binary, work, inputs, tokenizer, flags, compared):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--binary", type=pathlib.Path, required=True)
-    binary = arguments.parse_args().binary.resolve()
+    arguments.add_argument("--only", default="", metavar="TEXT", help="only the mixes and checks whose name holds this")
+    given = arguments.parse_args()
+    binary, only = given.binary.resolve(), given.only
     passed, failed = 0, 0
 
     def told(name, wrong):
@@ -79,18 +84,19 @@ def main():
         passed, failed = passed + (wrong is None), failed + (wrong is not None)
         print(f"{'ok    ' if wrong is None else 'FAILED'} {name}" + (f"\n{wrong}" if wrong else ""), flush=True)
 
-    checks = [["tests/python/test_judge.py"]]
+    checks = [["tests/python/test_judge.py"], ["tests/python/check_recipes.py", "--binary", binary]]
     checks += [[f"scripts/{script}.py", "--check"] for script in ("train_builtin_tokenizer", "make_test_tokenizers", "make_examples")]
-    for check in checks:
+    for check in (check for check in checks if only in check[0]):
         code, text = run(sys.executable, *check)
-        told(" ".join(check), text if code else None)
+        told(" ".join(str(part) for part in check), text if code else None)
     with tempfile.TemporaryDirectory() as folder:
         generated = {shape: pathlib.Path(folder) / shape for shape in ("narrow", "wide")}
         for shape, place in generated.items():
             code, text = run(sys.executable, ROOT / "bench" / "generate.py", place, "--docs", 2, "--summaries", 6, "--facts", 10, "--shape", shape)
             if code:
                 told(f"generate {shape}", text)
-        for number, (name, inputs, tokenizer, flags, compared) in enumerate(mixes()):
+        chosen = (mix for mix in mixes() if only in mix[0])
+        for number, (name, inputs, tokenizer, flags, compared) in enumerate(chosen):
             work = pathlib.Path(folder) / str(number)
             work.mkdir()
             inputs = [generated.get(place, place) for place in inputs]

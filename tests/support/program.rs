@@ -1,163 +1,160 @@
-//! The program itself, run as its users run it, and the folders that it reads and writes.
+//! The real binary in a folder of its own, with an environment of its own.
 
-use super::s3_server::S3Server;
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
-/// Environment variables, by name.
-pub type Variables = Vec<(String, String)>;
+/// A working folder that goes away with its test. Paths in arguments are relative to it, so that messages are the same
+/// on every machine.
+pub struct Sandbox {
+    folder: TempDir,
+}
 
-/// What a run has said and how it ended.
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ran {
-    /// The exit code; `None` where a signal ended it.
-    pub code: Option<i32>,
-    pub signal: Option<i32>,
-    pub out: String,
-    pub err: String,
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// All files below a folder, hidden ones included.
+pub type Tree = BTreeMap<String, Vec<u8>>;
+
+impl Sandbox {
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.folder.path().join(relative)
+    }
+
+    /// Writes a file, its folders included.
+    pub fn write(&self, relative: &str, bytes: impl AsRef<[u8]>) {
+        let path = self.path(relative);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
+        std::fs::write(path, bytes).expect("a file");
+    }
+
+    pub fn write_tree(&self, relative: &str, tree: &Tree) {
+        for (name, bytes) in tree {
+            self.write(&format!("{relative}/{name}"), bytes);
+        }
+    }
+
+    pub fn read(&self, relative: &str) -> Vec<u8> {
+        std::fs::read(self.path(relative)).unwrap_or_else(|error| panic!("{relative}: {error}"))
+    }
+
+    pub fn read_text(&self, relative: &str) -> String {
+        String::from_utf8(self.read(relative)).expect("text")
+    }
+
+    /// A text without the name that this folder has by chance.
+    pub fn anonymous(&self, text: &str) -> String {
+        let resolved = self.folder.path().canonicalize().expect("the folder");
+        let names = [self.folder.path(), &resolved].map(|path| path.to_string_lossy().into_owned());
+        names.iter().fold(text.to_owned(), |text, name| text.replace(name, "[folder]"))
+    }
+
+    pub fn tree(&self, relative: &str) -> Tree {
+        let mut tree = Tree::new();
+        let root = self.path(relative);
+        collect(&root, &root, &mut tree);
+        tree
+    }
+
+    /// The binary with nothing of this process's environment.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_knowledge-mixing"));
+        command.args(arguments).current_dir(self.folder.path()).env_clear().stdin(Stdio::null());
+        // Where a test binary is measured for coverage, the program is to report, too.
+        if let Some(profile) = std::env::var_os("LLVM_PROFILE_FILE") {
+            command.env("LLVM_PROFILE_FILE", profile);
+        }
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        self.run_with(arguments, &[])
+    }
+
+    pub fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
+        let mut command = self.command(arguments);
+        command.envs(environment.iter().copied());
+        command.output().expect("the binary").into()
+    }
+
+    /// Runs to the end and looks at the largest resident memory on the way, in bytes.
+    pub fn run_measured(&self, arguments: &[&str]) -> (Ran, u64) {
+        let mut command = self.command(arguments);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary");
+        let status = format!("/proc/{}/status", child.id());
+        let waiting = std::thread::spawn(move || child.wait_with_output().expect("the binary"));
+        let mut peak = 0;
+        while !waiting.is_finished() {
+            let text = std::fs::read_to_string(&status).unwrap_or_default();
+            let kilobytes =
+                text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+            peak = peak.max(kilobytes.unwrap_or(0) * 1024);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        (waiting.join().expect("the binary").into(), peak)
+    }
+}
+
+fn collect(root: &Path, folder: &Path, tree: &mut Tree) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            collect(root, &path, tree);
+        } else {
+            let name = path.strip_prefix(root).expect("below the root").to_string_lossy().into_owned();
+            tree.insert(name, std::fs::read(&path).expect("a file"));
+        }
+    }
 }
 
 impl From<Output> for Ran {
     fn from(output: Output) -> Self {
-        Self {
-            code: output.status.code(),
-            signal: output.status.signal(),
-            out: String::from_utf8_lossy(&output.stdout).into_owned(),
-            err: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        use std::os::unix::process::ExitStatusExt;
+        let code = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program writes UTF-8");
+        Self { code, stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 }
 
-/// The program in an environment that holds nothing but these variables, in a folder without a `.env`.
-pub fn command(arguments: &[&str], variables: &Variables) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_knowledge-mixing"));
-    command.args(arguments).env_clear().current_dir(std::env::temp_dir());
-    command.env("AWS_EC2_METADATA_DISABLED", "true").envs(variables.iter().cloned());
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
+impl Ran {
+    /// Exit code and standard error, as a snapshot holds them.
+    pub fn message(&self) -> String {
+        format!("exit {}\n{}", self.code, self.stderr)
+    }
 
-pub fn run(arguments: &[&str], variables: &Variables) -> Ran {
-    command(arguments, variables).output().expect("the program starts").into()
-}
-
-pub fn start(arguments: &[&str], variables: &Variables) -> Child {
-    command(arguments, variables).spawn().expect("the program starts")
-}
-
-/// Runs the program, which must succeed.
-pub fn succeed(arguments: &[&str], variables: &Variables) -> Ran {
-    let ran = run(arguments, variables);
-    assert_eq!(ran.code, Some(0), "{arguments:?}: {}", ran.err);
-    ran
-}
-
-/// Sends a signal by its name to a program that this test has started.
-pub fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status();
-    assert!(sent.is_ok_and(|status| status.success()));
-}
-
-pub fn examples() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/step_02")
-}
-
-pub fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
+    /// The run, which is to have succeeded.
+    pub fn succeeded(self) -> Self {
+        assert_eq!(self.code, 0, "{self}");
+        self
     }
 }
 
-/// The files right in a folder, hidden ones included, by name.
-pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return BTreeMap::new() };
-    let entries = entries.map(|entry| entry.unwrap()).filter(|entry| entry.file_type().unwrap().is_file());
-    // A file may vanish between the listing and the reading where somebody still cleans up.
-    entries
-        .filter_map(|entry| Some((entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).ok()?)))
-        .collect()
-}
-
-/// Whether there is a manifest; if so, every file must be there as it says.
-pub fn whole(folder: &Path) -> bool {
-    let files = files(folder);
-    let Some(manifest) = files.get("manifest.json") else { return false };
-    let manifest: serde_json::Value = serde_json::from_slice(manifest).expect("a manifest is never torn");
-    for output in manifest["outputs"].as_array().unwrap() {
-        let name = output["name"].as_str().unwrap();
-        let content = files.get(name).unwrap_or_else(|| panic!("{name} is in the manifest and not there"));
-        assert_eq!(output["bytes"].as_u64().unwrap(), content.len() as u64, "{name}");
-        assert_eq!(output["digest"].as_str().unwrap(), blake3::hash(content).to_hex().as_str(), "{name}");
-    }
-    true
-}
-
-/// The uploads that are open on a server.
-pub fn open_uploads(server: &S3Server) -> Vec<String> {
-    let root = server.bucket("bucket").parent().unwrap().to_path_buf();
-    let names = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name.starts_with(".upload-")).collect()
-}
-
-/// An input whose mixes take several parts of an upload each: few rows, long documents.
-pub fn large_input(folder: &Path) {
-    for (source, seed) in [("extractive_summary", 1u64), ("detailed_summary", 2)] {
-        std::fs::create_dir_all(folder.join(source)).unwrap();
-        let mut text = String::new();
-        for document in 0..25u64 {
-            let raw = noise_text(document, 20_000);
-            for summary in 0..8u64 {
-                let summary_text = noise_text(seed * 1000 + document * 10 + summary, 300);
-                for pair in 0..2 {
-                    let row = serde_json::json!({
-                        "question": format!("What is said in {pair}?"), "response": format!("It is {summary}-{pair}."),
-                        "document_outline": format!("document {document}"), "raw_document": raw, "document": summary_text,
-                    });
-                    text.push_str(&row.to_string());
-                    text.push('\n');
-                }
-            }
-        }
-        std::fs::write(folder.join(source).join("gen.jsonl"), text).unwrap();
+impl std::fmt::Display for Ran {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "exit {}\n--- standard output\n{}\n--- standard error\n{}", self.code, self.stdout, self.stderr)
     }
 }
 
-fn noise_text(seed: u64, length: usize) -> String {
-    let mut bytes = vec![0; length / 2];
-    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A number in `[0, 1)` that is the same for the same arguments.
-pub fn draw(seed: u64, at: u64) -> f64 {
-    let mut hasher = DefaultHasher::new();
-    (seed, at).hash(&mut hasher);
-    (hasher.finish() >> 11) as f64 / (1u64 << 53) as f64
-}
-
-/// Does something for each number below `count`, on a few threads.
-pub fn each(count: u64, threads: usize, work: impl Fn(u64) + Sync) {
-    let next = std::sync::atomic::AtomicU64::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let number = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    if number >= count {
-                        return;
-                    }
-                    work(number);
-                }
-            });
+/// Whether something came true within a time.
+pub fn within(time: Duration, mut true_yet: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        if true_yet() {
+            return true;
         }
-    });
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    true_yet()
 }

@@ -102,10 +102,12 @@ def fill(folder, documents):
 
 def check_sigterm(tag, work):
     """As process 1, where the kernel drops a signal that has no handler."""
-    rows, output, documents = work / "rows", work / "ended", 200
-    output.mkdir()
-    output.chmod(0o777)
+    rows, documents = work / "rows", 200
     while True:
+        # A folder of its own for each try: one that was done in time leaves its mix, as it should.
+        output = work / f"ended-{documents}"
+        output.mkdir()
+        output.chmod(0o777)
         fill(rows, documents)
         mounts = [f"-v={rows}:/data/output/step_02:ro", f"-v={output}:/data/output/step_03"]
         arguments = mix("output/step_02", "output/step_03", "--cut-sizes=10,20,30,40,50", "--threads=1", "--compression=gzip")

@@ -173,7 +173,8 @@ def run(image, step_02):
     root = pathlib.Path(tempfile.mkdtemp(prefix="km-kfp-"))
     root.chmod(0o777)
     rows = root / "fixture"
-    shutil.copytree(step_02, rows)
+    # Only each source's first file: one of the upstream steps hands over a single file.
+    shutil.copytree(step_02, rows, ignore=lambda folder, names: [n for n in names if pathlib.Path(folder).name in SOURCES and n != "gen.jsonl"])
     subprocess.run(["chmod", "-R", "a+rX", str(rows)], check=True)
     os.umask(0)
     runner = local.DockerRunner(user="12345:0", read_only=True, cap_drop=["ALL"], network_mode="none")

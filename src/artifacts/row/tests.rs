@@ -90,7 +90,7 @@ fn rows_that_cannot_be_read_say_why() {
     insta::assert_snapshot!(told(&row("raw_document", json!(null))), @"missing_column: column `raw_document` is missing; needed: question, response, document_outline, document (or summary), raw_document (or document); there: question, response, document_outline, document, domain");
     insta::assert_snapshot!(told("{\"response\": \"A\"}"), @"missing_column: column `question` is missing; needed: question, response, document_outline, document (or summary), raw_document (or document); there: response");
     let lone = row("question", json!("Q")).replace("\"Q\"", "\"\\ud800\"");
-    insta::assert_snapshot!(told(&lone), @"invalid_escape: column `question` holds an escape that is no character: unexpected end of hex escape");
+    insta::assert_snapshot!(told(&lone), @"invalid_escape: column `question` holds an escape that is no character: half a surrogate pair");
 }
 
 #[test]
@@ -152,6 +152,7 @@ fn ready_chats_are_checked() {
             "message 1 of `messages`: role `robot` is none of system, user, assistant, tool",
         ),
         (json!({"messages": [{"role": "user"}]}), "message 1 of `messages`: has neither content nor tool_calls"),
+        (json!({"messages": hello, "tools": "[{"}), "column `tools` is a string that is not JSON"),
         (json!({"messages": hello, "tools": {}}), "column `tools` is an object, not a list"),
         (json!({"messages": hello, "unmask": "no"}), "column `unmask` is a string, not true or false"),
     ] {

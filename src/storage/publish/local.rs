@@ -218,6 +218,41 @@ fn remove_left_overs(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Flushes a file while it is still being written, so that the disk is not left with everything at the end.
+struct Flusher {
+    wake: std::sync::mpsc::SyncSender<()>,
+    thread: std::thread::JoinHandle<std::io::Result<()>>,
+    unflushed: usize,
+}
+
+impl Flusher {
+    /// So much is written between two flushes: nothing at all for small files.
+    const EVERY: usize = 32 << 20;
+
+    fn start(file: &File) -> std::io::Result<Self> {
+        let file = file.try_clone()?;
+        let (wake, woken) = std::sync::mpsc::sync_channel::<()>(1);
+        // An error is told once for a file, so it must not get lost here.
+        let flush = move || woken.into_iter().try_for_each(|()| file.sync_data());
+        let thread = std::thread::Builder::new().name("flush".to_owned()).spawn(flush)?;
+        Ok(Self { wake, thread, unflushed: 0 })
+    }
+
+    fn written(&mut self, bytes: usize) {
+        self.unflushed += bytes;
+        if self.unflushed >= Self::EVERY {
+            self.unflushed = 0;
+            // Full: a flush is waiting already. Closed: it has failed, which `finish` tells.
+            let _ = self.wake.try_send(());
+        }
+    }
+
+    fn finish(self) -> std::io::Result<()> {
+        drop(self.wake);
+        self.thread.join().unwrap_or_else(|_| Err(std::io::Error::other("the flushing panicked")))
+    }
+}
+
 /// A file under its staging name, removed unless it is published.
 pub(super) struct StagingFile {
     staging: PathBuf,
@@ -292,6 +327,7 @@ fn write_all(
     let mut hasher = blake3::Hasher::new();
     let mut gathered = Vec::new();
     let mut bytes = 0;
+    let mut flusher = if flush { Some(Flusher::start(&file).map_err(told)?) } else { None };
     loop {
         match receiver.blocking_recv() {
             Some(Message::Bytes(parts)) => {
@@ -305,12 +341,16 @@ fn write_all(
                     });
                     write_vectored(&mut file, parts).map_err(told)?;
                 }
+                if let Some(flusher) = &mut flusher {
+                    flusher.written(length);
+                }
             }
             Some(Message::End) => break,
             None => return Err(Error::new(ErrorKind::Bug, "given up").at(staging.target.display())),
         }
     }
-    if flush {
+    if let Some(flusher) = flusher {
+        flusher.finish().map_err(told)?;
         file.sync_all().map_err(told)?;
     }
     Ok((staging, bytes, hasher.finalize().to_hex().to_string()))

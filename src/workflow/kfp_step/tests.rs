@@ -12,6 +12,8 @@ pub(crate) fn manifest() -> Manifest {
         written: feasible,
         samples,
         tokens: samples * 100,
+        validation_samples: None,
+        validation_tokens: None,
         sources: Vec::new(),
     };
     let file = |cut: u32| OutputFile {
