@@ -105,7 +105,12 @@ fn run_to_end(cli: Cli, options: StorageOptions, environment: &Environment, prog
                 end = Some(Instant::now() + CLEAN_UP);
                 // What the run had opened was dropped with it; what dropping cannot do is done here.
                 let _ = tokio::time::timeout(CLEAN_UP, storage.clean_up()).await;
-                Err(signal)
+                let (kind, name) = signal;
+                let what = match storage.has_published() {
+                    true => "the mix was whole already",
+                    false => "where there is no manifest.json, there is no mix",
+                };
+                Err(Error::new(kind, format!("stopped by {name}; {what}")))
             }
         }
     });
@@ -118,17 +123,16 @@ fn run_to_end(cli: Cli, options: StorageOptions, environment: &Environment, prog
     ran
 }
 
-async fn signalled() -> Error {
+async fn signalled() -> (ErrorKind, &'static str) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         return std::future::pending().await;
     };
-    let (kind, name) = tokio::select! {
+    tokio::select! {
         _ = terminate.recv() => (ErrorKind::Terminated, "SIGTERM"),
         _ = interrupt.recv() => (ErrorKind::Interrupted, "SIGINT"),
-    };
-    Error::new(kind, format!("stopped by {name}; where there is no manifest.json, there is no mix"))
+    }
 }
 
 async fn run(cli: Cli, environment: &Environment, progress: &Progress, storage: &Storage) -> Result<()> {

@@ -28,6 +28,7 @@ use remote::Remote;
 use retry::Retry;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -88,6 +89,8 @@ pub(crate) struct Shared {
     runs: Mutex<Vec<Arc<publish::RunState>>>,
     /// Held by every thread that writes a local file; whoever gets it alone knows that all staging files are gone or whole.
     writers: Arc<tokio::sync::RwLock<()>>,
+    /// Whether a publication's manifest has become visible.
+    published: Arc<AtomicBool>,
     /// Bounds the memory of all uploads together: one permit for each MiB in flight.
     uploads: Arc<tokio::sync::Semaphore>,
 }
@@ -136,6 +139,7 @@ impl Storage {
             warnings: Mutex::default(),
             runs: Mutex::default(),
             writers: Arc::default(),
+            published: Arc::default(),
             uploads: Arc::new(tokio::sync::Semaphore::new(publish::UPLOAD_MEMORY_MIB)),
         }))
     }
@@ -249,6 +253,16 @@ impl Storage {
 
     pub(crate) fn runs(&self) -> &Mutex<Vec<Arc<publish::RunState>>> {
         &self.0.runs
+    }
+
+    /// Whether a publication has become visible, whole, although its run may have been stopped before it could say so.
+    pub fn has_published(&self) -> bool {
+        self.0.published.load(Ordering::Acquire)
+    }
+
+    /// To be set when a manifest has become visible.
+    pub(crate) fn published(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0.published)
     }
 
     pub(crate) fn writers(&self) -> &Arc<tokio::sync::RwLock<()>> {

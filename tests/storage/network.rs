@@ -1,6 +1,6 @@
 //! The way to the server: a private certificate authority, and a proxy.
 
-use crate::support::runs::{copy_folder, examples, files, run, succeed};
+use crate::support::outside::{copy_folder, examples, files, run, succeed};
 use crate::support::s3_server::{S3Server, environment};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};

@@ -1,7 +1,7 @@
 //! The program itself from anywhere to anywhere: the same bytes, clear errors, no secret.
 
 use crate::support::http_server::{Answer, HttpServer};
-use crate::support::runs::{self, Variables, copy_folder, examples, files, run, succeed};
+use crate::support::outside::{self, Variables, copy_folder, examples, files, run, succeed};
 use crate::support::s3_server::{ACCESS_KEY, S3Server};
 use std::path::Path;
 
@@ -40,7 +40,7 @@ fn the_same_everywhere(input: &Path, extra: &[&str], on_server: &[&str]) {
         assert!(files(&server.bucket("bucket").join("out/s3")) == reference, "S3 to S3, {more:?}");
         succeed(&["verify", "s3://bucket/out/s3"], &server.environment());
     }
-    assert!(runs::open_uploads(&server).is_empty());
+    assert!(outside::open_uploads(&server).is_empty());
     let no_difference = succeed(&["diff", "s3://bucket/out/s3", to.to_str().unwrap()], &server.environment());
     assert_eq!(no_difference.out, "no difference\n");
 }
@@ -57,7 +57,7 @@ fn the_examples_give_the_same_bytes_from_anywhere_to_anywhere() {
 #[test]
 fn mixes_of_many_parts_give_the_same_bytes_from_anywhere_to_anywhere() {
     let input = tempfile::tempdir().unwrap();
-    runs::large_input(input.path());
+    outside::large_input(input.path());
     the_same_everywhere(
         input.path(),
         &["--tokenizer-model", TOKENIZER],
@@ -179,12 +179,12 @@ fn no_secret_is_in_anything_that_is_said_or_written() {
         for arguments in &commands {
             for format in ["text", "json"] {
                 let more = ["--log-format", format, "--max-retries", "0"];
-                let mut command = runs::command(&[&arguments[..], &more].concat(), environment);
+                let mut command = outside::command(&[&arguments[..], &more].concat(), environment);
                 command.env("HF_HOME", folder.path().join("hub"));
                 if environment.is_empty() {
                     command.current_dir(folder.path());
                 }
-                let ran: runs::Ran = command.output().unwrap().into();
+                let ran: outside::Ran = command.output().unwrap().into();
                 if ran.code == Some(0) {
                     succeeded += 1
                 } else {

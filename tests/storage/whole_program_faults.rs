@@ -1,7 +1,7 @@
 //! The program itself where things go wrong: bad lines, kills, full disks, two runs at once, signals.
 
 use crate::support::faulty_proxy::{self, FaultyProxy};
-use crate::support::runs::{self, Ran, Variables, copy_folder, draw, each, examples, files, run, succeed, whole};
+use crate::support::outside::{self, Ran, Variables, copy_folder, draw, each, examples, files, run, succeed, whole};
 use crate::support::s3_server::{self, S3Server};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -118,7 +118,7 @@ fn killed(setting: &Setting, input: &str, output: &str, folder: &Path, variables
     let (mut killed, mut in_commit) = (0, 0);
     for number in 0..100u64 {
         let seed = if number % 2 == 0 { "2" } else { "1" };
-        let mut child = runs::start(&mix(input, output, seed), variables);
+        let mut child = outside::start(&mix(input, output, seed), variables);
         let part = 1.1 * draw(number, 1);
         std::thread::sleep(usual.mul_f64(part));
         let _ = child.kill();
@@ -151,7 +151,7 @@ fn a_hundred_runs_into_a_bucket_are_killed() {
     let folder = setting.server.bucket("bucket").join("out");
     killed(&setting, "s3://bucket/in", "s3://bucket/out", &folder, &setting.server.environment());
     // Only of an upload that was begun in the very moment of the kill does no marker tell.
-    let left = runs::open_uploads(&setting.server);
+    let left = outside::open_uploads(&setting.server);
     eprintln!("{} uploads are left that no marker tells of", left.len());
     assert!(left.len() <= 15, "{left:?}");
 }
@@ -194,9 +194,9 @@ fn of_two_runs_at_once_one_wins() {
     ] {
         let mut collisions = 0;
         for round in 0..8u64 {
-            let first = runs::start(&mix(input, output, "1"), &here);
+            let first = outside::start(&mix(input, output, "1"), &here);
             std::thread::sleep(Duration::from_millis((60.0 * draw(round, 7)) as u64));
-            let second = runs::start(&mix(input, output, "2"), &here);
+            let second = outside::start(&mix(input, output, "2"), &here);
             let ended = [first, second].map(|child| Ran::from(child.wait_with_output().unwrap()));
             let codes = [ended[0].code.unwrap(), ended[1].code.unwrap()];
             let expected = match codes {
@@ -218,7 +218,7 @@ fn of_two_runs_at_once_one_wins() {
 #[test]
 fn a_signal_ends_a_run_within_a_second_and_leaves_nothing_open() {
     let server = S3Server::start(&["bucket"]);
-    runs::large_input(&server.bucket("bucket").join("in"));
+    outside::large_input(&server.bucket("bucket").join("in"));
     let output = server.bucket("bucket").join("out");
     let arguments = mix("s3://bucket/in", "s3://bucket/out", "1");
     let usual = Instant::now();
@@ -228,10 +228,10 @@ fn a_signal_ends_a_run_within_a_second_and_leaves_nothing_open() {
     let (mut stopped, mut with_uploads) = (0, 0);
     for number in 0..24u64 {
         let (name, code) = if number % 2 == 0 { ("TERM", 143) } else { ("INT", 130) };
-        let child = runs::start(&mix("s3://bucket/in", "s3://bucket/out", "2"), &server.environment());
+        let child = outside::start(&mix("s3://bucket/in", "s3://bucket/out", "2"), &server.environment());
         std::thread::sleep(Duration::from_millis(50).max(usual.mul_f64(0.05 + 0.8 * draw(number, 3))));
-        with_uploads += usize::from(!runs::open_uploads(&server).is_empty());
-        runs::signal(&child, name);
+        with_uploads += usize::from(!outside::open_uploads(&server).is_empty());
+        outside::signal(&child, name);
         let began = Instant::now();
         let ended = Ran::from(child.wait_with_output().unwrap());
         if ended.code == Some(0) {
@@ -241,10 +241,23 @@ fn a_signal_ends_a_run_within_a_second_and_leaves_nothing_open() {
         stopped += 1;
         assert_eq!(ended.code, Some(code), "{}", ended.err);
         assert!(began.elapsed() < Duration::from_millis(1500), "{:?} after the signal", began.elapsed());
-        assert!(runs::open_uploads(&server).is_empty(), "{number}: {:?}", runs::open_uploads(&server));
+        assert!(outside::open_uploads(&server).is_empty(), "{number}: {:?}", outside::open_uploads(&server));
         let left: Vec<String> = files(&output).into_keys().filter(|name| name.starts_with('.')).collect();
         assert!(left.is_empty(), "{number}: {left:?}");
-        if !whole(&output) {
+        let there = whole(&output);
+        let published = there && files(&output) != before;
+        assert_eq!(ended.err.contains("the mix was whole already"), published, "{number}: {}", ended.err);
+        assert_eq!(
+            ended.err.contains("there is no manifest.json, there is no mix"),
+            !published,
+            "{number}: {}",
+            ended.err
+        );
+        if published {
+            // The signal came after the last request that mattered.
+            succeed(&arguments, &server.environment());
+        }
+        if !there {
             // Stopped in the middle of the commit: no manifest, and the next run makes it good.
             succeed(&arguments, &server.environment());
         }

@@ -4,8 +4,8 @@
 pub mod faulty_proxy;
 pub mod http_server;
 pub mod library;
+pub mod outside;
 pub mod program;
 pub mod rows;
-pub mod runs;
 pub mod s3_server;
 pub mod world;

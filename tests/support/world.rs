@@ -35,6 +35,9 @@ pub enum Asked {
 /// What may hold a request up before the store sees it: called with the request and the object's name.
 pub type Delay = dyn Fn(Asked, &str) -> BoxFuture<'static, ()> + Send + Sync;
 
+type Loses = dyn Fn(Asked, &str) -> bool + Send + Sync;
+type Landing = dyn Fn(&str) -> BoxFuture<'static, ()> + Send + Sync;
+
 /// The objects, and every lie that was ever visible.
 #[derive(Debug, Default)]
 pub struct World {
@@ -53,9 +56,9 @@ pub struct Line {
     patience: Duration,
     delay: Arc<Delay>,
     /// Whose answers are lost although the store does what it was asked to.
-    loses: Option<Box<dyn Fn(Asked, &str) -> bool + Send + Sync>>,
+    loses: Option<Box<Loses>>,
     /// Where a completion is accepted and shown only later: called with the object's name.
-    landing: Option<Box<dyn Fn(&str) -> BoxFuture<'static, ()> + Send + Sync>>,
+    landing: Option<Box<Landing>>,
 }
 
 pub fn at_once() -> BoxFuture<'static, ()> {

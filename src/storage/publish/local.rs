@@ -12,6 +12,7 @@ use std::io::{ErrorKind as Io, IoSlice, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// So many batches of bytes wait for the writing thread at most.
 const QUEUE: usize = 2;
@@ -81,7 +82,14 @@ impl Folder {
     }
 
     pub(super) async fn commit(self, staged: Vec<Staged>, manifest: Bytes, obsolete: Vec<String>) -> Result<()> {
-        AbortOnDrop(tokio::task::spawn_blocking(move || self.commit_now(staged, &manifest, &obsolete))).join().await
+        // It goes on where nobody waits any more: then it is waited for like a writer.
+        let held = Arc::clone(self.storage.writers()).read_owned().await;
+        let commit = move || {
+            let committed = self.commit_now(staged, &manifest, &obsolete);
+            drop(held);
+            committed
+        };
+        AbortOnDrop(tokio::task::spawn_blocking(commit)).join().await
     }
 
     fn commit_now(self, staged: Vec<Staged>, manifest: &Bytes, obsolete: &[String]) -> Result<()> {
@@ -106,6 +114,7 @@ impl Folder {
         // The names must be on the disk before the manifest that vouches for them is.
         self.sync()?;
         new_manifest.publish()?;
+        self.storage.published().store(true, Ordering::Release);
         self.sync()?;
         for name in obsolete {
             let path = self.path.join(name);

@@ -158,7 +158,13 @@ impl Run {
             }
         }
         claim.check()?;
-        state.complete_manifest(&staged_manifest, &manifest).await?;
+        let (owner, published) = (Arc::clone(state), self.storage.published());
+        let complete = async move {
+            owner.complete_manifest(&staged_manifest, &manifest).await?;
+            published.store(true, Ordering::Release);
+            Ok(())
+        };
+        state.to_its_end(complete).await?;
 
         // The mix is whole. What goes wrong from here on is worth a warning, not an error.
         for name in obsolete {
