@@ -179,9 +179,12 @@ impl Backend {
                 if let Ok(entries) = std::fs::read_dir(folder) {
                     for entry in entries {
                         let entry = entry.unwrap();
-                        if entry.file_type().unwrap().is_file() {
+                        if entry.file_type().is_ok_and(|kind| kind.is_file()) {
                             let name = entry.file_name().into_string().unwrap();
-                            found.push((name, std::fs::read(entry.path()).unwrap().into()));
+                            // A thread of a run that was given up may remove its staging file this very moment.
+                            if let Ok(bytes) = std::fs::read(entry.path()) {
+                                found.push((name, bytes.into()));
+                            }
                         }
                     }
                 }
