@@ -6,7 +6,7 @@ use super::fast::Fast;
 use crate::error::{Error, ErrorKind, Result};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
-use tokenizers::{AddedToken, Tokenizer};
+use tokenizers::{AddedToken, ModelWrapper, Tokenizer};
 
 /// From how many expected bytes of text on the fast backend is loaded at all.
 ///
@@ -43,8 +43,10 @@ enum Loading {
 /// Counts tokens as transformers does. Cheap to share between threads.
 pub struct Counter {
     pub(super) authority: Arc<dyn Count>,
-    /// What the fast backend needs to load: the file, the tokens to add, the post-processor's tokens.
-    recipe: Result<(bytes::Bytes, Vec<Token>, u32), String>,
+    file: bytes::Bytes,
+    /// What the fast backend needs besides the file, the tokens to add and the number of the post-processor's tokens; or
+    /// why it cannot count for this tokenizer.
+    additions: Result<(Vec<Token>, u32), String>,
     fast: Mutex<Loading>,
     info: OnceLock<String>,
 }
@@ -69,20 +71,31 @@ impl Counter {
                 .hint("give a tokenizer that transformers loads as a fast tokenizer")
         };
         let mut tokenizer = Tokenizer::from_bytes(&files.tokenizer_json).map_err(|e| bad(e.to_string()))?;
+        if let ModelWrapper::BPE(model) = tokenizer.get_model()
+            && model.dropout.is_some_and(|dropout| dropout > 0.0)
+        {
+            return Err(Error::new(
+                ErrorKind::Data,
+                "the model has a dropout: it would give other counts in every run",
+            )
+            .at(&place)
+            .hint("set `dropout` to null in the file's `model`"));
+        }
         tokenizer.with_truncation(None).map_err(|e| bad(e.to_string()))?;
         tokenizer.with_padding(None);
         let known: Vec<Token> = tokenizer.get_added_tokens_decoder().values().map(known).collect();
         let tokens = config.tokens_to_add(&known);
         tokenizer.add_tokens(tokens.iter().map(added)).map_err(|e| bad(e.to_string()))?;
         tokenizer.set_encode_special_tokens(config.splits_special_tokens());
-        let recipe = match specials(&tokenizer) {
+        let additions = match specials(&tokenizer) {
             _ if config.splits_special_tokens() => Err("the tokenizer reads special tokens as plain text".to_owned()),
-            Some(specials) => Ok((files.tokenizer_json.clone(), tokens, specials)),
+            Some(specials) => Ok((tokens, specials)),
             None => Err("the post-processor does not add the same number of tokens to every text".to_owned()),
         };
         Ok(Self {
             authority: Arc::new(Authority { tokenizer }),
-            recipe,
+            file: files.tokenizer_json.clone(),
+            additions,
             fast: Mutex::new(Loading::Not),
             info: OnceLock::new(),
         })
@@ -96,17 +109,26 @@ impl Counter {
         if expected_bytes < FAST_FROM_BYTES || !matches!(*slot, Loading::Not) {
             return;
         }
-        *slot = match &self.recipe {
+        *slot = match &self.additions {
             Err(why) => Loading::Done(Err(why.clone())),
-            Ok((file, tokens, specials)) => {
-                let (file, tokens, specials) = (file.clone(), tokens.clone(), *specials);
-                let load = move || Fast::load(&file, &tokens, specials);
-                match std::thread::Builder::new().name("load-fastokens".into()).spawn(load) {
-                    Ok(thread) => Loading::Running(thread),
-                    Err(error) => Loading::Done(Err(error.to_string())),
-                }
-            }
+            Ok(_) => start_loading(&self.file),
         };
+    }
+
+    /// Loads the authority and, where a job of `expected_bytes` of text is worth it, the fast backend beside it.
+    ///
+    /// # Errors
+    /// As [`Counter::authority`].
+    pub fn load(files: &TokenizerFiles, expected_bytes: u64) -> Result<Self> {
+        let fast = (expected_bytes >= FAST_FROM_BYTES).then(|| start_loading(&files.tokenizer_json));
+        let mut counter = Self::authority(files)?;
+        if let Some(fast) = fast {
+            counter.fast = Mutex::new(match &counter.additions {
+                Err(why) => Loading::Done(Err(why.clone())),
+                Ok(_) => fast,
+            });
+        }
+        Ok(counter)
     }
 
     /// One text's length in tokens, by the authority.
@@ -124,6 +146,10 @@ impl Counter {
             && let Loading::Running(thread) = std::mem::replace(&mut *slot, Loading::Not)
         {
             let fast = thread.join().unwrap_or_else(|_| Err("it panicked while loading".into()));
+            let fast = fast.and_then(|fast| match &self.additions {
+                Ok((tokens, specials)) => fast.complete(tokens, *specials),
+                Err(why) => Err(why.clone()),
+            });
             *slot = Loading::Done(fast.map(|fast| Arc::new(fast) as Arc<dyn Count>));
         }
         match &*slot {
@@ -144,7 +170,16 @@ impl Counter {
     /// A counter with stand-ins for both backends.
     #[cfg(test)]
     pub(super) fn with(authority: Arc<dyn Count>, fast: Result<Arc<dyn Count>, String>) -> Self {
-        Self { authority, recipe: Err(String::new()), fast: Mutex::new(Loading::Done(fast)), info: OnceLock::new() }
+        let fast = Mutex::new(Loading::Done(fast));
+        Self { authority, file: bytes::Bytes::new(), additions: Err(String::new()), fast, info: OnceLock::new() }
+    }
+}
+
+fn start_loading(file: &bytes::Bytes) -> Loading {
+    let file = file.clone();
+    match std::thread::Builder::new().name("load-fastokens".into()).spawn(move || Fast::load(&file)) {
+        Ok(thread) => Loading::Running(thread),
+        Err(error) => Loading::Done(Err(error.to_string())),
     }
 }
 

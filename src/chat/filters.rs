@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Adds everything to `environment`; `date_used` is set as soon as a template asks for the date.
 pub(super) fn install(environment: &mut Environment<'_>, now: chrono::NaiveDateTime, date_used: Arc<AtomicBool>) {
     environment.add_filter("tojson", tojson);
+    environment.add_filter("trim", trim);
     environment.add_filter("string", string);
     environment.add_filter("replace", replace);
     environment.add_filter("join", join);
@@ -221,6 +222,20 @@ fn slice(state: &State<'_, '_>, value: Value, count: usize, fill: Option<Value>)
     minijinja::filters::slice(state, value, count, fill)
 }
 
+/// What Python takes for white space: Unicode's, and the four separators of ASCII.
+fn is_space(c: char) -> bool {
+    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
+}
+
+/// jinja2's `trim`: Python's `strip`, of the text that a value prints.
+fn trim(value: &Value, chars: Option<&str>) -> Result<Value, Error> {
+    let text = text(value)?;
+    Ok(Value::from(match chars {
+        Some(chars) => text.trim_matches(|c| chars.contains(c)),
+        None => text.trim_matches(is_space),
+    }))
+}
+
 /// Python's methods: minijinja-contrib's, bounded where they can make long texts, and some that it lacks.
 fn method(state: &mut State<'_, '_>, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
     if let Some(receiver) = value.as_str() {
@@ -254,7 +269,14 @@ fn method(state: &mut State<'_, '_>, value: &Value, name: &str, args: &[Value]) 
             }
             "isspace" => {
                 from_args::<()>(args)?;
-                return Ok(Value::from(!receiver.is_empty() && receiver.chars().all(char::is_whitespace)));
+                return Ok(Value::from(!receiver.is_empty() && receiver.chars().all(is_space)));
+            }
+            "strip" | "lstrip" | "rstrip" if args.iter().all(Value::is_none) => {
+                return Ok(Value::from(match name {
+                    "strip" => receiver.trim_matches(is_space),
+                    "lstrip" => receiver.trim_start_matches(is_space),
+                    _ => receiver.trim_end_matches(is_space),
+                }));
             }
             _ => {}
         }

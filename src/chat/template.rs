@@ -11,6 +11,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// No template is longer; the longest that models come with have some 20 KB.
+const LONGEST: usize = 128 << 10;
+
+/// What a byte of a template may cost on the stack where every byte nests. Only what is used is taken from the system.
+const STACK_PER_BYTE: usize = 4 << 10;
+const LEAST_STACK: usize = 2 << 20;
+
 /// The name under which the one template is known to its environment.
 const NAME: &str = "chat_template";
 /// Steps that any render may take; a real template takes some hundred for a pair.
@@ -83,9 +90,18 @@ impl ChatTemplate {
         for (name, content) in config.variables() {
             environment.add_global(name.to_owned(), Value::from(content));
         }
-        match catch_unwind(AssertUnwindSafe(|| environment.add_template_owned(NAME, source::rewrite(&text)))) {
-            Ok(added) => added.map_err(|error| explain(&error, &place))?,
-            Err(_) => return Err(failed("the template engine cannot parse it", &place)),
+        if text.len() > LONGEST {
+            return Err(failed(&format!("the chat template is longer than {LONGEST} bytes"), &place));
+        }
+        // The engine parses by recursion, and a template may nest as deeply as it is long: it gets a stack to match.
+        let mut parse = || environment.add_template_owned(NAME, source::rewrite(&text));
+        let parsed = std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().stack_size((text.len() * STACK_PER_BYTE).max(LEAST_STACK));
+            thread.spawn_scoped(scope, || catch_unwind(AssertUnwindSafe(&mut parse))).map(|thread| thread.join())
+        });
+        match parsed {
+            Ok(Ok(Ok(added))) => added.map_err(|error| explain(&error, &place))?,
+            _ => return Err(failed("the template engine cannot parse it", &place)),
         }
         Ok(Self { environment, place, digest, date: now, date_used })
     }

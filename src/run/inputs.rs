@@ -57,6 +57,9 @@ pub async fn find(storage: &Storage, settings: &Settings, sources: &[RunSource])
     if by_folder {
         let mut others = Vec::new();
         for (folder, input) in settings.inputs.iter().enumerate() {
+            if settings.inputs[..folder].contains(input) {
+                found.warnings.push(format!("{input} is given twice, and so are all its rows"));
+            }
             let objects = storage.list(input).await?;
             let discovered = discover(&plain, objects.iter().map(|object| object.key.as_str()));
             // Somebody who switches a source off knows that it is there.

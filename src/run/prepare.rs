@@ -15,6 +15,7 @@ use crate::report::statistics::{
 };
 use crate::settings::Settings;
 use std::collections::{HashMap, HashSet};
+use tokio::sync::oneshot;
 
 /// How many conversations of each source the report shows.
 const EXAMPLES: usize = 2;
@@ -91,10 +92,12 @@ struct Loaded {
 
 async fn gather(settings: &Settings, context: &Context, sources: &[RunSource], notes: &mut Notes) -> Result<Gathered> {
     // The tokenizer is fetched and loaded while the input is listed and read.
-    let loading = tokio::spawn(load_tokenizer(settings.clone(), context.clone()));
+    let (tell_size, size) = oneshot::channel();
+    let loading = tokio::spawn(load_tokenizer(settings.clone(), context.clone(), size));
     let found = inputs::find(&context.storage, settings, sources).await?;
     found.warnings.into_iter().for_each(|warning| notes.warn(warning));
     let bytes = found.files.iter().map(|file| file.object.size).sum();
+    let _ = tell_size.send(bytes);
     let progress = context.progress.phase("reading", bytes, true);
     let options = ReadOptions {
         sources: sources.iter().map(|source| source.rows.clone()).collect(),
@@ -104,26 +107,23 @@ async fn gather(settings: &Settings, context: &Context, sources: &[RunSource], n
         bad_rows: settings.bad_rows,
     };
     let reading = read(&context.storage, options, &context.pool, &progress);
-    let loading = async {
-        let loaded =
-            loading.await.map_err(|_| Error::new(ErrorKind::Bug, "the loading of the tokenizer panicked"))??;
-        if bytes >= LARGE_INPUT {
-            loaded.counter.load_fast_in_background(bytes);
-        }
-        Ok::<_, Error>(loaded)
-    };
+    let loading =
+        async { loading.await.map_err(|_| Error::new(ErrorKind::Bug, "the loading of the tokenizer panicked"))? };
     let (tokenizer, artifacts) = futures::try_join!(loading, reading)?;
     progress.end();
     Ok(Gathered { artifacts, tokenizer })
 }
 
-async fn load_tokenizer(settings: Settings, context: Context) -> Result<Loaded> {
+/// Fetches the tokenizer at once, and loads it when the size of the input is known: large jobs load the fast counter, too.
+async fn load_tokenizer(settings: Settings, context: Context, size: oneshot::Receiver<u64>) -> Result<Loaded> {
     let date = tokenizer::date_of_run()?;
     let files = tokenizer::fetch(&context.storage, &settings.tokenizer_model).await?;
     let given = tokenizer::given_template(&context.storage, settings.chat_template.as_ref()).await?;
+    // Nobody tells it where the listing has failed; then nobody waits for the tokenizer either.
+    let bytes = size.await.unwrap_or(0);
     let load = move || {
         let template = ChatTemplate::load(&files, given, date)?;
-        let counter = Counter::authority(&files)?;
+        let counter = Counter::load(&files, if bytes >= LARGE_INPUT { bytes } else { 0 })?;
         let digest = blake3::hash(&files.tokenizer_json).to_hex().to_string();
         Ok(Loaded { name: files.name, digest, template, counter })
     };
@@ -143,7 +143,7 @@ fn decide(
     let options = mixing::Options::from_recipe(&settings.recipe, settings.seed, settings.order);
     warn_of_reading(&artifacts, settings, &mut notes);
     if artifacts.samples.is_empty() {
-        return Err(nothing_left(&artifacts));
+        return Err(nothing_left(&artifacts, &[]));
     }
     let mixing_sources: Vec<mixing::Source> = sources.iter().map(|source| source.mixing.clone()).collect();
     let texts = &artifacts.texts;
@@ -164,7 +164,7 @@ fn decide(
         context.pool.install(|| mixing::prepare(&mut table, &mixing_sources, &options, text, response_chars));
     split_warnings.into_iter().for_each(|warning| notes.warn(warning));
     if !table.iter().any(Row::is_kept) {
-        return Err(nothing_left(&artifacts));
+        return Err(nothing_left(&artifacts, &table));
     }
     let cuts = mixing::feasible(&table, &mixing_sources, &settings.cut_sizes, settings.infeasible_cuts)?;
     cuts.warnings.iter().for_each(|warning| notes.warn(warning.clone()));
@@ -397,9 +397,10 @@ fn reasons<'r>(dropped: impl IntoIterator<Item = (&'r &'static str, &'r u64)>) -
     dropped.into_iter().map(|(reason, rows)| format!("{reason} {rows}")).collect::<Vec<_>>().join(", ")
 }
 
-fn nothing_left(artifacts: &Artifacts) -> Error {
+fn nothing_left(artifacts: &Artifacts, filtered: &[Row]) -> Error {
     let mut all = crate::artifacts::SourceLedger::default();
     artifacts.ledgers.iter().for_each(|ledger| all.merge(ledger));
+    filtered.iter().for_each(|row| all.drop_rows(row.fate.reason(), 1));
     let why = if all.read == 0 {
         "no file holds a row".to_owned()
     } else {

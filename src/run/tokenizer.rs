@@ -10,6 +10,9 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 /// No file of a tokenizer is larger than this.
 const MAX_BYTES: u64 = 512 << 20;
 
+/// No chat template is larger than this.
+const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
+
 /// The variable that sets the date of reproducible builds, in seconds since 1970 (reproducible-builds.org).
 const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 
@@ -82,7 +85,7 @@ async fn from_hub(storage: &Storage, repository: &str) -> Result<TokenizerFiles>
 /// Where it is not there or no text.
 pub async fn given_template(storage: &Storage, location: Option<&Location>) -> Result<Option<GivenTemplate>> {
     let Some(location) = location else { return Ok(None) };
-    let bytes = storage.read(location, MAX_BYTES).await?.ok_or_else(|| {
+    let bytes = storage.read(location, MAX_TEMPLATE_BYTES).await?.ok_or_else(|| {
         Error::new(ErrorKind::NotFound, "no chat template there")
             .at(location)
             .hint("give --chat-template a file or URL, or leave it out to use the tokenizer's own")
