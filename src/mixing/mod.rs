@@ -28,7 +28,7 @@ pub use plan::{CutPlan, Measure, Size, SourcePlan, candidates, check, plan_cut};
 pub use rank::rank;
 pub use split::split;
 
-use crate::recipe::{Decimal, Kind, OnDuplicate, OnLong, Order, Recipe};
+use crate::recipe::{Decimal, Kind, OnDuplicate, OnLong, Recipe};
 
 /// A text id that stands for no text: a raw document, an outline or a summary that a row does not have.
 pub const NO_TEXT: u32 = u32::MAX;
@@ -207,13 +207,11 @@ pub struct Options {
     pub budget: Option<Budget>,
     /// What becomes of a share or a budget that the data cannot fill.
     pub on_shortfall: OnShortfall,
-    /// Whether the order of a mix is a seeded shuffle.
-    pub shuffle: bool,
 }
 
 impl Options {
     /// What a recipe asks for (the default recipe: nothing); seed and order are the run's settings.
-    pub fn from_recipe(recipe: &Recipe, seed: u64, order: Order) -> Self {
+    pub fn from_recipe(recipe: &Recipe, seed: u64) -> Self {
         let filter = &recipe.filter;
         Self {
             seed,
@@ -229,7 +227,6 @@ impl Options {
                 (None, None) => None,
             }),
             on_shortfall: recipe.on_shortfall,
-            shuffle: order == Order::Shuffle,
         }
     }
 }

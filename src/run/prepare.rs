@@ -140,7 +140,7 @@ fn decide(
     mut notes: Notes,
 ) -> Result<Prepared> {
     let Gathered { artifacts, tokenizer: Loaded { name, digest, template, counter } } = gathered;
-    let options = mixing::Options::from_recipe(&settings.recipe, settings.seed, settings.order);
+    let options = mixing::Options::from_recipe(&settings.recipe, settings.seed);
     warn_of_reading(&artifacts, settings, &mut notes);
     if artifacts.samples.is_empty() {
         return Err(nothing_left(&artifacts, &[]));
