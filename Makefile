@@ -28,7 +28,7 @@ test-judge: $(VENV)/installed
 	cargo build
 	$(VENV)/bin/python tests/python/run_all.py --binary $(BINARY)
 
-# Kubeflow's SDK, Argo's schema, Docker.
+# Kubeflow's SDK, Argo's schema, Docker from source, compose.
 test-workflow: $(VENV)/installed
 	cargo build
 	$(VENV)/bin/python tests/workflow/run_all.py $(BINARY)

@@ -1,7 +1,7 @@
 """Finds or starts a Docker engine for the tests, and a command line that has BuildKit built in.
 
 Debian's docker.io is enough: its 20.10 builds with BuildKit without a plug-in and without pulling anything, as long as all
-stages that are needed begin FROM scratch.
+stages that are needed begin FROM scratch or from an image that the engine has.
 """
 
 import contextlib
@@ -53,6 +53,12 @@ def running():
     finally:
         engine.terminate()
         engine.wait(30)
+
+
+def proxies() -> list:
+    """For a build that fetches: Docker declares these arguments itself, and leaves them out of the image."""
+    names = [name for name in os.environ if name.lower() in ("http_proxy", "https_proxy", "no_proxy")]
+    return [f"--build-arg={name}" for name in names]
 
 
 def build_image(binary, tag, folder) -> None:

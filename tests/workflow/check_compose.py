@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""pipelines/docker/compose.yaml, run as the lines at its head say: a bucket is filled, mixed from and into, and verified.
+
+    check_compose.py IMAGE        (`docker compose`, or docker-compose 1.29 and up)
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import engine
+import stand_in
+from engine import ROOT, docker
+
+FILE = ROOT / "pipelines" / "docker" / "compose.yaml"
+# Its own, so that a trial of the developer's goes on undisturbed.
+PROJECT = "km-compose-test"
+
+
+def command() -> list:
+    """The new one is a plug-in of the command line."""
+    for candidate in [["docker", "compose"], ["docker-compose"]]:
+        if shutil.which(candidate[0]) and subprocess.run([*candidate, "version"], capture_output=True).returncode == 0:
+            return candidate
+    print("SKIPPED: no compose (apt-get install docker-compose)", flush=True)
+    sys.exit(stand_in.SKIPPED)
+
+
+def commands_of_the_head() -> list:
+    lines = re.findall(r"^#   docker compose (.+)$", FILE.read_text(), re.M)
+    assert lines == ["run --rm mix", "run --rm verify", "down --volumes"], lines
+    return [line.split() for line in lines]
+
+
+def left(kind, *arguments) -> list:
+    return docker(kind, "ls", "-q", *arguments, f"--filter=label=com.docker.compose.project={PROJECT}").stdout.split()
+
+
+def main(image):
+    compose = [*command(), "-f", str(FILE), "-p", PROJECT]
+    mix, verify, down = commands_of_the_head()
+    environment = dict(os.environ, KNOWLEDGE_MIXING_IMAGE=image)
+
+    def run(arguments):
+        # Without a terminal, which `run` would otherwise ask for.
+        arguments = [*arguments[:1], "-T", *arguments[1:]] if arguments[0] == "run" else arguments
+        done = subprocess.run([*compose, *arguments], capture_output=True, text=True, env=environment)
+        return done.returncode, done.stdout + done.stderr
+
+    server = re.search(r"motoserver/moto:[\d.]+", FILE.read_text())[0]
+    with engine.running(), stand_in.image(server, stand_in.moto):
+        run(down)
+        try:
+            code, said = run(mix)
+            assert code == 0 and "the mix is whole: s3://" in said, f"mix ended with {code}\n{said}\n{run(['logs'])[1]}"
+            code, said = run(verify)
+            assert code == 0 and "s3://knowledge/step_03: whole: " in said, f"verify ended with {code}\n{said}"
+        finally:
+            code, printed = run(down)
+        assert code == 0, printed
+        remains = left("container", "-a") + left("network") + left("volume")
+        assert not remains, f"left behind: {remains}"
+    version = subprocess.run([*command(), "version", "--short"], capture_output=True, text=True).stdout.strip()
+    whole = next(line for line in said.splitlines() if "whole: " in line)
+    print(f"compose {version}: {whole.strip()}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
