@@ -103,8 +103,9 @@ fn is_digest(text: &str) -> bool {
 /// # Errors
 /// Where one of them cannot be read.
 pub async fn diff(storage: &Storage, a: &Location, b: &Location) -> Result<Diff> {
-    let (a, b) = futures::try_join!(read_manifest(storage, a), read_manifest(storage, b))?;
-    Ok(differences(&a, &b))
+    // Of two errors the first one is told, whichever comes first.
+    let (a, b) = futures::join!(read_manifest(storage, a), read_manifest(storage, b));
+    Ok(differences(&a?, &b?))
 }
 
 /// One value that is compared.
