@@ -14,7 +14,7 @@ use crate::workflow::parameters::OutputParameters;
 use std::ffi::OsString;
 use std::io::Write;
 use std::panic::AssertUnwindSafe;
-use std::time::Instant;
+use std::time::Duration;
 
 /// No recipe is larger than this.
 const MAX_RECIPE: u64 = 16 << 20;
@@ -23,7 +23,7 @@ const MAX_RECIPE: u64 = 16 << 20;
 const INLINE_RECIPE: &str = "the inline recipe";
 
 /// How long a stopped run may take to clean up behind itself.
-const CLEAN_UP: std::time::Duration = std::time::Duration::from_millis(800);
+const CLEAN_UP: Duration = Duration::from_millis(800);
 
 /// Runs the program and gives its exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
@@ -97,12 +97,12 @@ fn run_to_end(cli: Cli, options: StorageOptions, environment: &Environment, prog
         .build()
         .map_err(|error| Error::new(ErrorKind::Io, "cannot start").caused_by(error))?;
     let storage = Storage::new(options);
-    let mut end = None;
+    let mut stopped = false;
     let ran = runtime.block_on(async {
         tokio::select! {
             ran = run(cli, environment, progress, &storage) => ran,
             signal = signalled() => {
-                end = Some(Instant::now() + CLEAN_UP);
+                stopped = true;
                 // What the run had opened was dropped with it; what dropping cannot do is done here.
                 let _ = tokio::time::timeout(CLEAN_UP, storage.clean_up()).await;
                 let (kind, name) = signal;
@@ -114,10 +114,9 @@ fn run_to_end(cli: Cli, options: StorageOptions, environment: &Environment, prog
             }
         }
     });
-    // Threads that write remove their staging files when they see that nobody waits for them: they get the time for it.
-    // Threads that still parse or count have nothing left to tell anybody, and are not waited for any longer.
-    let left = end.map_or(CLEAN_UP, |end: Instant| end.saturating_duration_since(Instant::now()));
-    runtime.shutdown_timeout(left);
+    // After a signal all that had to be cleaned up is: threads that still parse or count have nothing to tell anybody. After
+    // an error threads that write remove their staging files when they see that nobody waits: they get the time for it.
+    runtime.shutdown_timeout(if stopped { Duration::ZERO } else { CLEAN_UP });
     // What became known too late for the report, or in a run that came to none.
     storage.take_warnings().iter().for_each(|warning| progress.warning(warning));
     ran
