@@ -1,8 +1,8 @@
 //! Files become samples: ranges are fetched, decompressed, cut into rows and parsed side by side, and put together in the
 //! order of the files.
 //!
-//! Each file has a driver on a blocking thread, which hashes, decompresses and splits what the network or the disk
-//! brings; the rows are parsed on the thread pool.
+//! Each file has a driver on a blocking thread, which takes what the network or the disk brings, decompresses it, and has it
+//! hashed, split and parsed on the thread pool.
 
 use super::decode::decode;
 use super::format::Container;
@@ -216,7 +216,9 @@ impl Driver {
         let progress = self.progress.clone();
         let stored = std::iter::from_fn(|| match fed.blocking_recv() {
             Some(Feed::Bytes(chunk)) => {
-                hasher.update(&chunk);
+                // On the pool, like all that computes: then `--threads` holds, and the tokenizer that loads there meanwhile
+                // has a core to itself.
+                self.pool.install(|| hasher.update(&chunk));
                 bytes += chunk.len() as u64;
                 progress.advance(chunk.len() as u64);
                 Some(Ok(chunk))
@@ -292,7 +294,7 @@ impl Parsing<'_> {
             Error::new(ErrorKind::Data, error.message).at(format_args!("{}:{}", driver.file.place, error.line))
         };
         decode(driver.format.codec, stored, |piece| {
-            let chunks = splitter.push(piece).map_err(|error| pass(broken(error)))?;
+            let chunks = driver.pool.install(|| splitter.push(piece)).map_err(|error| pass(broken(error)))?;
             chunks.into_iter().try_for_each(|chunk| self.parse(chunk)).map_err(pass)
         })
         .map_err(|error| driver.unreadable(error))?;

@@ -4,8 +4,9 @@ use super::TokenizerFiles;
 use super::config::{Config, Token};
 use super::fast::Fast;
 use crate::error::{Error, ErrorKind, Result};
+use rayon::ThreadPool;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread::JoinHandle;
 use tokenizers::{AddedToken, ModelWrapper, Tokenizer};
 
 /// From how many expected bytes of text on the fast backend is loaded at all.
@@ -34,8 +35,8 @@ impl Count for Authority {
 enum Loading {
     /// Nobody asked for it.
     Not,
-    /// A thread is at it.
-    Running(JoinHandle<Result<Fast, String>>),
+    /// A thread of the pool is at it, or will be.
+    Running(Receiver<Result<Fast, String>>),
     /// It is there, or why it is not.
     Done(Result<Arc<dyn Count>, String>),
 }
@@ -101,27 +102,30 @@ impl Counter {
         })
     }
 
-    /// Starts loading the fast backend in a thread of its own, where a job of `expected_bytes` of text is worth it.
+    /// Starts loading the fast backend on the pool, where a job of `expected_bytes` of text is worth it.
     ///
     /// The earlier the better: [`Counter::count_all`] waits for it. Calling it twice loads once.
-    pub fn load_fast_in_background(&self, expected_bytes: u64) {
+    pub fn load_fast_in_background(&self, expected_bytes: u64, pool: &ThreadPool) {
         let mut slot = self.fast.lock().unwrap_or_else(PoisonError::into_inner);
         if expected_bytes < FAST_FROM_BYTES || !matches!(*slot, Loading::Not) {
             return;
         }
         *slot = match &self.additions {
             Err(why) => Loading::Done(Err(why.clone())),
-            Ok(_) => start_loading(&self.file),
+            Ok(_) => start_loading(&self.file, pool),
         };
     }
 
     /// Loads the authority and, where a job of `expected_bytes` of text is worth it, the fast backend beside it.
     ///
+    /// Both on the pool: the fast backend takes longest of all that a run waits for before it counts, so it should have a
+    /// core to itself, however much is read meanwhile.
+    ///
     /// # Errors
     /// As [`Counter::authority`].
-    pub fn load(files: &TokenizerFiles, expected_bytes: u64) -> Result<Self> {
-        let fast = (expected_bytes >= FAST_FROM_BYTES).then(|| start_loading(&files.tokenizer_json));
-        let mut counter = Self::authority(files)?;
+    pub fn load(files: &TokenizerFiles, expected_bytes: u64, pool: &ThreadPool) -> Result<Self> {
+        let fast = (expected_bytes >= FAST_FROM_BYTES).then(|| start_loading(&files.tokenizer_json, pool));
+        let mut counter = pool.install(|| Self::authority(files))?;
         if let Some(fast) = fast {
             counter.fast = Mutex::new(match &counter.additions {
                 Err(why) => Loading::Done(Err(why.clone())),
@@ -139,13 +143,13 @@ impl Counter {
         self.authority.count(text).map_err(|why| cannot_encode(format!("the tokenizer cannot encode a text: {why}")))
     }
 
-    /// The fast backend, if it was asked for and loads; waits for it.
+    /// The fast backend, if it was asked for and loads; waits for it, so a thread of the pool must not call it.
     pub(super) fn fast(&self) -> Option<Arc<dyn Count>> {
         let mut slot = self.fast.lock().unwrap_or_else(PoisonError::into_inner);
         if let Loading::Running(_) = *slot
-            && let Loading::Running(thread) = std::mem::replace(&mut *slot, Loading::Not)
+            && let Loading::Running(loading) = std::mem::replace(&mut *slot, Loading::Not)
         {
-            let fast = thread.join().unwrap_or_else(|_| Err("it panicked while loading".into()));
+            let fast = loading.recv().unwrap_or_else(|_| Err("it panicked while loading".into()));
             let fast = fast.and_then(|fast| match &self.additions {
                 Ok((tokens, specials)) => fast.complete(tokens, *specials),
                 Err(why) => Err(why.clone()),
@@ -175,12 +179,14 @@ impl Counter {
     }
 }
 
-fn start_loading(file: &bytes::Bytes) -> Loading {
+fn start_loading(file: &bytes::Bytes, pool: &ThreadPool) -> Loading {
     let file = file.clone();
-    match std::thread::Builder::new().name("load-fastokens".into()).spawn(move || Fast::load(&file)) {
-        Ok(thread) => Loading::Running(thread),
-        Err(error) => Loading::Done(Err(error.to_string())),
-    }
+    let (tell, told) = sync_channel(1);
+    pool.spawn(move || {
+        // Nobody listens where the run has ended already.
+        let _ = tell.send(Fast::load(&file));
+    });
+    Loading::Running(told)
 }
 
 /// A text that the authority cannot encode.

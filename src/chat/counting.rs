@@ -2,6 +2,7 @@
 
 use super::counter::{Count, Counter, cannot_encode};
 use crate::error::{Error, Result};
+use rayon::ThreadPool;
 use rayon::prelude::*;
 use std::fmt;
 use std::sync::Arc;
@@ -65,17 +66,17 @@ pub struct Texts<'a> {
 }
 
 impl Counter {
-    /// Counts every text on the current rayon pool.
+    /// Counts every text on the pool. Not to be called by one of its threads: it may have to wait for another.
     ///
     /// With the fast backend, a sample of the texts is counted by both; where they differ, or the fast one fails on a
     /// text, the authority counts all and [`Counting::fallback`] says why.
     ///
     /// # Errors
     /// What `text` and `check` return, and a text that the authority cannot encode.
-    pub fn count_all(&self, texts: &Texts<'_>) -> Result<Counting> {
+    pub fn count_all(&self, texts: &Texts<'_>, pool: &ThreadPool) -> Result<Counting> {
         let mut fallback = None;
         if let Some(fast) = self.fast_beside(texts)? {
-            match self.count_guarded(&*fast, texts) {
+            match pool.install(|| self.count_guarded(&*fast, texts)) {
                 Ok(lengths) => {
                     return Ok(Counting { lengths, backend: Backend::Fastokens, fallback, info: None });
                 }
@@ -85,7 +86,7 @@ impl Counter {
                 }
             }
         }
-        match count_with(&*self.authority, texts) {
+        match pool.install(|| count_with(&*self.authority, texts)) {
             Ok(lengths) => Ok(Counting { lengths, backend: Backend::Tokenizers, fallback, info: self.info() }),
             Err(Stop::Caller(error)) => Err(error),
             Err(Stop::Backend(why)) => Err(cannot_encode(why)),

@@ -123,7 +123,7 @@ async fn load_tokenizer(settings: Settings, context: Context, size: oneshot::Rec
     let bytes = size.await.unwrap_or(0);
     let load = move || {
         let template = ChatTemplate::load(&files, given, date)?;
-        let counter = Counter::load(&files, if bytes >= LARGE_INPUT { bytes } else { 0 })?;
+        let counter = Counter::load(&files, if bytes >= LARGE_INPUT { bytes } else { 0 }, &context.pool)?;
         let digest = blake3::hash(&files.tokenizer_json).to_hex().to_string();
         Ok(Loaded { name: files.name, digest, template, counter })
     };
@@ -297,19 +297,18 @@ impl Counting<'_> {
     fn count(&self, table: &mut [Row], rows: &[u32]) -> Result<Counted> {
         let progress = self.context.progress.phase("counting", rows.len() as u64, false);
         let bytes = rows.iter().map(|row| self.text_bytes(*row)).sum();
-        self.counter.load_fast_in_background(bytes);
+        self.counter.load_fast_in_background(bytes, &self.context.pool);
         let done = std::sync::atomic::AtomicUsize::new(0);
-        let counted = self.context.pool.install(|| {
-            self.counter.count_all(&chat::Texts {
-                count: rows.len(),
-                text: &|index, out| self.render(rows[index], out),
-                progress: &|count| {
-                    let before = done.fetch_max(count, std::sync::atomic::Ordering::Relaxed);
-                    progress.advance(count.saturating_sub(before) as u64);
-                },
-                check: &|| Ok(()),
-            })
-        })?;
+        let texts = chat::Texts {
+            count: rows.len(),
+            text: &|index, out| self.render(rows[index], out),
+            progress: &|count| {
+                let before = done.fetch_max(count, std::sync::atomic::Ordering::Relaxed);
+                progress.advance(count.saturating_sub(before) as u64);
+            },
+            check: &|| Ok(()),
+        };
+        let counted = self.counter.count_all(&texts, &self.context.pool)?;
         progress.end();
         for (row, length) in rows.iter().zip(&counted.lengths) {
             table[*row as usize].tokens = *length;

@@ -9,7 +9,7 @@ use std::io::{ErrorKind as Io, Read};
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What changes when a file does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,6 +140,33 @@ pub(crate) struct OpenFile {
     file: Arc<File>,
     path: Arc<PathBuf>,
     version: FileVersion,
+    buffers: Buffers,
+}
+
+/// Buffers of one file, used again and again: a new one for every range would be zeroed and paged in each time, which takes
+/// longer than the reading.
+type Buffers = Arc<Mutex<Vec<Vec<u8>>>>;
+
+/// A buffer that goes back when nobody looks at its bytes any more.
+struct Lent {
+    buffer: Vec<u8>,
+    buffers: Buffers,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        lock(&self.buffers).push(std::mem::take(&mut self.buffer));
+    }
+}
+
+fn lock(buffers: &Buffers) -> MutexGuard<'_, Vec<Vec<u8>>> {
+    buffers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl OpenFile {
@@ -150,15 +177,22 @@ impl OpenFile {
             Version::Local(version) if *version == FileVersion::of(&metadata) => version.clone(),
             _ => return Err(changed(location)),
         };
-        Ok(Self { file: Arc::new(file), path: Arc::new(path(location).to_path_buf()), version })
+        Ok(Self {
+            file: Arc::new(file),
+            path: Arc::new(path(location).to_path_buf()),
+            version,
+            buffers: Buffers::default(),
+        })
     }
 
     /// Reads a range, and looks afterwards whether the file is still the same.
     pub(crate) fn read(&self, range: Range<u64>) -> Result<Bytes> {
         let told = |error| explain_io(error, "read the file", self.path.display());
         let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; length];
-        match self.file.read_exact_at(&mut bytes, range.start) {
+        let buffer = lock(&self.buffers).pop().unwrap_or_default();
+        let mut lent = Lent { buffer, buffers: Arc::clone(&self.buffers) };
+        lent.buffer.resize(length, 0);
+        match self.file.read_exact_at(&mut lent.buffer, range.start) {
             Ok(()) => {}
             Err(error) if error.kind() == Io::UnexpectedEof => return Err(changed(self.path.display())),
             Err(error) => return Err(told(error)),
@@ -166,6 +200,6 @@ impl OpenFile {
         if FileVersion::of(&self.file.metadata().map_err(told)?) != self.version {
             return Err(changed(self.path.display()));
         }
-        Ok(bytes.into())
+        Ok(Bytes::from_owner(lent))
     }
 }

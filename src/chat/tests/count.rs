@@ -3,8 +3,8 @@ use super::*;
 use crate::chat::Backend;
 use crate::error::{Error, ErrorKind};
 use proptest::prelude::*;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
 /// A byte-level BPE tokenizer of some 260 tokens, with a post-processor that puts `<s>` before each text.
 fn small() -> TokenizerFiles {
@@ -50,8 +50,12 @@ fn small() -> TokenizerFiles {
     files
 }
 
+/// One thread: a job of the pool that waits for another one would never end.
+static POOL: LazyLock<rayon::ThreadPool> =
+    LazyLock::new(|| rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap());
+
 fn count_all(counter: &Counter, texts: &[String]) -> crate::Result<crate::chat::Counting> {
-    counter.count_all(&Texts {
+    let texts = Texts {
         count: texts.len(),
         text: &|index, out| {
             out.push_str(&texts[index]);
@@ -59,7 +63,8 @@ fn count_all(counter: &Counter, texts: &[String]) -> crate::Result<crate::chat::
         },
         progress: &|_| {},
         check: &|| Ok(()),
-    })
+    };
+    counter.count_all(&texts, &POOL)
 }
 
 #[test]
@@ -75,7 +80,7 @@ fn the_authority_counts_special_tokens_and_does_not_truncate() {
 #[test]
 fn a_small_job_does_without_the_fast_backend() {
     let counter = Counter::authority(&small()).unwrap();
-    counter.load_fast_in_background(1000);
+    counter.load_fast_in_background(1000, &POOL);
     let counting = count_all(&counter, &["the".into(), String::new()]).unwrap();
     assert_eq!((counting.lengths, counting.backend), (vec![2, 1], Backend::Tokenizers));
     assert_eq!((counting.fallback, counting.info), (None, None));
@@ -84,7 +89,7 @@ fn a_small_job_does_without_the_fast_backend() {
 #[test]
 fn a_large_job_is_counted_fast_to_the_same_lengths() {
     let counter = Counter::authority(&small()).unwrap();
-    counter.load_fast_in_background(u64::MAX);
+    counter.load_fast_in_background(u64::MAX, &POOL);
     let texts: Vec<String> = (0..1000).map(|i| format!("the {i} <s> in{}<tool>x<end>", "\n é".repeat(i % 7))).collect();
     let counting = count_all(&counter, &texts).unwrap();
     assert_eq!((counting.backend, counting.fallback), (Backend::Fastokens, None));
@@ -99,7 +104,7 @@ fn a_tokenizer_that_the_fast_backend_refuses_is_counted_all_the_same() {
     let json = String::from_utf8(files.tokenizer_json.to_vec()).unwrap();
     files.tokenizer_json = Bytes::from(json.replacen("\"normalizer\":null", "\"normalizer\":{\"type\":\"NFKC\"}", 1));
     let counter = Counter::authority(&files).unwrap();
-    counter.load_fast_in_background(u64::MAX);
+    counter.load_fast_in_background(u64::MAX, &POOL);
     let counting = count_all(&counter, &["the".into()]).unwrap();
     assert_eq!((counting.backend, counting.fallback), (Backend::Tokenizers, None));
     assert!(counting.info.unwrap().starts_with("fastokens does not support this tokenizer: "));
@@ -169,7 +174,7 @@ fn a_guard_text_is_cut_at_a_character() {
 fn the_callers_errors_end_the_counting() {
     let counter = Counter::with(StandIn::new("-", false), Err("absent".into()));
     let asked = AtomicUsize::new(0);
-    let stopped = counter.count_all(&Texts {
+    let texts = Texts {
         count: 10_000,
         text: &|_, _| Ok(()),
         progress: &|_| {},
@@ -177,31 +182,30 @@ fn the_callers_errors_end_the_counting() {
             0..5 => Ok(()),
             _ => Err(Error::new(ErrorKind::Interrupted, "stopped")),
         },
-    });
-    assert_eq!(stopped.unwrap_err().kind(), ErrorKind::Interrupted);
-    let broken = counter.count_all(&Texts {
+    };
+    assert_eq!(counter.count_all(&texts, &POOL).unwrap_err().kind(), ErrorKind::Interrupted);
+    let texts = Texts {
         count: 3,
         text: &|index, _| if index == 1 { Err(Error::new(ErrorKind::Data, "no text")) } else { Ok(()) },
         progress: &|_| {},
         check: &|| Ok(()),
-    });
-    assert_eq!(broken.unwrap_err().line(), "no text");
+    };
+    assert_eq!(counter.count_all(&texts, &POOL).unwrap_err().line(), "no text");
 }
 
 #[test]
 fn progress_ends_at_the_number_of_texts() {
     let most = AtomicUsize::new(0);
     let counter = Counter::with(StandIn::new("-", false), Err("absent".into()));
-    counter
-        .count_all(&Texts {
-            count: 1000,
-            text: &|_, _| Ok(()),
-            progress: &|done| {
-                most.fetch_max(done, Ordering::Relaxed);
-            },
-            check: &|| Ok(()),
-        })
-        .unwrap();
+    let texts = Texts {
+        count: 1000,
+        text: &|_, _| Ok(()),
+        progress: &|done| {
+            most.fetch_max(done, Ordering::Relaxed);
+        },
+        check: &|| Ok(()),
+    };
+    counter.count_all(&texts, &POOL).unwrap();
     assert_eq!(most.load(Ordering::Relaxed), 1000);
 }
 
@@ -221,7 +225,7 @@ proptest! {
     fn backends_agree(texts in prop::collection::vec(prop_oneof![any::<String>(), "(<s>|<tool>|<end>| the|[a-z ]{0,9}|\\PC)*"], 1..20)) {
         thread_local!(static COUNTER: Counter = {
             let counter = Counter::authority(&small()).unwrap();
-            counter.load_fast_in_background(u64::MAX);
+            counter.load_fast_in_background(u64::MAX, &POOL);
             counter
         });
         COUNTER.with(|counter| {
