@@ -43,6 +43,11 @@ impl RowLayout {
         let tools = sources.iter().any(|source| source.kind == crate::artifacts::SourceKind::Messages);
         Self { columns, tools, extra_keys: extra_keys.into_keys().collect() }
     }
+
+    /// Which columns a row has.
+    pub fn columns(&self) -> Columns {
+        self.columns
+    }
 }
 
 /// The messages of a chat that the artifacts room has checked.

@@ -6,7 +6,7 @@ use crate::artifacts::{Artifacts, Body, Sample};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mixing::Unit;
 use crate::progress::Phase;
-use crate::recipe::Compression;
+use crate::recipe::{Columns, Compression};
 use crate::storage::{Publication, Sink, StagedFile};
 use bytes::Bytes;
 use futures::StreamExt;
@@ -112,10 +112,11 @@ fn batches(rows: &Rows, units: Vec<Unit>) -> Vec<Vec<Unit>> {
 
 fn estimate(rows: &Rows, sample: &Sample) -> usize {
     let length = |id| rows.artifacts.texts.get(id).len();
-    300 + match sample.body {
+    100 + match sample.body {
         Body::Pair { outline, raw, summary, question, response, thinking } => {
-            let context = 2 * length(raw) + 3 * length(summary);
-            context + 2 * (length(outline) + length(question)) + length(response) + length(thinking)
+            let columns = 200 + length(question) + length(outline) + 2 * (length(raw) + length(summary));
+            let messages = length(outline) + length(summary) + length(question) + length(response) + length(thinking);
+            messages + if rows.layout.columns() == Columns::Full { columns } else { 0 }
         }
         Body::Chat { messages, tools, .. } => length(messages) + length(tools),
     }
