@@ -156,7 +156,8 @@ fn cause(error: &StoreError) -> String {
     if let Some(status) = status(&text) {
         words.push(format!("status {status}"));
         words.extend(tag(&text, "Code").map(str::to_string));
-        words.extend(tag(&text, "Message").map(str::to_string));
+        // Azure's goes on with the request's number and the time.
+        words.extend(tag(&text, "Message").and_then(|message| message.lines().next()).map(str::to_string));
     } else if let Some(transport) = transport(error) {
         words.push(deepest(transport).to_string());
     } else if !matches!(error, StoreError::NotFound { .. }) {
