@@ -68,6 +68,8 @@ fn classify_generic(error: &StoreError) -> Fault {
             (_, "ExpiredToken" | "InvalidToken" | "AuthorizationHeaderMalformed") => Fault::Denied,
             (_, "PermanentRedirect" | "IllegalLocationConstraintException") => Fault::Region,
             (_, "InvalidRange") | (416, _) => Fault::Range,
+            // Azure drops what was sent for a file when somebody else publishes one of its name: the upload is gone.
+            (_, "InvalidBlockList") => Fault::NotFound,
             (404, _) => Fault::NotFound,
             (412, _) => Fault::Condition,
             (401 | 403, _) => Fault::Denied,

@@ -67,9 +67,22 @@ async fn moto() {
 async fn azurite() {
     let Some(azurite) = backend::Azurite::find() else { return };
     whole_suite!(azurite.container());
+    what_was_published_under_the_name_stays(azurite.container()).await;
     let gone = azurite.storage().list(&"az://no-such-container/x".parse().unwrap()).await.unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::NotFound, "{gone}");
     assert!(gone.line().contains("no such bucket"), "{gone}");
+}
+
+/// Azure knows no abortion of an upload. Instead whatever was sent for a name is dropped when it is published.
+async fn what_was_published_under_the_name_stays(backend: Backend) {
+    let publication = backend.storage.publish(&backend.folder).await.unwrap();
+    write(&publication, "5x.jsonl", &noise(1, 1000)).await.unwrap();
+    mix(&backend.storage, &backend, &[("5x.jsonl", noise(2, 50))], &[]).await.unwrap();
+    // Without it nothing else tells the first run that it is too late.
+    backend.delete("manifest.json").await;
+    let late = publication.commit(Bytes::from_static(b"late"), &[]).await.unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::TryAgain, "{late}");
+    assert_eq!(backend.everything().await, [("5x.jsonl".to_string(), noise(2, 50))]);
 }
 
 pub async fn read_all(storage: &Storage, object: &ObjectInfo) -> Result<Bytes> {
