@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := target/venv
 BINARY := target/debug/knowledge-mixing
+NPM := $(shell command -v npm)
+AZURITE := tests/azurite/node_modules/.package-lock.json
 
 # For `make bench`: sizes are shape:documents.
 TOKENIZER ?= assets/builtin-tokenizer
@@ -12,16 +14,18 @@ RUNS ?= 5
 .PHONY: help test test-rust test-judge test-workflow test-browser lint bench criterion
 
 help:
-	@echo "make test        all tests (what needs Docker or a browser is skipped, loudly, where there is none)"
+	@echo "make test        all tests (what needs Docker, npm or a browser is skipped, loudly, where there is none)"
 	@echo "make lint        formatting and clippy"
 	@echo "make bench       the program against its peers and the machine's floor; TOKENIZER=folder SIZES=wide:10,narrow:20 RUNS=5"
 	@echo "make criterion   the hot paths"
 
 test: test-rust test-judge test-workflow test-browser
 
-# Unit tests, properties, snapshots, and all that Rust drives end to end. The S3 server of PyPI is one of the backends.
-test-rust: $(VENV)/installed
-	KM_MOTO_PYTHON=$(abspath $(VENV)/bin/python) cargo test
+# Unit tests, properties, snapshots, and all that Rust drives end to end. The S3 server of PyPI and the Azure of npm are two of
+# the backends.
+test-rust: $(VENV)/installed $(if $(NPM),$(AZURITE))
+	@$(if $(NPM),true,echo "SKIPPED: the storage tests on Azure: they need npm")
+	KM_MOTO_PYTHON=$(abspath $(VENV)/bin/python) $(if $(NPM),KM_AZURITE=$(abspath tests/azurite/serve.mjs)) cargo test
 
 # transformers itself judges every token count.
 test-judge: $(VENV)/installed
@@ -52,6 +56,10 @@ criterion:
 $(VENV)/installed: tests/python/requirements.txt tests/workflow/requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt -r tests/workflow/requirements.txt
+	touch $@
+
+$(AZURITE): tests/azurite/package-lock.json
+	cd tests/azurite && npm ci --silent --no-audit --no-fund
 	touch $@
 
 $(VENV)/bench-installed: $(VENV)/installed bench/requirements.txt

@@ -176,7 +176,8 @@ async fn s3(
     let build = |builder: AmazonS3Builder| builder.build().map_err(|error| bad_option(&bucket.to_string(), &error));
     let store = build(builder.clone())?;
     let unsigned = environment.yes("AWS_SKIP_SIGNATURE");
-    let explicit = environment.has_credentials() || environment.get("AWS_SECRET_ACCESS_KEY").is_some();
+    let minio = bucket.scheme == Scheme::Minio && environment.get("MINIO_ACCESS_KEY").is_some();
+    let explicit = minio || environment.first(S3_CREDENTIALS).is_some();
     if unsigned || explicit {
         return Ok(Arc::new(store));
     }
@@ -195,6 +196,15 @@ async fn s3(
         .push(format!("{bucket}: no credentials were found, so requests are not signed: only a public bucket answers"));
     Ok(Arc::new(build(builder.with_skip_signature(true))?))
 }
+
+/// Variables that hold credentials for S3, or say where they are.
+const S3_CREDENTIALS: &[&str] = &[
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+];
 
 /// Variables that other programs of AWS read, that need not be reported: they change nothing that matters here.
 const S3_KNOWN: &[&str] = &[

@@ -108,7 +108,7 @@ fn without_url_secrets(text: &str) -> String {
         let end =
             after.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ')' | '<' | '>')).unwrap_or(after.len());
         let (url, tail) = after.split_at(end);
-        let authority = url.find('/').unwrap_or(url.len());
+        let authority = url.find(['/', '?']).unwrap_or(url.len());
         let host = url[..authority].rfind('@').map_or(0, |at| at + 1);
         let shown = &url[host..];
         match shown.split_once('?') {
@@ -138,5 +138,6 @@ mod tests {
         let text = "GET (https://me:hush@host/a/b?sig=hush&x=1) with hush-hush and hf_hush from /var/run/token";
         assert_eq!(environment.redact(text), "GET (https://host/a/b?***) with *** and *** from /var/run/token");
         assert_eq!(environment.redact("http://user@x and s3://b/k"), "http://x and s3://b/k");
+        assert_eq!(environment.redact("http://host?sig=a@hush"), "http://host?***");
     }
 }

@@ -68,6 +68,8 @@ fn classify_generic(error: &StoreError) -> Fault {
             (_, "ExpiredToken" | "InvalidToken" | "AuthorizationHeaderMalformed") => Fault::Denied,
             (_, "PermanentRedirect" | "IllegalLocationConstraintException") => Fault::Region,
             (_, "InvalidRange") | (416, _) => Fault::Range,
+            // Azure drops what was sent for a file when somebody else publishes one of its name: the upload is gone.
+            (_, "InvalidBlockList") => Fault::NotFound,
             (404, _) => Fault::NotFound,
             (412, _) => Fault::Condition,
             (401 | 403, _) => Fault::Denied,
@@ -156,7 +158,8 @@ fn cause(error: &StoreError) -> String {
     if let Some(status) = status(&text) {
         words.push(format!("status {status}"));
         words.extend(tag(&text, "Code").map(str::to_string));
-        words.extend(tag(&text, "Message").map(str::to_string));
+        // Azure's goes on with the request's number and the time.
+        words.extend(tag(&text, "Message").and_then(|message| message.lines().next()).map(str::to_string));
     } else if let Some(transport) = transport(error) {
         words.push(deepest(transport).to_string());
     } else if !matches!(error, StoreError::NotFound { .. }) {

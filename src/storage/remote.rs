@@ -149,7 +149,8 @@ impl Remote {
             let before = bytes.len();
             let outcome = async {
                 let result = self.store.get_opts(&path, options).await?;
-                let same = result.meta.size == object.size && (e_tag.is_none() || &result.meta.e_tag == e_tag);
+                let same = result.meta.size == object.size
+                    && (e_tag.is_none() || &result.meta.e_tag.clone().map(quoted) == e_tag);
                 if !same {
                     return Ok(false);
                 }
@@ -194,8 +195,13 @@ impl ObjectInfo {
 }
 
 fn info(key: String, location: Location, meta: &ObjectMeta) -> ObjectInfo {
-    let version = Version::Object { e_tag: meta.e_tag.clone(), modified: meta.last_modified };
+    let version = Version::Object { e_tag: meta.e_tag.clone().map(quoted), modified: meta.last_modified };
     ObjectInfo { key, location, size: meta.size, version }
+}
+
+/// An entity tag as HTTP wants it: Azure leaves the quotes out in a listing, but not in a header.
+fn quoted(e_tag: String) -> String {
+    if e_tag.ends_with('"') { e_tag } else { format!("\"{e_tag}\"") }
 }
 
 /// An error that counts as one that can heal.

@@ -5,11 +5,15 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use knowledge_mixing::storage::{Environment, Location, Storage, StorageOptions, Store};
 use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
+use std::io::BufRead;
 use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 pub struct Backend {
@@ -94,7 +98,7 @@ pub fn s3_at(endpoint: &str, key: &str, secret: &str, keep: Box<dyn Send + Sync>
 /// A server from PyPI: one that runs at `KM_MOTO_URL`, or one that is started here with the Python at `KM_MOTO_PYTHON`.
 pub struct Moto {
     url: String,
-    started: Option<std::process::Child>,
+    started: Option<Child>,
 }
 
 impl Moto {
@@ -105,10 +109,10 @@ impl Moto {
         let python = std::env::var("KM_MOTO_PYTHON").ok()?;
         // A port that was free a moment ago: the server cannot tell which one it has taken.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let started = std::process::Command::new(&python)
+        let started = Command::new(&python)
             .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()])
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("KM_MOTO_PYTHON={python}: {error}"));
         let mut moto = Self { url: format!("http://127.0.0.1:{port}"), started: Some(started) };
@@ -143,6 +147,85 @@ impl Drop for Moto {
             let _ = started.kill();
             let _ = started.wait();
         }
+    }
+}
+
+/// Microsoft's own imitation of Azure, started here with the script at `KM_AZURITE`.
+pub struct Azurite {
+    endpoint: String,
+    server: Child,
+    used: AtomicUsize,
+}
+
+const AZURE_ACCOUNT: &str = "account";
+const AZURE_KEY: &str = "c2VjcmV0LWtleS1vZi10aGUtdGVzdHM=";
+
+impl Azurite {
+    /// `None`, with a word about it, where it is not set up; that is a failure where everything must be.
+    pub fn find() -> Option<Self> {
+        let Ok(script) = std::env::var("KM_AZURITE") else {
+            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "KM_AZURITE is not set: run `make test`");
+            eprintln!("SKIPPED: set KM_AZURITE to tests/azurite/serve.mjs (`make test` does) to run this on Azure");
+            return None;
+        };
+        let containers = (0..20).map(|number| format!("container-{number}"));
+        let mut server = Command::new("node")
+            .args([&script, AZURE_ACCOUNT, AZURE_KEY])
+            .args(containers)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("node: {error}"));
+        let mut endpoint = String::new();
+        std::io::BufReader::new(server.stdout.take().unwrap()).read_line(&mut endpoint).unwrap();
+        assert!(
+            endpoint.starts_with("http"),
+            "KM_AZURITE={script}: Azurite does not start; was `npm ci` run beside it?"
+        );
+        Some(Self { endpoint: endpoint.trim().to_string(), server, used: AtomicUsize::new(0) })
+    }
+
+    /// The variables by which a client finds the server.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        [
+            ("AZURE_STORAGE_ENDPOINT", self.endpoint.as_str()),
+            ("AZURE_STORAGE_ACCOUNT_NAME", AZURE_ACCOUNT),
+            ("AZURE_STORAGE_ACCOUNT_KEY", AZURE_KEY),
+        ]
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .to_vec()
+    }
+
+    pub fn storage(&self) -> Storage {
+        Storage::with_environment(options(), Environment::from_iter(self.environment()))
+    }
+
+    /// A container that is empty.
+    pub fn container(&self) -> Backend {
+        let storage = self.storage();
+        let container = format!("container-{}", self.used.fetch_add(1, Ordering::Relaxed));
+        knowledge_mixing::storage::install_tls_provider();
+        let store = MicrosoftAzureBuilder::new()
+            .with_endpoint(self.endpoint.clone())
+            .with_allow_http(true)
+            .with_account(AZURE_ACCOUNT)
+            .with_access_key(AZURE_KEY)
+            .with_container_name(&container)
+            .build()
+            .unwrap();
+        Backend {
+            storage,
+            folder: Location::parse(&format!("az://{container}/some/output")).unwrap(),
+            raw: Raw::Store { store: Arc::new(store), prefix: "some/output".into() },
+            _keep: Box::new(()),
+        }
+    }
+}
+
+impl Drop for Azurite {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
     }
 }
 

@@ -7,6 +7,8 @@ use crate::support::s3_server::{ACCESS_KEY, S3Server, SECRET_KEY};
 use bytes::Bytes;
 use knowledge_mixing::ErrorKind;
 use knowledge_mixing::storage::{Environment, Location, Storage, StorageOptions};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// A server, and what is stored there seen directly.
@@ -23,6 +25,32 @@ fn through(endpoint: &str, options: StorageOptions) -> Storage {
 
 fn files(seed: u64) -> [(&'static str, Bytes); 3] {
     [("5x.jsonl", noise(seed, 1000)), ("10x.jsonl", noise(seed + 1, (9 << 20) + 7)), ("empty", Bytes::new())]
+}
+
+/// Every file's upload stands in the marker before its first byte is sent; not every file needs a writing of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_are_begun_at_once_share_the_writing_of_the_marker() {
+    let (address, direct) = server();
+    let written = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&written);
+    let proxy = FaultyProxy::planned(address, move |line, _| {
+        count.fetch_add((line.starts_with("PUT") && line.contains(".uploads")) as usize, Ordering::Relaxed);
+        None
+    });
+    let storage = through(&proxy.endpoint(), options());
+    let publication = storage.publish(&direct.folder).await.unwrap();
+    let names: Vec<String> = (0..40).map(|number| format!("{number}.jsonl")).collect();
+    let sinks = futures::future::join_all(names.iter().map(|name| publication.create(name))).await;
+    assert!(sinks.iter().all(|sink| sink.is_ok()));
+    let everything = direct.everything().await;
+    let [(_, marker)] = &everything[..] else { panic!("{:?}", direct.names().await) };
+    let marker = String::from_utf8(marker.to_vec()).unwrap();
+    assert_eq!(marker.lines().count(), names.len());
+    assert!(names.iter().all(|name| marker.lines().any(|line| line.ends_with(&format!(" {name}")))), "{marker}");
+    let written = written.load(Ordering::Relaxed);
+    assert!(written <= names.len() / 2, "the marker was written {written} times");
+    publication.abort().await;
+    assert!(direct.names().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,11 @@
 //! The program itself from anywhere to anywhere: the same bytes, clear errors, no secret.
 
+use crate::backend::Azurite;
 use crate::support::http_server::{Answer, HttpServer};
 use crate::support::outside::{self, Variables, copy_folder, examples, files, run, succeed};
 use crate::support::s3_server::{ACCESS_KEY, S3Server};
+use knowledge_mixing::storage::Location;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 const TOKENIZER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/builtin-tokenizer");
@@ -63,6 +66,45 @@ fn mixes_of_many_parts_give_the_same_bytes_from_anywhere_to_anywhere() {
         &["--tokenizer-model", TOKENIZER],
         &["--tokenizer-model", "s3://bucket/models/builtin-tokenizer"],
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_examples_give_the_same_bytes_from_azure_to_azure() {
+    let Some(azurite) = Azurite::find() else { return };
+    let container = azurite.container();
+    for file in container.storage.list(&Location::local(examples())).await.unwrap() {
+        container.put(&format!("in/{}", file.key), std::fs::read(file.location.local_path().unwrap()).unwrap()).await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| container.folder.join(name).to_string();
+    let mix = |input: &str, output: &str| {
+        let arguments =
+            ["mix", "--input", input, "--output", output, "--tokenizer-model", TOKENIZER, "--cut-sizes", "2,5"];
+        succeed(&arguments, &azurite.environment());
+    };
+    mix(examples().to_str().unwrap(), folder.path().to_str().unwrap());
+    // The second time over the first mix.
+    for _ in 0..2 {
+        mix(&at("in"), &at("out"));
+        succeed(&["verify", &at("out")], &azurite.environment());
+    }
+    let stored = container.everything().await.into_iter();
+    let stored = stored.filter_map(|(name, content)| Some((name.strip_prefix("out/")?.to_string(), content.to_vec())));
+    assert!(stored.collect::<BTreeMap<_, _>>() == files(folder.path()));
+
+    let mut wrong = azurite.environment();
+    wrong.retain(|(name, _)| name != "AZURE_STORAGE_ACCOUNT_KEY");
+    wrong.push(("AZURE_STORAGE_ACCOUNT_KEY".into(), "bm90LXRoZS1rZXk=".into()));
+    let mut told = String::new();
+    for (what, location, variables) in [
+        ("wrong key", at("in"), &wrong),
+        ("no such container", "az://nowhere/in".to_string(), &azurite.environment()),
+        ("nothing there", at("nothing"), &azurite.environment()),
+    ] {
+        let ran = run(&["plan", "--input", &location, "--tokenizer-model", "builtin"], variables);
+        told.push_str(&format!("-- {what}: {}\n{}", ran.code.unwrap(), ran.err));
+    }
+    insta::assert_snapshot!(told);
 }
 
 /// What a person reads where it cannot heal, and what an engine gets.

@@ -27,7 +27,7 @@ use object_store::{
     Attribute, AttributeValue, Attributes, Error as StoreError, ObjectMeta, ObjectStoreExt, PutMode,
     PutMultipartOptions, PutOptions, PutPayload, UpdateVersion,
 };
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -55,7 +55,10 @@ pub(crate) struct RunState {
     pub(super) run_id: String,
     pub(super) lease: Duration,
     uploads: Mutex<Vec<(String, String)>>,
-    marking: tokio::sync::Mutex<()>,
+    /// How many uploads were ever begun; changed only under the lock on `uploads`.
+    begun: AtomicUsize,
+    /// How many of them the marker lists; held while it is written.
+    marking: tokio::sync::Mutex<usize>,
     /// Held by requests that leave something which must be known to be removed.
     leaving: Arc<tokio::sync::RwLock<()>>,
     marked: AtomicBool,
@@ -88,6 +91,7 @@ impl Run {
             run_id,
             lease: storage.options().claim_lease,
             uploads: Mutex::default(),
+            begun: AtomicUsize::new(0),
             marking: tokio::sync::Mutex::default(),
             leaving: Arc::default(),
             marked: AtomicBool::new(false),
@@ -105,8 +109,12 @@ impl Run {
         let begun = self.state.to_its_end(async move {
             let path = key(&at)?;
             let id = state.create_upload(&path).await.map_err(|error| state.remote.explain(&error, &at))?;
-            lock(&state.uploads).push((name_of_upload, id.clone()));
-            state.mark().await?;
+            let number = {
+                let mut uploads = lock(&state.uploads);
+                uploads.push((name_of_upload, id.clone()));
+                state.begun.fetch_add(1, Ordering::Relaxed) + 1
+            };
+            state.mark(number).await?;
             Ok(id)
         });
         let id = begun.await?;
@@ -152,10 +160,9 @@ impl Run {
         .try_collect()
         .await?;
         // The last look before it is said that these files are this run's.
-        for (path, bytes) in &completed {
-            if !state.is_ours(path, *bytes).await {
-                return Err(busy(&state.output).hint("another run has written a file of the same name meanwhile"));
-            }
+        let looks = completed.iter().map(|(path, bytes)| state.is_ours(path, *bytes));
+        if !futures::stream::iter(looks).buffer_unordered(REQUESTS).all(std::future::ready).await {
+            return Err(busy(&state.output).hint("another run has written a file of the same name meanwhile"));
         }
         claim.check()?;
         let (owner, published) = (Arc::clone(state), self.storage.published());
@@ -243,12 +250,22 @@ impl RunState {
         Attributes::from_iter([(Attribute::Metadata(RUN_ATTRIBUTE.into()), self.run_id.clone())])
     }
 
-    /// Writes down which uploads this run has begun.
-    async fn mark(&self) -> Result<()> {
-        let _one_at_a_time = self.marking.lock().await;
-        let text = lock(&self.uploads).iter().map(|(name, id)| format!("{id} {name}\n")).collect::<String>();
+    /// Writes down which uploads this run has begun, if the one of this number is not written down yet: those that are
+    /// begun while the marker is written share the next writing.
+    async fn mark(&self, number: usize) -> Result<()> {
+        let mut listed = self.marking.lock().await;
+        if *listed >= number {
+            return Ok(());
+        }
+        let (text, begun) = {
+            let uploads = lock(&self.uploads);
+            let text = uploads.iter().map(|(name, id)| format!("{id} {name}\n")).collect::<String>();
+            (text, self.begun.load(Ordering::Relaxed))
+        };
         self.marked.store(true, Ordering::Release);
-        self.put_small(&marker_name(&self.run_id), text.into(), PutMode::Overwrite).await.map(|_| ())
+        self.put_small(&marker_name(&self.run_id), text.into(), PutMode::Overwrite).await?;
+        *listed = begun;
+        Ok(())
     }
 
     async fn put_small(&self, name: &str, bytes: Bytes, mode: PutMode) -> Result<UpdateVersion> {
