@@ -22,8 +22,9 @@ fn mix<'a>(input: &'a str, output: &'a str, seed: &'a str) -> Vec<&'a str> {
         "2,5,8",
         "--tokenizer-model",
         "builtin",
+        // Short, for whoever waits for a killed run's; not so short that a busy machine cannot renew it.
         "--claim-lease",
-        "1",
+        "3",
         "--max-retries",
         "3",
     ]
