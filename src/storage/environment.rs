@@ -1,19 +1,18 @@
 //! The environment variables that storage reads, taken once, so that tests can give their own.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// Environment variables, by name.
+/// Environment variables, by name. Cheap to clone: every request carries them for its messages.
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
+pub struct Environment(Arc<BTreeMap<String, String>>);
 
 impl Environment {
     /// Those of this process; values that are not UTF-8 are left out.
     pub fn of_process() -> Self {
-        Self(
-            std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-                .collect(),
-        )
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
     }
 
     /// The value of a variable; one that is set to nothing counts as not set.
@@ -68,7 +67,7 @@ impl Environment {
     /// password or query.
     pub(crate) fn redact(&self, text: &str) -> String {
         let mut told = without_url_secrets(text);
-        for (name, value) in &self.0 {
+        for (name, value) in self.0.iter() {
             if is_secret(name) && value.len() >= 4 && told.contains(value.as_str()) {
                 told = told.replace(value.as_str(), "***");
             }
@@ -79,7 +78,7 @@ impl Environment {
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
-        Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        Self(Arc::new(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect()))
     }
 }
 

@@ -5,7 +5,7 @@ use super::environment::Environment;
 use super::fault::{Fault, classify, explain};
 use super::local::{changed, too_large};
 use super::retry::Retry;
-use super::{Location, ObjectInfo, Version};
+use super::{Location, ObjectInfo, RANGE, Version};
 use crate::error::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
@@ -81,6 +81,8 @@ impl Remote {
     /// The object with a version that can be asked for: some stores name it only when they are asked for one object.
     pub(crate) async fn pinned(&self, object: &ObjectInfo) -> Result<ObjectInfo> {
         match &object.version {
+            // Where one request is enough, its answer says which version it is of.
+            Version::Object { e_tag: None, .. } if object.size <= RANGE => Ok(object.clone()),
             Version::Object { e_tag: None, modified } => match self.stat(&object.location).await? {
                 Some(now) if now.size == object.size && now.modified_second() == Some(modified.timestamp()) => {
                     Ok(ObjectInfo { version: now.version, ..object.clone() })
@@ -129,8 +131,8 @@ impl Remote {
     /// A range of one version of an object. A body that breaks off is taken up again where it broke.
     pub(crate) async fn fetch(&self, object: &ObjectInfo, range: Range<u64>) -> Result<Bytes> {
         let path = key(&object.location)?;
-        let (e_tag, modified) = match &object.version {
-            Version::Object { e_tag, modified } => (e_tag, modified),
+        let (mut e_tag, modified) = match &object.version {
+            Version::Object { e_tag, modified } => (e_tag.clone(), modified),
             Version::Local(_) => return Err(changed(&object.location)),
         };
         if range.end > object.size || range.start > range.end {
@@ -141,19 +143,19 @@ impl Remote {
         let mut attempts = self.retry.begin();
         while bytes.len() < length {
             let start = range.start + bytes.len() as u64;
-            let mut options = GetOptions::new().with_range(Some(start..range.end));
-            options = match e_tag {
-                Some(e_tag) => options.with_if_match(Some(e_tag)),
-                None => options.with_if_unmodified_since(Some(*modified)),
-            };
+            let options = GetOptions::new().with_range(Some(start..range.end)).with_if_match(e_tag.clone());
             let before = bytes.len();
             let outcome = async {
                 let result = self.store.get_opts(&path, options).await?;
-                let same = result.meta.size == object.size
-                    && (e_tag.is_none() || &result.meta.e_tag.clone().map(quoted) == e_tag);
-                if !same {
+                let now = result.meta.e_tag.clone().map(quoted);
+                let same = match &e_tag {
+                    Some(_) => now == e_tag,
+                    None => result.meta.last_modified.timestamp() == modified.timestamp(),
+                };
+                if !same || result.meta.size != object.size {
                     return Ok(false);
                 }
+                e_tag = now;
                 let mut body = result.into_stream();
                 while let Some(chunk) = body.next().await {
                     bytes.extend_from_slice(&chunk?);

@@ -196,6 +196,7 @@ async fn what_is_written_is_read(backend: Backend) {
 
 async fn a_changed_input_is_an_error(backend: Backend) {
     backend.put("changing", noise(1, 20 << 20)).await;
+    backend.put("changing too", noise(1, 100)).await;
     backend.put("vanishing", noise(2, 100)).await;
     let listed = backend.storage.list(&backend.folder).await.unwrap();
     let mut stream = backend.storage.stream(&listed[0]);
@@ -205,12 +206,15 @@ async fn a_changed_input_is_an_error(backend: Backend) {
 
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     backend.put("changing", noise(3, 20 << 20)).await;
+    backend.put("changing too", noise(3, 100)).await;
     backend.delete("vanishing").await;
     let changed = read_all(&backend.storage, &listed[0]).await.map(|bytes| bytes.len()).unwrap_err();
     assert!(changed.line().contains("changed while it was read"), "{changed}");
     let changed = backend.storage.read_range(&listed[0], 0..5).await.unwrap_err();
     assert!(changed.line().contains("changed while it was read"), "{changed}");
-    let vanished = read_all(&backend.storage, &listed[1]).await.map(|bytes| bytes.len()).unwrap_err();
+    let changed = read_all(&backend.storage, &listed[1]).await.map(|bytes| bytes.len()).unwrap_err();
+    assert!(changed.line().contains("changed while it was read"), "{changed}");
+    let vanished = read_all(&backend.storage, &listed[2]).await.map(|bytes| bytes.len()).unwrap_err();
     assert!(matches!(vanished.kind(), ErrorKind::Io | ErrorKind::NotFound), "{vanished}");
     assert!(vanished.line().contains("vanishing"));
 }
