@@ -16,7 +16,8 @@ RUNS ?= 5
 help:
 	@echo "make test        all tests (what needs Docker, npm or a browser is skipped, loudly, where there is none)"
 	@echo "make lint        formatting and clippy"
-	@echo "make bench       the program against its peers and the machine's floor; TOKENIZER=folder SIZES=wide:10,narrow:20 RUNS=5"
+	@echo "make bench       the program against its peers and the machine's floor, its storage layer against a bare copy;"
+	@echo "                 TOKENIZER=folder SIZES=wide:10,narrow:20 RUNS=5"
 	@echo "make criterion   the hot paths"
 
 test: test-rust test-judge test-workflow test-browser
@@ -49,9 +50,10 @@ lint:
 bench: $(VENV)/bench-installed
 	cargo build --release
 	$(VENV)/bin/python bench/run.py --binary target/release/knowledge-mixing --tokenizer $(TOKENIZER) --sizes $(SIZES) --runs $(RUNS) --keep
+	cargo bench --bench storage -- --runs $(RUNS)
 
 criterion:
-	cargo bench
+	cargo bench --bench hot_paths
 
 $(VENV)/installed: tests/python/requirements.txt tests/workflow/requirements.txt
 	$(PYTHON) -m venv $(VENV)

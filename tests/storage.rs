@@ -17,8 +17,6 @@ mod interleavings;
 mod network;
 #[path = "storage/requests.rs"]
 mod requests;
-#[path = "storage/throughput.rs"]
-mod throughput;
 #[path = "storage/whole_program.rs"]
 mod whole_program;
 #[path = "storage/whole_program_faults.rs"]
