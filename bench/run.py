@@ -251,7 +251,9 @@ def draw(records, about, file):
     figure, axes = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
     styles = {"polars": ("#b8863b", "s"), "duckdb": ("#7a7f87", "^"), "program": ("#0b6e4f", "o"), "training": ("#54a67f", "o"), "floor": ("#222222", "_")}
     for name, (colour, mark) in styles.items():
-        points = [(r["input_mb"], r["results"][name]["seconds"]) for r in some if name in r["results"]]
+        # Without the program the floor is that of the training columns: not the line's.
+        drawn = [r for r in some if name in r["results"] and (name != "floor" or "program" in r["results"])]
+        points = [(r["input_mb"], r["results"][name]["seconds"]) for r in drawn]
         if points:
             axes.plot(*zip(*points), color=colour, marker=mark, linestyle="--" if name == "floor" else "-", linewidth=1.8, label=LABELS[name].replace("… ", "knowledge-mixing "))
             axes.annotate(f"{points[-1][1]:.2g} s" if points[-1][1] < 1 else f"{points[-1][1]:.1f} s", points[-1], textcoords="offset points", xytext=(6, -3), color=colour, fontsize=9)
