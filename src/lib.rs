@@ -24,6 +24,7 @@ pub mod cli;
 pub mod commands;
 pub mod dataset;
 pub mod error;
+mod keyed;
 pub mod mixing;
 pub mod progress;
 pub mod recipe;

@@ -1,13 +1,9 @@
 //! Each distinct text once: rows repeat their raw documents and summaries, memory follows the distinct texts.
 
 use crate::error::{Error, ErrorKind, Result};
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher, RandomState};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use xxhash_rust::xxh3::xxh3_128_with_seed;
+use crate::keyed::{ByKey, Keys, SHARDS, lock, shard, shards};
+use std::sync::{Mutex, PoisonError};
 
-/// The number of independently locked parts of the table; a power of two.
-const SHARDS: usize = 64;
 const SHARD_BITS: u32 = SHARDS.trailing_zeros();
 
 /// The place of a distinct text. Which number a text gets depends on threads; nothing that is written may depend on it.
@@ -67,48 +63,23 @@ pub enum Body {
     },
 }
 
-/// Hash keys are hashes already.
-#[derive(Default)]
-struct TakeAsIs(u64);
-
-impl Hasher for TakeAsIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("keys are u128")
-    }
-    fn write_u128(&mut self, key: u128) {
-        // The low bits choose the shard.
-        self.0 = (key >> 64) as u64;
-    }
-}
-
-type ById = HashMap<u128, u32, BuildHasherDefault<TakeAsIs>>;
-
 #[derive(Default)]
 struct Shard {
-    ids: ById,
+    ids: ByKey<u32>,
     texts: Vec<Box<str>>,
 }
 
 /// Collects distinct texts from many threads.
 pub struct Interner {
-    /// Drawn at random, so that nobody can prepare texts whose keys collide.
-    seed: u64,
+    keys: Keys,
     shards: Vec<Mutex<Shard>>,
     /// The ids of texts by their bytes as they stand in JSON: a text that comes again need not be unescaped again.
-    escaped: Vec<Mutex<ById>>,
+    escaped: Vec<Mutex<ByKey<u32>>>,
 }
 
 impl Default for Interner {
     fn default() -> Self {
-        use std::hash::BuildHasher;
-        let interner = Self {
-            seed: RandomState::new().hash_one(0),
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            escaped: (0..SHARDS).map(|_| Mutex::default()).collect(),
-        };
+        let interner = Self { keys: Keys::default(), shards: shards(), escaped: shards() };
         lock(&interner.shards[0]).texts.push(Box::from(""));
         interner
     }
@@ -120,8 +91,8 @@ impl Interner {
         if text.is_empty() {
             return Ok(TextId::EMPTY);
         }
-        let key = xxh3_128_with_seed(text.as_bytes(), self.seed);
-        let number = key as usize % SHARDS;
+        let key = self.keys.key(text.as_bytes());
+        let number = shard(key);
         let mut shard = lock(&self.shards[number]);
         let shard = &mut *shard;
         if let Some(id) = shard.ids.get(&key) {
@@ -144,8 +115,8 @@ impl Interner {
         escaped: &[u8],
         unescape: impl FnOnce() -> Result<std::borrow::Cow<'t, str>, E>,
     ) -> Result<TextId, E> {
-        let key = xxh3_128_with_seed(escaped, self.seed);
-        let known = &self.escaped[key as usize % SHARDS];
+        let key = self.keys.key(escaped);
+        let known = &self.escaped[shard(key)];
         if let Some(id) = lock(known).get(&key) {
             return Ok(TextId(*id));
         }
@@ -159,11 +130,6 @@ impl Interner {
         let shards = self.shards.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner));
         Texts { shards: shards.map(|shard| shard.texts).collect() }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A poisoned lock means that another thread has panicked; that panic ends the run anyway.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// All distinct texts of a run.

@@ -3,26 +3,42 @@
 use super::TokenizerFiles;
 use super::config::{Config, Token};
 use super::fast::Fast;
+use super::words::{Splitter, Words};
 use crate::error::{Error, ErrorKind, Result};
+use crate::keyed::lock;
 use rayon::ThreadPool;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use tokenizers::{AddedToken, ModelWrapper, Tokenizer};
 
-/// From how many expected bytes of text on the fast backend is loaded at all.
-///
-/// It takes up to a second to load and holds some 90 MB; below this size the authority alone is done sooner.
-pub const FAST_FROM_BYTES: u64 = 16 << 20;
+/// From how many bytes of input on `fastokens` is loaded while they are read, where words can be counted: reading takes longer
+/// then. It takes up to a second to load and holds some 90 MB.
+const BESIDE_WORDS: u64 = 2 << 30;
+/// The same where words cannot be counted, and it makes all the difference.
+const BESIDE_AUTHORITY: u64 = 128 << 20;
+/// From how many bytes of text on the authority alone would take longer than `fastokens` with its loading.
+const LONG_FOR_AUTHORITY: u64 = 16 << 20;
 
 /// Something that counts a text's tokens, special tokens included.
 pub(super) trait Count: Send + Sync {
     /// The number of tokens, or why there is none.
     fn count(&self, text: &str) -> Result<u32, String>;
+
+    /// Whether it still seems quicker than loading `fastokens`.
+    fn is_quick(&self) -> bool {
+        true
+    }
 }
 
 /// `tokenizers` with one folder's `tokenizer.json`: the authority.
 pub(super) struct Authority {
     tokenizer: Tokenizer,
+}
+
+impl Authority {
+    pub(super) fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
 }
 
 impl Count for Authority {
@@ -44,6 +60,8 @@ enum Loading {
 /// Counts tokens as transformers does. Cheap to share between threads.
 pub struct Counter {
     pub(super) authority: Arc<dyn Count>,
+    /// Counts word by word, where the tokenizer allows it.
+    pub(super) words: Option<Arc<dyn Count>>,
     file: bytes::Bytes,
     /// What the fast backend needs besides the file, the tokens to add and the number of the post-processor's tokens; or
     /// why it cannot count for this tokenizer.
@@ -59,11 +77,35 @@ impl std::fmt::Debug for Counter {
 }
 
 impl Counter {
-    /// Loads the authority (`tokenizers`).
+    /// Loads the authority (`tokenizers`) and nothing else.
     ///
     /// # Errors
     /// Where `tokenizer.json` or the configuration cannot be read as such.
     pub fn authority(files: &TokenizerFiles) -> Result<Self> {
+        Self::with_words(files, Err("nobody asked for them".to_owned()))
+    }
+
+    /// Loads the authority, what counts word by word, and, for a large input, `fastokens` with its vocabulary beside them.
+    ///
+    /// All on the pool: what a run waits for before it counts should have a core to itself, however much is read meanwhile.
+    ///
+    /// # Errors
+    /// As [`Counter::authority`].
+    pub fn load(files: &TokenizerFiles, input_bytes: u64, pool: &ThreadPool) -> Result<Self> {
+        let splitter = Splitter::load(&files.tokenizer_json);
+        let large = if splitter.is_ok() { BESIDE_WORDS } else { BESIDE_AUTHORITY };
+        let fast = (input_bytes >= large).then(|| start_loading(&files.tokenizer_json, pool));
+        let mut counter = pool.install(|| Self::with_words(files, splitter))?;
+        if let Some(fast) = fast {
+            counter.fast = Mutex::new(match &counter.additions {
+                Err(why) => Loading::Done(Err(why.clone())),
+                Ok(_) => fast,
+            });
+        }
+        Ok(counter)
+    }
+
+    fn with_words(files: &TokenizerFiles, splitter: Result<Splitter, String>) -> Result<Self> {
         let config = Config::load(files)?;
         let place = files.file("tokenizer.json");
         let bad = |message: String| {
@@ -93,8 +135,14 @@ impl Counter {
             Some(specials) => Ok((tokens, specials)),
             None => Err("the post-processor does not add the same number of tokens to every text".to_owned()),
         };
+        let authority = Arc::new(Authority { tokenizer });
+        let words = splitter.and_then(|splitter| {
+            let (tokens, specials) = additions.as_ref().map_err(String::clone)?;
+            Words::new(splitter, Arc::clone(&authority), tokens, *specials)
+        });
         Ok(Self {
-            authority: Arc::new(Authority { tokenizer }),
+            authority,
+            words: words.ok().map(|words| Arc::new(words) as Arc<dyn Count>),
             file: files.tokenizer_json.clone(),
             additions,
             fast: Mutex::new(Loading::Not),
@@ -102,37 +150,22 @@ impl Counter {
         })
     }
 
-    /// Starts loading the fast backend on the pool, where a job of `expected_bytes` of text is worth it.
-    ///
-    /// The earlier the better: [`Counter::count_all`] waits for it. Calling it twice loads once.
-    pub fn load_fast_in_background(&self, expected_bytes: u64, pool: &ThreadPool) {
-        let mut slot = self.fast.lock().unwrap_or_else(PoisonError::into_inner);
-        if expected_bytes < FAST_FROM_BYTES || !matches!(*slot, Loading::Not) {
-            return;
+    /// Starts loading `fastokens` on the pool, where `text_bytes` to count are worth it. Calling it twice loads once.
+    pub fn load_fast_in_background(&self, text_bytes: u64, pool: &ThreadPool) {
+        if self.words.is_none() && text_bytes >= LONG_FOR_AUTHORITY {
+            self.load_fast(pool);
         }
-        *slot = match &self.additions {
-            Err(why) => Loading::Done(Err(why.clone())),
-            Ok(_) => start_loading(&self.file, pool),
-        };
     }
 
-    /// Loads the authority and, where a job of `expected_bytes` of text is worth it, the fast backend beside it.
-    ///
-    /// Both on the pool: the fast backend takes longest of all that a run waits for before it counts, so it should have a
-    /// core to itself, however much is read meanwhile.
-    ///
-    /// # Errors
-    /// As [`Counter::authority`].
-    pub fn load(files: &TokenizerFiles, expected_bytes: u64, pool: &ThreadPool) -> Result<Self> {
-        let fast = (expected_bytes >= FAST_FROM_BYTES).then(|| start_loading(&files.tokenizer_json, pool));
-        let mut counter = pool.install(|| Self::authority(files))?;
-        if let Some(fast) = fast {
-            counter.fast = Mutex::new(match &counter.additions {
+    /// Starts loading `fastokens` on the pool, unless it was started.
+    pub(super) fn load_fast(&self, pool: &ThreadPool) {
+        let mut slot = lock(&self.fast);
+        if matches!(*slot, Loading::Not) {
+            *slot = match &self.additions {
                 Err(why) => Loading::Done(Err(why.clone())),
-                Ok(_) => fast,
-            });
+                Ok(_) => start_loading(&self.file, pool),
+            };
         }
-        Ok(counter)
     }
 
     /// One text's length in tokens, by the authority.
@@ -145,7 +178,7 @@ impl Counter {
 
     /// The fast backend, if it was asked for and loads; waits for it, so a thread of the pool must not call it.
     pub(super) fn fast(&self) -> Option<Arc<dyn Count>> {
-        let mut slot = self.fast.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = lock(&self.fast);
         if let Loading::Running(_) = *slot
             && let Loading::Running(loading) = std::mem::replace(&mut *slot, Loading::Not)
         {
@@ -171,11 +204,15 @@ impl Counter {
         self.info.get().cloned()
     }
 
-    /// A counter with stand-ins for both backends.
+    /// A counter with stand-ins for the backends.
     #[cfg(test)]
-    pub(super) fn with(authority: Arc<dyn Count>, fast: Result<Arc<dyn Count>, String>) -> Self {
+    pub(super) fn with(
+        authority: Arc<dyn Count>,
+        words: Option<Arc<dyn Count>>,
+        fast: Result<Arc<dyn Count>, String>,
+    ) -> Self {
         let fast = Mutex::new(Loading::Done(fast));
-        Self { authority, file: bytes::Bytes::new(), additions: Err(String::new()), fast, info: OnceLock::new() }
+        Self { authority, words, file: bytes::Bytes::new(), additions: Err(String::new()), fast, info: OnceLock::new() }
     }
 }
 

@@ -1,11 +1,10 @@
 //! Counts all texts of a run on all cores, with the fast backend under the eyes of the authority.
 
 use super::counter::{Count, Counter, cannot_encode};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// So many of a run's first texts are counted by both backends.
@@ -25,6 +24,8 @@ const KEEP_BUFFER: usize = 1 << 20;
 /// What counted the tokens of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
+    /// Each distinct word once, by `tokenizers`; guarded by it, too.
+    Words,
     /// `fastokens`, guarded by `tokenizers`.
     Fastokens,
     /// `tokenizers`, the authority.
@@ -34,6 +35,7 @@ pub enum Backend {
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Words => "tokenizers, word by word",
             Self::Fastokens => "fastokens",
             Self::Tokenizers => "tokenizers",
         })
@@ -68,39 +70,47 @@ pub struct Texts<'a> {
 impl Counter {
     /// Counts every text on the pool. Not to be called by one of its threads: it may have to wait for another.
     ///
-    /// With the fast backend, a sample of the texts is counted by both; where they differ, or the fast one fails on a
-    /// text, the authority counts all and [`Counting::fallback`] says why.
+    /// With `fastokens` where it has been loaded, else word by word where the tokenizer allows it, and where that turns out to take
+    /// long, with `fastokens` after all. A sample of the texts is always counted by the authority as well; where the two differ,
+    /// or the quicker one fails on a text, the authority counts all and [`Counting::fallback`] says why.
     ///
     /// # Errors
     /// What `text` and `check` return, and a text that the authority cannot encode.
     pub fn count_all(&self, texts: &Texts<'_>, pool: &ThreadPool) -> Result<Counting> {
+        (texts.check)()?;
+        let fast = || self.fast().map(|fast| (Backend::Fastokens, fast, Patience::Endless));
+        let words = |patience| self.words.clone().map(|words| (Backend::Words, words, patience));
+        let mut next = if texts.count == 0 { None } else { fast().or_else(|| words(Patience::Limited)) };
         let mut fallback = None;
-        if let Some(fast) = self.fast_beside(texts)? {
-            match pool.install(|| self.count_guarded(&*fast, texts)) {
-                Ok(lengths) => {
-                    return Ok(Counting { lengths, backend: Backend::Fastokens, fallback, info: None });
-                }
+        while let Some((backend, quick, patience)) = next.take() {
+            match pool.install(|| self.count_guarded(backend, &*quick, patience, texts)) {
+                Ok(lengths) => return Ok(Counting { lengths, backend, fallback: None, info: None }),
                 Err(Stop::Caller(error)) => return Err(error),
                 Err(Stop::Backend(why)) => {
                     fallback = Some(format!("{why}; counted everything again with tokenizers"));
                 }
+                Err(Stop::Slow) => {
+                    self.load_fast(pool);
+                    next = fast().or_else(|| words(Patience::Endless));
+                }
             }
         }
-        match pool.install(|| count_with(&*self.authority, texts)) {
+        match pool.install(|| count_with(&*self.authority, Patience::Endless, texts)) {
             Ok(lengths) => Ok(Counting { lengths, backend: Backend::Tokenizers, fallback, info: self.info() }),
             Err(Stop::Caller(error)) => Err(error),
             Err(Stop::Backend(why)) => Err(cannot_encode(why)),
+            Err(Stop::Slow) => Err(Error::new(ErrorKind::Bug, "the authority was given up")),
         }
     }
 
-    /// The fast backend, if there is anything to count and it can be had.
-    fn fast_beside(&self, texts: &Texts<'_>) -> Result<Option<Arc<dyn Count>>> {
-        (texts.check)()?;
-        Ok(if texts.count == 0 { None } else { self.fast() })
-    }
-
-    /// Compares the backends on a sample, then counts everything with the fast one.
-    fn count_guarded(&self, fast: &dyn Count, texts: &Texts<'_>) -> Result<Vec<u32>, Stop> {
+    /// Compares the backends on a sample, then counts everything with the quick one.
+    fn count_guarded(
+        &self,
+        backend: Backend,
+        quick: &dyn Count,
+        patience: Patience,
+        texts: &Texts<'_>,
+    ) -> Result<Vec<u32>, Stop> {
         // Compared before anything is counted: then the difference that is reported does not depend on threads.
         let sample = guard_sample(texts.count);
         let differences: Vec<Option<String>> = sample
@@ -108,14 +118,23 @@ impl Counter {
             .map_init(String::new, |buffer, &index| {
                 (texts.check)()?;
                 let text = fetch(texts, index, buffer)?;
-                Ok(difference(&*self.authority, fast, index, head(text, GUARD_BYTES)))
+                Ok(difference(&*self.authority, backend, quick, index, head(text, GUARD_BYTES)))
             })
             .collect::<Result<_, Stop>>()?;
         match differences.into_iter().flatten().next() {
             Some(why) => Err(Stop::Backend(why)),
-            None => count_with(fast, texts),
+            None => count_with(quick, patience, texts),
         }
     }
+}
+
+/// How long to go on with a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// As long as it is quick.
+    Limited,
+    /// Always.
+    Endless,
 }
 
 /// Why a counting ended early.
@@ -124,6 +143,8 @@ enum Stop {
     Caller(Error),
     /// The backend failed on a text.
     Backend(String),
+    /// The backend is not quick.
+    Slow,
 }
 
 impl From<Error> for Stop {
@@ -139,11 +160,12 @@ fn guard_sample(count: usize) -> Vec<usize> {
 }
 
 /// What the two backends say differently about a text, if they do.
-fn difference(authority: &dyn Count, fast: &dyn Count, index: usize, text: &str) -> Option<String> {
-    match (authority.count(text), fast.count(text)) {
+fn difference(authority: &dyn Count, backend: Backend, quick: &dyn Count, index: usize, text: &str) -> Option<String> {
+    let name = if backend == Backend::Words { "counting word by word".to_owned() } else { backend.to_string() };
+    match (authority.count(text), quick.count(text)) {
         (Ok(a), Ok(b)) if a == b => None,
-        (Ok(a), Ok(b)) => Some(format!("fastokens gives {b} tokens for text {index} where tokenizers gives {a}")),
-        (Ok(_), Err(why)) => Some(format!("fastokens fails on text {index}: {why}")),
+        (Ok(a), Ok(b)) => Some(format!("{name} gives {b} tokens for text {index} where tokenizers gives {a}")),
+        (Ok(_), Err(why)) => Some(format!("{name} fails on text {index}: {why}")),
         // The authority will say the same again when it counts everything.
         (Err(why), _) => Some(format!("tokenizers fails on text {index}: {why}")),
     }
@@ -164,7 +186,7 @@ fn fetch<'b>(texts: &Texts<'_>, index: usize, buffer: &'b mut String) -> Result<
 }
 
 /// Counts every text with one backend, in pieces.
-fn count_with(backend: &dyn Count, texts: &Texts<'_>) -> Result<Vec<u32>, Stop> {
+fn count_with(backend: &dyn Count, patience: Patience, texts: &Texts<'_>) -> Result<Vec<u32>, Stop> {
     let counted = AtomicUsize::new(0);
     let mut lengths = vec![0u32; texts.count];
     (texts.progress)(0);
@@ -176,6 +198,9 @@ fn count_with(backend: &dyn Count, texts: &Texts<'_>) -> Result<Vec<u32>, Stop> 
             *length = backend
                 .count(text)
                 .map_err(|why| Stop::Backend(format!("the tokenizer fails on text {index}: {why}")))?;
+        }
+        if patience == Patience::Limited && !backend.is_quick() {
+            return Err(Stop::Slow);
         }
         let before = counted.fetch_add(lengths.len(), Ordering::Relaxed);
         (texts.progress)(before + lengths.len());

@@ -9,9 +9,36 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The sections of `tokenizer.json` that counting does without; this library supports fewer kinds of them than there are.
-const UNUSED: [&str; 4] = ["truncation", "padding", "post_processor", "decoder"];
+pub(super) fn is_unused(section: &str) -> bool {
+    ["truncation", "padding", "post_processor", "decoder"].contains(&section)
+}
 
-const WHOLE_WORD: &str = "a token matches only as a whole word";
+/// A library that parses what a user brings may have a panic left in it; the authority is there to take over.
+pub(super) fn caught<T>(when: &str, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(format!("it panicked{when}")))
+}
+
+/// This library records the flag, but matches such a token inside words as well.
+pub(super) fn refuse_whole_words(single_word: bool) -> Result<(), String> {
+    if single_word { Err("a token matches only as a whole word".into()) } else { Ok(()) }
+}
+
+/// Adds `tokens` that the configuration names to those of `tokenizer.json`.
+pub(super) fn add_tokens(tokenizer: &mut fastokens::Tokenizer, tokens: &[Token]) -> Result<(), String> {
+    refuse_whole_words(tokens.iter().any(|token| token.single_word))?;
+    let new = |token: &Token| NewToken {
+        content: token.content.clone(),
+        single_word: token.single_word,
+        lstrip: token.lstrip,
+        rstrip: token.rstrip,
+        normalized: token.normalized,
+        special: token.special,
+    };
+    let tokens: Vec<NewToken> = tokens.iter().map(new).collect();
+    caught(WHILE_LOADING, || tokenizer.add_tokens(&tokens).map(drop).map_err(|e| e.to_string()))
+}
+
+pub(super) const WHILE_LOADING: &str = " while loading";
 
 /// The fast backend, loaded.
 pub(super) struct Fast {
@@ -23,30 +50,13 @@ pub(super) struct Fast {
 impl Fast {
     /// Loads `tokenizer.json`, or says why this tokenizer cannot be counted fast.
     pub(super) fn load(tokenizer_json: &[u8]) -> Result<Self, String> {
-        // A library that parses what a user brings may have a panic left in it; the authority is there to take over.
-        catch_unwind(AssertUnwindSafe(|| Self::build(tokenizer_json)))
-            .unwrap_or_else(|_| Err("it panicked while loading".into()))
+        caught(WHILE_LOADING, || Self::build(tokenizer_json))
     }
 
     /// Adds what the authority has found out in the meantime: `tokens` that the configuration names, and how many tokens
     /// the post-processor adds to each text.
     pub(super) fn complete(mut self, tokens: &[Token], specials: u32) -> Result<Self, String> {
-        if tokens.iter().any(|t| t.single_word) {
-            return Err(WHOLE_WORD.into());
-        }
-        let tokens: Vec<NewToken> = tokens
-            .iter()
-            .map(|t| NewToken {
-                content: t.content.clone(),
-                single_word: t.single_word,
-                lstrip: t.lstrip,
-                rstrip: t.rstrip,
-                normalized: t.normalized,
-                special: t.special,
-            })
-            .collect();
-        let added = catch_unwind(AssertUnwindSafe(|| self.tokenizer.add_tokens(&tokens).map_err(|e| e.to_string())));
-        added.unwrap_or_else(|_| Err("it panicked while loading".into()))?;
+        add_tokens(&mut self.tokenizer, tokens)?;
         self.specials = specials;
         Ok(self)
     }
@@ -55,13 +65,10 @@ impl Fast {
         // Each section as the bytes that it is: all but the needed ones are left out, none is built twice.
         let mut sections: BTreeMap<String, &RawValue> =
             serde_json::from_slice(tokenizer_json).map_err(|e| e.to_string())?;
-        sections.retain(|name, _| !UNUSED.contains(&name.as_str()));
+        sections.retain(|name, _| !is_unused(name));
         let added = sections.get("added_tokens").map_or("[]", |section| section.get());
         let added: Value = serde_json::from_str(added).map_err(|e| e.to_string())?;
-        // It records the flag, but matches such a token inside words as well.
-        if added.as_array().into_iter().flatten().any(|t| t["single_word"] == Value::Bool(true)) {
-            return Err(WHOLE_WORD.into());
-        }
+        refuse_whole_words(added.as_array().into_iter().flatten().any(|token| token["single_word"] == true))?;
         let needed = serde_json::to_string(&sections).map_err(|e| e.to_string())?;
         let tokenizer = from_text(&needed).map_err(|e| e.to_string())?;
         // Its first text builds a table of the whole vocabulary, for which all threads would wait.
@@ -96,10 +103,7 @@ fn memory_file(text: &str) -> std::io::Result<std::fs::File> {
 
 impl Count for Fast {
     fn count(&self, text: &str) -> Result<u32, String> {
-        match catch_unwind(AssertUnwindSafe(|| self.tokenizer.encode(text))) {
-            Ok(Ok(ids)) => Ok((ids.len() as u32).saturating_add(self.specials)),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("it panicked".into()),
-        }
+        let ids = caught("", || self.tokenizer.encode(text).map_err(|e| e.to_string()))?;
+        Ok((ids.len() as u32).saturating_add(self.specials))
     }
 }

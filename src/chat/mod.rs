@@ -13,8 +13,9 @@ mod guard;
 mod python;
 mod source;
 mod template;
+mod words;
 
-pub use counter::{Counter, FAST_FROM_BYTES};
+pub use counter::Counter;
 pub use counting::{Backend, Counting, Texts};
 pub use template::{ChatTemplate, Conversation, GivenTemplate};
 

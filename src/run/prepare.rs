@@ -20,9 +20,6 @@ use tokio::sync::oneshot;
 /// How many conversations of each source the report shows.
 const EXAMPLES: usize = 2;
 
-/// How much input makes it likely that the fast counter is worth its loading time, long before the texts are known.
-const LARGE_INPUT: u64 = 128 << 20;
-
 /// A run up to the point where files are written.
 pub struct Prepared {
     /// All that was read.
@@ -123,7 +120,7 @@ async fn load_tokenizer(settings: Settings, context: Context, size: oneshot::Rec
     let bytes = size.await.unwrap_or(0);
     let load = move || {
         let template = ChatTemplate::load(&files, given, date)?;
-        let counter = Counter::load(&files, if bytes >= LARGE_INPUT { bytes } else { 0 }, &context.pool)?;
+        let counter = Counter::load(&files, bytes, &context.pool)?;
         let digest = blake3::hash(&files.tokenizer_json).to_hex().to_string();
         Ok(Loaded { name: files.name, digest, template, counter })
     };

@@ -77,9 +77,124 @@ fn the_authority_counts_special_tokens_and_does_not_truncate() {
     assert_eq!(counter.count("<other>").unwrap(), 1 + 5);
 }
 
+/// The tokenizer with another pre-tokenizer, as the newer models have it, and a normalizer.
+fn newer(pattern: &str) -> TokenizerFiles {
+    let mut files = small();
+    let mut json: serde_json::Value = serde_json::from_slice(&files.tokenizer_json).unwrap();
+    json["normalizer"] = serde_json::json!({"type": "NFC"});
+    json["pre_tokenizer"] = serde_json::json!({"type": "Sequence", "pretokenizers": [
+        {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false},
+        {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false},
+    ]});
+    files.tokenizer_json = Bytes::from(json.to_string());
+    // None that takes white space, and with it the end of the line before, into its token.
+    let config = String::from_utf8(files.tokenizer_config.unwrap().to_vec()).unwrap();
+    files.tokenizer_config = Some(config.replace("\"lstrip\": true", "\"lstrip\": false").into());
+    files
+}
+
+const GPT_4: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const GPT_4O: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// The tokenizer with a normalizer that `fastokens` does not know.
+fn refused() -> TokenizerFiles {
+    let mut files = small();
+    let json = String::from_utf8(files.tokenizer_json.to_vec()).unwrap();
+    files.tokenizer_json = Bytes::from(json.replacen("\"normalizer\":null", "\"normalizer\":{\"type\":\"NFKC\"}", 1));
+    files
+}
+
+/// Counts with `fastokens`, whatever the size of the job.
+fn with_fastokens(files: &TokenizerFiles) -> Counter {
+    let counter = Counter::authority(files).unwrap();
+    counter.load_fast(&POOL);
+    counter
+}
+
 #[test]
-fn a_small_job_does_without_the_fast_backend() {
-    let counter = Counter::authority(&small()).unwrap();
+fn texts_are_counted_word_by_word() {
+    let counter = Counter::load(&small(), 1000, &POOL).unwrap();
+    let counting = count_all(&counter, &["the there\n in".into(), String::new(), "<s>a<end>b  <tool>".into()]).unwrap();
+    assert_eq!((counting.lengths, counting.backend), (vec![7, 1, 6], Backend::Words));
+    assert_eq!((counting.fallback, counting.info), (None, None));
+}
+
+/// Counts right, and is quick up to some text.
+struct Tiring {
+    authority: Arc<dyn Count>,
+    counted: AtomicUsize,
+}
+
+impl Count for Tiring {
+    fn count(&self, text: &str) -> Result<u32, String> {
+        self.counted.fetch_add(1, Ordering::Relaxed);
+        self.authority.count(text)
+    }
+
+    fn is_quick(&self) -> bool {
+        self.counted.load(Ordering::Relaxed) < 1000
+    }
+}
+
+#[test]
+fn words_that_repeat_too_little_are_left_to_fastokens() {
+    let texts: Vec<String> = (0..5000).map(|i| format!("the {i}")).collect();
+    for (files, expected) in [(small(), Backend::Fastokens), (refused(), Backend::Words)] {
+        let mut counter = Counter::authority(&files).unwrap();
+        let words = Arc::new(Tiring { authority: counter.authority.clone(), counted: AtomicUsize::new(0) });
+        counter.words = Some(words.clone());
+        let counting = count_all(&counter, &texts).unwrap();
+        assert_eq!((counting.backend, counting.fallback), (expected, None));
+        for (text, length) in texts.iter().zip(counting.lengths) {
+            assert_eq!(length, counter.count(text).unwrap(), "{text:?}");
+        }
+        let counted = words.counted.load(Ordering::Relaxed);
+        assert_eq!(counted < 2000, expected == Backend::Fastokens, "{counted}");
+    }
+}
+
+#[test]
+fn words_tire_of_texts_that_do_not_repeat_whichever_thread_counts_them() {
+    let files = newer(GPT_4);
+    // 250 kB of words, none of which comes twice.
+    let letters =
+        |number: usize| [number / 676, number / 26 % 26, number % 26].map(|letter| char::from(b'a' + letter as u8));
+    let word = |number: usize| format!(" w{}", String::from_iter(letters(number)));
+    let once: String =
+        (0..50_000).map(|number| word(number % 17_576) + if number % 20 == 0 { "\n" } else { "" }).collect();
+    let counter = Counter::load(&files, 0, &POOL).unwrap();
+    let words = counter.words.as_ref().unwrap();
+    words.count(&once).unwrap();
+    assert!(words.is_quick(), "some of distinct words and lines");
+    assert_eq!(words.count(&once), words.count(&once));
+    assert!(words.is_quick(), "the same again costs nothing");
+    for number in 0..20 {
+        words.count(&once.replace('w', &"w".repeat(number + 2))).unwrap();
+    }
+    assert!(!words.is_quick(), "5 MB of distinct words");
+}
+
+#[test]
+fn patterns_of_which_lines_can_be_counted_on_their_own() {
+    use crate::chat::words::ends_words_with_lines;
+    let newest = GPT_4.replace(r"\p{L}+", r"[\p{L}\p{M}]+").replace(r"[^\s\p{L}\p{N}]", r"[^\s\p{L}\p{M}\p{N}]");
+    for pattern in [GPT_4, GPT_4O, &newest] {
+        assert!(ends_words_with_lines(pattern), "{pattern}");
+    }
+    let gpt_2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+    let crossing = [".+", r"\p{L}+\s*", r"[^\p{L}]+", r"[\r\n]+\p{L}*", r"\W+", r"(?<=\n)x", r"(?s:.)", r"^\p{L}+"];
+    let crossing = crossing.map(|part| format!("{part}|{GPT_4}"));
+    for pattern in crossing.iter().map(String::as_str).chain([gpt_2, "", r"\s+"]) {
+        assert!(!ends_words_with_lines(pattern), "{pattern}");
+    }
+}
+
+#[test]
+fn a_small_job_of_a_tokenizer_without_words_is_left_to_the_authority() {
+    let mut files = small();
+    let json = String::from_utf8(files.tokenizer_json.to_vec()).unwrap();
+    files.tokenizer_json = json.replace("\"use_regex\":true", "\"use_regex\":false").into();
+    let counter = Counter::load(&files, 1000, &POOL).unwrap();
     counter.load_fast_in_background(1000, &POOL);
     let counting = count_all(&counter, &["the".into(), String::new()]).unwrap();
     assert_eq!((counting.lengths, counting.backend), (vec![2, 1], Backend::Tokenizers));
@@ -88,8 +203,7 @@ fn a_small_job_does_without_the_fast_backend() {
 
 #[test]
 fn a_large_job_is_counted_fast_to_the_same_lengths() {
-    let counter = Counter::authority(&small()).unwrap();
-    counter.load_fast_in_background(u64::MAX, &POOL);
+    let counter = with_fastokens(&small());
     let texts: Vec<String> = (0..1000).map(|i| format!("the {i} <s> in{}<tool>x<end>", "\n é".repeat(i % 7))).collect();
     let counting = count_all(&counter, &texts).unwrap();
     assert_eq!((counting.backend, counting.fallback), (Backend::Fastokens, None));
@@ -100,11 +214,7 @@ fn a_large_job_is_counted_fast_to_the_same_lengths() {
 
 #[test]
 fn a_tokenizer_that_the_fast_backend_refuses_is_counted_all_the_same() {
-    let mut files = small();
-    let json = String::from_utf8(files.tokenizer_json.to_vec()).unwrap();
-    files.tokenizer_json = Bytes::from(json.replacen("\"normalizer\":null", "\"normalizer\":{\"type\":\"NFKC\"}", 1));
-    let counter = Counter::authority(&files).unwrap();
-    counter.load_fast_in_background(u64::MAX, &POOL);
+    let counter = Counter::load(&refused(), u64::MAX, &POOL).unwrap();
     let counting = count_all(&counter, &["the".into()]).unwrap();
     assert_eq!((counting.backend, counting.fallback), (Backend::Tokenizers, None));
     assert!(counting.info.unwrap().starts_with("fastokens does not support this tokenizer: "));
@@ -137,7 +247,7 @@ impl Count for StandIn {
 fn backends_that_disagree_give_the_authoritys_lengths_and_a_warning() {
     let texts: Vec<String> = (0..5000).map(|i| if i >= 272 { "wrong".into() } else { "x".repeat(i % 9) }).collect();
     for fails in [false, true] {
-        let counter = Counter::with(StandIn::new("-", false), Ok(StandIn::new("wrong", fails)));
+        let counter = Counter::with(StandIn::new("-", false), None, Ok(StandIn::new("wrong", fails)));
         let counting = count_all(&counter, &texts).unwrap();
         assert_eq!(counting.backend, Backend::Tokenizers);
         assert_eq!(counting.lengths, texts.iter().map(|t| t.len() as u32).collect::<Vec<_>>());
@@ -155,7 +265,7 @@ fn backends_that_disagree_give_the_authoritys_lengths_and_a_warning() {
 fn a_fast_backend_that_fails_outside_the_sample_is_replaced_too() {
     let mut texts = vec!["x".to_owned(); 400];
     texts[300] = "wrong".into();
-    let counter = Counter::with(StandIn::new("-", false), Ok(StandIn::new("wrong", true)));
+    let counter = Counter::with(StandIn::new("-", false), None, Ok(StandIn::new("wrong", true)));
     let counting = count_all(&counter, &texts).unwrap();
     assert_eq!((counting.backend, counting.lengths[300]), (Backend::Tokenizers, 5));
     assert!(counting.fallback.unwrap().contains("text 300"));
@@ -164,7 +274,7 @@ fn a_fast_backend_that_fails_outside_the_sample_is_replaced_too() {
 #[test]
 fn a_guard_text_is_cut_at_a_character() {
     let authority = StandIn::new("-", false);
-    let counter = Counter::with(authority.clone(), Ok(StandIn::new("-", false)));
+    let counter = Counter::with(authority.clone(), None, Ok(StandIn::new("-", false)));
     let counting = count_all(&counter, &[format!("x{}", "é".repeat(100_000))]).unwrap();
     assert_eq!((counting.backend, counting.lengths), (Backend::Fastokens, vec![200_001]));
     assert_eq!(authority.longest.load(Ordering::Relaxed), 65_535);
@@ -172,7 +282,7 @@ fn a_guard_text_is_cut_at_a_character() {
 
 #[test]
 fn the_callers_errors_end_the_counting() {
-    let counter = Counter::with(StandIn::new("-", false), Err("absent".into()));
+    let counter = Counter::with(StandIn::new("-", false), None, Err("absent".into()));
     let asked = AtomicUsize::new(0);
     let texts = Texts {
         count: 10_000,
@@ -196,7 +306,7 @@ fn the_callers_errors_end_the_counting() {
 #[test]
 fn progress_ends_at_the_number_of_texts() {
     let most = AtomicUsize::new(0);
-    let counter = Counter::with(StandIn::new("-", false), Err("absent".into()));
+    let counter = Counter::with(StandIn::new("-", false), None, Err("absent".into()));
     let texts = Texts {
         count: 1000,
         text: &|_, _| Ok(()),
@@ -219,20 +329,31 @@ fn a_broken_tokenizer_file_is_named() {
     assert_eq!(Counter::authority(&files).unwrap_err().line(), "folder/tokenizer_config.json: expected a JSON object");
 }
 
+/// Texts of words, lines, signs and added tokens.
+fn texts() -> impl Strategy<Value = Vec<String>> {
+    let text =
+        "(<s>|<tool>|<end>| the|in\n|[a-z' ]{0,9}|[\n\r\t /]{1,4}|[!-~]{1,3}|\n/|e\u{301}|\u{301}|[0-9]{1,5}|\\PC)*";
+    prop::collection::vec(prop_oneof![any::<String>(), text], 1..20)
+}
+
 proptest! {
-    /// Both backends count any text alike.
+    /// All backends count any text alike, and say how they counted it.
     #[test]
-    fn backends_agree(texts in prop::collection::vec(prop_oneof![any::<String>(), "(<s>|<tool>|<end>| the|[a-z ]{0,9}|\\PC)*"], 1..20)) {
-        thread_local!(static COUNTER: Counter = {
-            let counter = Counter::authority(&small()).unwrap();
-            counter.load_fast_in_background(u64::MAX, &POOL);
-            counter
-        });
-        COUNTER.with(|counter| {
-            let counting = count_all(counter, &texts).unwrap();
-            prop_assert_eq!(counting.backend, Backend::Fastokens);
-            for (text, length) in texts.iter().zip(counting.lengths) {
-                prop_assert_eq!(length, counter.count(text).unwrap());
+    fn backends_agree(texts in texts()) {
+        thread_local!(static COUNTERS: Vec<(Counter, Backend)> = [small(), newer(GPT_4), newer(GPT_4O)]
+            .iter()
+            .flat_map(|files| [
+                (Counter::load(files, 0, &POOL).unwrap(), Backend::Words),
+                (with_fastokens(files), Backend::Fastokens),
+            ])
+            .collect());
+        COUNTERS.with(|counters| {
+            for (counter, backend) in counters {
+                let counting = count_all(counter, &texts).unwrap();
+                prop_assert_eq!((counting.backend, counting.fallback), (*backend, None));
+                for (text, length) in texts.iter().zip(counting.lengths) {
+                    prop_assert_eq!(length, counter.count(text).unwrap(), "{:?}", text);
+                }
             }
             Ok(())
         })?;
