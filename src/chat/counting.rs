@@ -17,7 +17,7 @@ const GUARD_MOST: usize = 1024;
 /// Of a guard text at most so many bytes are compared: 1 MB costs 120 MB in `tokenizers`.
 const GUARD_BYTES: usize = 64 << 10;
 /// So many texts are one piece of work: between two of them a run can be stopped.
-const PIECE: usize = 64;
+const PIECE: usize = 16;
 /// A buffer that a huge text made larger than this is given back.
 const KEEP_BUFFER: usize = 1 << 20;
 
@@ -115,6 +115,7 @@ impl Counter {
         let sample = guard_sample(texts.count);
         let differences: Vec<Option<String>> = sample
             .par_iter()
+            .with_max_len(1)
             .map_init(String::new, |buffer, &index| {
                 (texts.check)()?;
                 let text = fetch(texts, index, buffer)?;
@@ -190,7 +191,9 @@ fn count_with(backend: &dyn Count, patience: Patience, texts: &Texts<'_>) -> Res
     let counted = AtomicUsize::new(0);
     let mut lengths = vec![0u32; texts.count];
     (texts.progress)(0);
-    lengths.par_chunks_mut(PIECE).enumerate().try_for_each_init(String::new, |buffer, (piece, lengths)| {
+    // Texts differ in length by the hundredfold: only single pieces can be shared out evenly.
+    let pieces = lengths.par_chunks_mut(PIECE).enumerate().with_max_len(1);
+    pieces.try_for_each_init(String::new, |buffer, (piece, lengths)| {
         (texts.check)()?;
         for (offset, length) in lengths.iter_mut().enumerate() {
             let index = piece * PIECE + offset;

@@ -190,6 +190,8 @@ fn decide(
     }
     let enough = mixing::check(&plans, &mixing_sources, options.on_shortfall);
     let examples = examples(&counting, &table, plans.last())?;
+    // Taking apart some hundred thousand strings is not worth waiting for.
+    context.pool.spawn(move || drop(counter));
     context.storage.take_warnings().into_iter().for_each(|warning| notes.warn(warning));
 
     let statistics = Statistics {
