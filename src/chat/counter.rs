@@ -13,7 +13,7 @@ use tokenizers::{AddedToken, ModelWrapper, Tokenizer};
 
 /// From how many bytes of input on `fastokens` is loaded while they are read, where words can be counted: reading takes longer
 /// then. It takes up to a second to load and holds some 90 MB.
-const BESIDE_WORDS: u64 = 2 << 30;
+const BESIDE_WORDS: u64 = 4 << 30;
 /// The same where words cannot be counted, and it makes all the difference.
 const BESIDE_AUTHORITY: u64 = 128 << 20;
 /// From how many bytes of text on the authority alone would take longer than `fastokens` with its loading.
