@@ -34,7 +34,7 @@ impl Token {
     }
 
     /// From a string or an object with `content`; anything else is no token.
-    fn read(value: &Value, special: bool) -> Option<Self> {
+    pub(super) fn read(value: &Value, special: bool) -> Option<Self> {
         match value {
             Value::String(content) => Some(Self { special, normalized: !special, ..Self::special(content) }),
             Value::Object(object) => {

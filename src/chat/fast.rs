@@ -9,9 +9,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The sections of `tokenizer.json` that counting does without; this library supports fewer kinds of them than there are.
-pub(super) fn is_unused(section: &str) -> bool {
-    ["truncation", "padding", "post_processor", "decoder"].contains(&section)
-}
+const UNUSED: [&str; 4] = ["truncation", "padding", "post_processor", "decoder"];
 
 /// A library that parses what a user brings may have a panic left in it; the authority is there to take over.
 pub(super) fn caught<T>(when: &str, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
@@ -19,7 +17,7 @@ pub(super) fn caught<T>(when: &str, work: impl FnOnce() -> Result<T, String>) ->
 }
 
 /// This library records the flag, but matches such a token inside words as well.
-pub(super) fn refuse_whole_words(single_word: bool) -> Result<(), String> {
+fn refuse_whole_words(single_word: bool) -> Result<(), String> {
     if single_word { Err("a token matches only as a whole word".into()) } else { Ok(()) }
 }
 
@@ -65,7 +63,7 @@ impl Fast {
         // Each section as the bytes that it is: all but the needed ones are left out, none is built twice.
         let mut sections: BTreeMap<String, &RawValue> =
             serde_json::from_slice(tokenizer_json).map_err(|e| e.to_string())?;
-        sections.retain(|name, _| !is_unused(name));
+        sections.retain(|name, _| !UNUSED.contains(&name.as_str()));
         let added = sections.get("added_tokens").map_or("[]", |section| section.get());
         let added: Value = serde_json::from_str(added).map_err(|e| e.to_string())?;
         refuse_whole_words(added.as_array().into_iter().flatten().any(|token| token["single_word"] == true))?;

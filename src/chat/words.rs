@@ -1,13 +1,18 @@
-//! Counts word by word: a tokenizer with a pre-tokenizer encodes each word of a text on its own, so a text is as long as its
-//! words together, and each distinct word need be encoded only once in a run.
+//! Counts word by word: such a tokenizer encodes each word of a text on its own, so a text is as long as its words together,
+//! and each distinct word need be encoded only once in a run. And as no word goes on in the next line, each distinct line need
+//! be searched for words only once.
 //!
-//! `fastokens` finds the words, `tokenizers` encodes them. Without a vocabulary `fastokens` is there at once; with one it
-//! takes longer to load than most jobs take to count.
+//! That is so with the tokenizers that search with one of [`PATTERNS`]. What `tokenizers` does with Oniguruma, which finds some
+//! 20 MB of words a second, is done here with PCRE2, which finds five times as many, and the same ones but for [`DISPUTED`];
+//! `fastokens` finds the added tokens and normalizes; each word is encoded by the model of `tokenizers` itself. All of that is
+//! there at once, where `fastokens` with a vocabulary takes longer to load than most jobs take to count.
 
 use super::config::Token;
 use super::counter::{Authority, Count};
-use super::fast::{WHILE_LOADING, add_tokens, caught, is_unused, refuse_whole_words};
+use super::fast::{WHILE_LOADING, add_tokens, caught};
 use crate::keyed::{ByKey, Keys, lock, shard, shards};
+use fastokens::tiktoken::{CL100K_BASE_PATTERN, O200K_BASE_PATTERN, QWEN2_PATTERN, QWEN35_PATTERN, TEKKEN_PATTERN};
+use pcre2::bytes::{Regex, RegexBuilder};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -16,23 +21,34 @@ use std::sync::{Arc, Mutex};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{Model, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
 
-/// So many bytes of distinct lines may be searched for words, some two seconds of one core, before it would be quicker to
-/// load `fastokens` whole.
+/// The patterns that GPT-4, GPT-4o, Llama 3, Qwen, Mistral and the many models that took them over search with.
+///
+/// All of their words hold a line end only as their last (`[\r\n]*`), but for slashes after it (`[\r\n/]*`), and white space with
+/// a line end in it is a word up to its last line end. So a line that begins with anything visible but a slash begins a word.
+/// Not so with GPT-2's pattern, where that last line end may belong to the word after it.
+pub(super) const PATTERNS: [&str; 5] =
+    [CL100K_BASE_PATTERN, QWEN2_PATTERN, QWEN35_PATTERN, O200K_BASE_PATTERN, TEKKEN_PATTERN];
+
+/// The one character of Unicode that is white space for PCRE2 and none for Oniguruma.
+pub(super) const DISPUTED: char = '\u{180e}';
+
+/// What may be spent, in bytes searched for words, before it would be quicker to load `fastokens` whole: some two seconds of
+/// one core.
 const PATIENCE: u64 = 128 << 20;
-/// A byte of a word that is encoded takes as long as searching so many.
-const ENCODING: u64 = 32;
+/// What any piece costs that comes for the first time.
+const PER_PIECE: u64 = 128;
+/// What encoding a byte of a word costs.
+const PER_ENCODED_BYTE: u64 = 32;
 
 /// Finds the words of texts.
 pub(super) struct Splitter {
+    /// Without its pre-tokenizer and its model.
     tokenizer: fastokens::Tokenizer,
-    /// Maps the bytes of words to what the model knows them by, where the search leaves that out.
-    byte_level: Option<ByteLevel>,
-    /// Whether a line can be searched on its own.
-    by_line: bool,
+    search: Regex,
 }
 
 impl Splitter {
-    /// Loads all of `tokenizer.json` but the model, or says why this tokenizer cannot be counted word by word.
+    /// Loads what there is to a `tokenizer.json` before its model, or says why this tokenizer cannot be counted word by word.
     pub(super) fn load(tokenizer_json: &[u8]) -> Result<Self, String> {
         caught(WHILE_LOADING, || Self::build(tokenizer_json))
     }
@@ -40,69 +56,52 @@ impl Splitter {
     fn build(tokenizer_json: &[u8]) -> Result<Self, String> {
         let sections: BTreeMap<String, &RawValue> =
             serde_json::from_slice(tokenizer_json).map_err(|e| e.to_string())?;
-        let mut needed = serde_json::Map::new();
-        for (name, section) in sections.into_iter().filter(|(name, _)| !is_unused(name) && name != "model") {
-            needed.insert(name, serde_json::from_str(section.get()).map_err(|e| e.to_string())?);
+        let section = |name: &str| match sections.get(name) {
+            Some(section) => serde_json::from_str::<Value>(section.get()).map_err(|e| e.to_string()),
+            None => Ok(Value::Null),
+        };
+        let (normalizer, added_tokens) = (section("normalizer")?, section("added_tokens")?);
+        if !(normalizer.is_null() || normalizer["type"] == "NFC") {
+            return Err("its normalizer may change more than single characters".into());
         }
-        let added = needed.get("added_tokens").and_then(Value::as_array);
-        refuse_whole_words(added.into_iter().flatten().any(|token| token["single_word"] == true))?;
-        needed.insert("model".into(), json!({"type": "BPE", "vocab": {"a": 0}, "merges": []}));
-        // Mapping whole texts costs more than mapping each distinct word.
-        let mut byte_level = None;
-        let steps = needed.get_mut("pre_tokenizer").and_then(|step| step.get_mut("pretokenizers"));
-        if let Some(steps) = steps.and_then(Value::as_array_mut)
-            && steps.pop_if(|last| only_maps_bytes(last)).is_some()
+        let Some(pattern) = pattern_of(&section("pre_tokenizer")?) else {
+            return Err("it does not search for words with a pattern that is known".into());
+        };
+        let added = added_tokens.as_array().into_iter().flatten();
+        if !added.map(|token| Token::read(token, false)).all(|token| token.is_some_and(|token| keeps_to_itself(&token)))
         {
-            byte_level = Some(ByteLevel::new(false, false, false));
+            return Err(BEYOND_ITSELF.into());
         }
-        let searches = needed.get("pre_tokenizer").unwrap_or(&Value::Null);
-        let searches = searches["pretokenizers"].as_array().map_or(std::slice::from_ref(searches), Vec::as_slice);
-        if !searches.iter().any(|step| step["type"] == "Split" || step["use_regex"] == true) {
-            return Err("it does not cut texts into words".into());
-        }
-        let section = |name| needed.get(name).unwrap_or(&Value::Null);
-        let by_line = lines_are_apart(searches, section("normalizer"), section("added_tokens"));
-        let tokenizer = fastokens::Tokenizer::from_json(Value::Object(needed)).map_err(|e| e.to_string())?;
-        Ok(Self { tokenizer, byte_level, by_line })
+        let without_model = json!({
+            "added_tokens": added_tokens,
+            "normalizer": normalizer,
+            "model": {"type": "BPE", "vocab": {"\u{10ffff}": 0}, "merges": []},
+        });
+        let tokenizer = fastokens::Tokenizer::from_json(without_model).map_err(|e| e.to_string())?;
+        let search = RegexBuilder::new().utf(true).ucp(true).jit_if_available(true).build(pattern);
+        Ok(Self { tokenizer, search: search.map_err(|e| e.to_string())? })
     }
 }
 
-/// Whether a step of a pre-tokenizer is `ByteLevel` without a search for words.
-fn only_maps_bytes(step: &Value) -> bool {
-    step["type"] == "ByteLevel" && step["use_regex"] == false && step["add_prefix_space"] == false
+/// The pattern of a pre-tokenizer that makes each of its finds a word, then maps bytes, if it is one of [`PATTERNS`].
+fn pattern_of(pre_tokenizer: &Value) -> Option<&'static str> {
+    let [search, mapping] = pre_tokenizer["pretokenizers"].as_array()?.as_slice() else { return None };
+    let isolates = search["type"] == "Split" && search["behavior"] == "Isolated" && search["invert"] == false;
+    let only_maps =
+        mapping["type"] == "ByteLevel" && mapping["use_regex"] == false && mapping["add_prefix_space"] == false;
+    let pattern = search["pattern"]["Regex"].as_str().filter(|_| isolates && only_maps)?;
+    PATTERNS.into_iter().find(|known| *known == pattern)
 }
 
-/// Whether a line that begins with a letter, a digit or a sign begins a word, whatever stands before it, and nothing in one
-/// line has a part in how another one is encoded.
-fn lines_are_apart(searches: &[Value], normalizer: &Value, added_tokens: &Value) -> bool {
-    let [search] = searches else { return false };
-    let isolates = search["behavior"] == "Isolated" && search["invert"] == false;
-    let token_keeps_to_its_line = |token: &Value| {
-        token["lstrip"] != true && !token["content"].as_str().is_none_or(|content| content.contains(['\r', '\n']))
-    };
-    isolates
-        && search["pattern"]["Regex"].as_str().is_some_and(ends_words_with_lines)
-        && (normalizer.is_null() || normalizer["type"] == "NFC")
-        && added_tokens.as_array().into_iter().flatten().all(token_keeps_to_its_line)
+const BEYOND_ITSELF: &str = "a token depends on what stands around it";
+
+/// Whether a token is found by nothing but its own text, within a line.
+fn keeps_to_itself(token: &Token) -> bool {
+    !(token.single_word || token.lstrip || token.rstrip || token.content.contains(['\r', '\n']))
 }
 
-/// Whether no word that a pattern finds goes on after a line end, but for white space and slashes.
-///
-/// So it is with the patterns of GPT-4, GPT-4o and the many models that took them over: what else they hold takes line ends only
-/// as the last of a word (`[\r\n]*`, `[\r\n/]*`), and white space with a line end in it is a word up to its last line end. GPT-2's
-/// is another: there the last line end may stand before the first word of a line.
-pub(super) fn ends_words_with_lines(pattern: &str) -> bool {
-    let Some(others) = pattern.strip_suffix(r"\s*[\r\n]+|\s+(?!\S)|\s+") else { return false };
-    let without_line_ends = [(r"[\r\n]*|", "|"), (r"[\r\n/]*|", "|"), (r"[^\r\n", "["), (r"[^\s", "[")];
-    let others = without_line_ends.iter().fold(others.to_owned(), |left, (from, to)| left.replace(from, to));
-    let may_hold_one = [
-        r"\s", r"\S", r"\r", r"\n", r"\R", r"\W", r"\D", r"\H", r"\X", r"\P", r"\x", r"\u", "[^", ".", "(?=", "(?!",
-        "(?<", "^", "$", r"\b", r"\B", r"\A", r"\z", r"\Z", r"\G",
-    ];
-    !may_hold_one.iter().any(|construct| others.contains(construct))
-}
-
-/// The parts of a text that can be counted on their own: each but the first begins with a visible ASCII character.
+/// The parts of a text that can be searched on their own: its lines, but for those that begin with white space, a slash or
+/// what is not ASCII, which stay with the line before.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     let bytes = text.as_bytes();
     let begins = |at: &usize| bytes.get(*at).is_some_and(|first| first.is_ascii_graphic() && *first != b'/');
@@ -115,32 +114,15 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Lengths of pieces of text, each counted where it comes for the first time.
+/// Lengths of pieces of text that were counted.
 struct Lengths {
     keys: Keys,
     shards: Vec<Mutex<ByKey<u32>>>,
-    /// What counting a byte costs.
-    cost: u64,
-    /// What the pieces have cost, each once: the same in every run over the same texts, whichever thread comes first.
-    spent: AtomicU64,
 }
 
-impl Lengths {
-    fn new(cost: u64) -> Self {
-        Self { keys: Keys::default(), shards: shards(), cost, spent: AtomicU64::new(0) }
-    }
-
-    fn of(&self, piece: &str, count: impl FnOnce() -> Result<u32, String>) -> Result<u32, String> {
-        let key = self.keys.key(piece.as_bytes());
-        let known = &self.shards[shard(key)];
-        if let Some(length) = lock(known).get(&key) {
-            return Ok(*length);
-        }
-        let length = count()?;
-        if lock(known).insert(key, length).is_none() {
-            self.spent.fetch_add(self.cost * piece.len() as u64, Ordering::Relaxed);
-        }
-        Ok(length)
+impl Default for Lengths {
+    fn default() -> Self {
+        Self { keys: Keys::default(), shards: shards() }
     }
 }
 
@@ -148,10 +130,14 @@ impl Lengths {
 pub(super) struct Words {
     splitter: Splitter,
     authority: Arc<Authority>,
+    /// Maps a word's bytes to the characters by which the model knows them.
+    byte_level: ByteLevel,
     /// Tokens that the post-processor adds to each text.
     specials: u32,
     lines: Lengths,
     words: Lengths,
+    /// What was spent of [`PATIENCE`]. Each piece costs once, so whether it runs out depends on the texts alone.
+    spent: AtomicU64,
 }
 
 impl Words {
@@ -162,52 +148,83 @@ impl Words {
         tokens: &[Token],
         specials: u32,
     ) -> Result<Self, String> {
+        if !tokens.iter().all(keeps_to_itself) {
+            return Err(BEYOND_ITSELF.into());
+        }
         add_tokens(&mut splitter.tokenizer, tokens)?;
-        splitter.by_line &= tokens.iter().all(|token| !token.lstrip && !token.content.contains(['\r', '\n']));
-        Ok(Self { splitter, authority, specials, lines: Lengths::new(1), words: Lengths::new(ENCODING) })
-    }
-
-    fn text(&self, text: &str) -> Result<u32, String> {
-        let length = |line| self.lines.of(line, || self.line(line));
-        if self.splitter.by_line { lines(text).try_fold(0, |sum, line| Ok(sum + length(line)?)) } else { length(text) }
+        let byte_level = ByteLevel::new(false, false, false);
+        let (lines, words, spent) = Default::default();
+        Ok(Self { splitter, authority, byte_level, specials, lines, words, spent })
     }
 
     fn line(&self, line: &str) -> Result<u32, String> {
-        let tokenizer = &self.splitter.tokenizer;
-        let mut pieces = tokenizer.build_pre_tokenized(line);
-        if let Some(search) = tokenizer.pre_tokenizer() {
-            search.pre_tokenize(&mut pieces).map_err(|e| e.to_string())?;
-        }
-        pieces.splits().iter().try_fold(0, |sum, piece| {
-            let length = match pieces.split_text(piece) {
-                _ if piece.token_id.is_some() => 1,
-                "" => 0,
-                word => self.words.of(word, || self.word(word))?,
-            };
-            Ok(sum + length)
+        self.known(&self.lines, line, 1, || {
+            let pieces = self.splitter.tokenizer.build_pre_tokenized(line);
+            pieces.splits().iter().try_fold(0, |sum, piece| match piece.token_id {
+                Some(_) => Ok(sum + 1),
+                None => Ok(sum + self.words(pieces.split_text(piece))?),
+            })
         })
     }
 
+    /// The words of a text without added tokens: what the pattern finds, and what is left between.
+    fn words(&self, text: &str) -> Result<u32, String> {
+        let (mut sum, mut end) = (0, 0);
+        for found in self.splitter.search.find_iter(text.as_bytes()) {
+            let found = found.map_err(|e| e.to_string())?;
+            sum += self.word(&text[end..found.start()])? + self.word(&text[found.start()..found.end()])?;
+            end = found.end();
+        }
+        Ok(sum + self.word(&text[end..])?)
+    }
+
     fn word(&self, word: &str) -> Result<u32, String> {
-        let model = self.authority.tokenizer().get_model();
-        let Some(byte_level) = &self.splitter.byte_level else {
-            return model.tokenize(word).map(|tokens| tokens.len() as u32).map_err(|e| e.to_string());
-        };
-        let mut mapped = PreTokenizedString::from(word);
-        byte_level.pre_tokenize(&mut mapped).map_err(|e| e.to_string())?;
-        mapped
-            .get_splits(OffsetReferential::Original, OffsetType::None)
-            .into_iter()
-            .try_fold(0, |sum, (word, ..)| Ok(sum + model.tokenize(word).map_err(|e| e.to_string())?.len() as u32))
+        if word.is_empty() {
+            return Ok(0);
+        }
+        self.known(&self.words, word, PER_ENCODED_BYTE, || {
+            let mut mapped = PreTokenizedString::from(word);
+            self.byte_level.pre_tokenize(&mut mapped).map_err(|e| e.to_string())?;
+            let pieces = mapped.get_splits(OffsetReferential::Original, OffsetType::None);
+            pieces.into_iter().try_fold(0, |sum, (piece, ..)| {
+                let tokens = self.authority.tokenizer().get_model().tokenize(piece).map_err(|e| e.to_string())?;
+                Ok(sum + tokens.len() as u32)
+            })
+        })
+    }
+
+    /// The length of a piece, counted where it comes for the first time.
+    fn known(
+        &self,
+        lengths: &Lengths,
+        piece: &str,
+        cost: u64,
+        count: impl FnOnce() -> Result<u32, String>,
+    ) -> Result<u32, String> {
+        let key = lengths.keys.key(piece.as_bytes());
+        let known = &lengths.shards[shard(key)];
+        if let Some(length) = lock(known).get(&key) {
+            return Ok(*length);
+        }
+        let length = count()?;
+        // Where this goes on all the same, for want of anything quicker, it does not take more memory.
+        if self.is_quick() && lock(known).insert(key, length).is_none() {
+            self.spent.fetch_add(PER_PIECE + cost * piece.len() as u64, Ordering::Relaxed);
+        }
+        Ok(length)
     }
 }
 
 impl Count for Words {
     fn count(&self, text: &str) -> Result<u32, String> {
-        caught("", || self.text(text)).map(|length| length.saturating_add(self.specials))
+        if text.contains(DISPUTED) {
+            return self.authority.count(text);
+        }
+        let length = caught("", || lines(text).try_fold(0, |sum, line| Ok(sum + self.line(line)?)))?;
+        Ok(length.saturating_add(self.specials))
     }
 
     fn is_quick(&self) -> bool {
-        [&self.lines, &self.words].iter().map(|lengths| lengths.spent.load(Ordering::Relaxed)).sum::<u64>() <= PATIENCE
+        self.spent.load(Ordering::Relaxed) <= PATIENCE
     }
 }
