@@ -7,7 +7,7 @@
 For each size (shape:documents) the data is made once. Every command runs once to warm up; then all of them run in turn, as
 often as --runs says, each time under hyperfine (time) and /usr/bin/time -v (peak memory) and into an empty folder. Figures
 are medians. The floor is what no program can go below that reads all of the input and writes all of the output: `cat` of the
-input, then `cp` of the program's own output.
+input, then `cp` of the program's own output; once more with the flush to the disk that the program ends with.
 
 The peers are peer_duckdb.py (no token counts) and peer_polars.py (the notebook's way); --python names an interpreter that has
 bench/requirements.txt installed.
@@ -27,9 +27,9 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-ALL = ["floor", "program", "training", "one-core", "two-cores", "duckdb", "polars"]
+ALL = ["floor", "flushed", "program", "training", "one-core", "two-cores", "duckdb", "polars"]
 LABELS = {
-    "floor": "floor: cat + cp", "program": "knowledge-mixing", "training": "… --columns training",
+    "floor": "floor: cat + cp", "flushed": "floor, flushed to the disk", "program": "knowledge-mixing", "training": "… --columns training",
     "one-core": "… training, one core", "two-cores": "… training, two cores", "duckdb": "DuckDB, no token counts", "polars": "polars + transformers",
     "small": "examples, builtin tokenizer", "small-tokenizer": "examples, this tokenizer", "load-tokenizer": "transformers: load the tokenizer",
 }
@@ -89,9 +89,12 @@ class Bench:
         memory = pathlib.Path("/dev/shm/knowledge-mixing-bench") if os.access("/dev/shm", os.W_OK) else self.work
         out = lambda name: (memory if name in ("one-core", "two-cores") else self.work) / f"output-{name}"  # noqa: E731
         quoted = lambda path: shlex.quote(str(path))  # noqa: E731
+        floor = lambda name: f"find {quoted(data)} -type f -exec cat {{}} + > /dev/null && cp {quoted(out('kept'))}/* {quoted(out(name))}/"  # noqa: E731
         common = ["--cuts", o.cuts, "--qa-per-doc", o.qa_per_doc]
         every = {
-            "floor": ["sh", "-c", f"find {quoted(data)} -type f -exec cat {{}} + > /dev/null && cp {quoted(out('kept'))}/* {quoted(out('floor'))}/"],
+            "floor": ["sh", "-c", floor("floor")],
+            # The program leaves nothing to be written later; this is the same for what cp writes.
+            "flushed": ["sh", "-c", f"{floor('flushed')} && sync {quoted(out('flushed'))}/*"],
             "program": self.mix(data, out("program"), o.tokenizer, o.cuts, o.qa_per_doc),
             "training": self.mix(data, out("training"), o.tokenizer, o.cuts, o.qa_per_doc, "--columns", "training"),
             # The affinity counts, not --threads: what reads and writes has threads of its own.
@@ -148,13 +151,14 @@ class Bench:
                 subprocess.run(["sync"], check=True)  # what earlier runs left to write is not this run's time
             return empty
 
-        if "floor" in peers:  # what it copies: the program's own output
+        copies = bool({"floor", "flushed"} & set(peers))
+        if copies:  # the program's own output
             shutil.rmtree(out("kept"), ignore_errors=True)
             only = () if "program" in peers else ("--columns", "training")
             subprocess.run([str(part) for part in self.mix(data, out("kept"), self.o.tokenizer, self.o.cuts, self.o.qa_per_doc, *only)], check=True)
         results = self.measure(commands, prepare)
         record = {"shape": shape, "docs": docs, "input_mb": round(megabytes(data), 1), "results": results}
-        if "floor" in peers:
+        if copies:
             record["output_mb"] = round(megabytes(out("kept")), 1)
         for name in [*peers, "kept"]:
             shutil.rmtree(out(name), ignore_errors=True)

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use knowledge_mixing::artifacts::hot::{Interner, ParsedRow, RowParser};
 use knowledge_mixing::artifacts::{Body, Reasoning, Sample, Texts, known_sources};
-use knowledge_mixing::chat::{ChatTemplate, Conversation, Counter, TokenizerFiles};
+use knowledge_mixing::chat::{self, ChatTemplate, Conversation, Counter, TokenizerFiles};
 use knowledge_mixing::dataset::{RowEncoder, RowLayout};
 use knowledge_mixing::recipe::Columns;
 use std::hint::black_box;
@@ -122,6 +122,21 @@ fn chat(criterion: &mut Criterion) {
     group.throughput(bytes(&rendered));
     group.bench_function("tokenizers", |bench| {
         bench.iter(|| rendered.iter().map(|text| counter.count(text).expect("it counts")).sum::<u32>());
+    });
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread starts");
+    let texts = chat::Texts {
+        count: rendered.len(),
+        text: &|index, out| {
+            out.push_str(&rendered[index]);
+            Ok(())
+        },
+        progress: &|_| {},
+        check: &|| Ok(()),
+    };
+    group.bench_function("words", |bench| {
+        let fresh = || Counter::load(&files, 0, &pool).expect("the tokenizer loads");
+        let count = |counter: Counter| counter.count_all(&texts, &pool).expect("it counts");
+        bench.iter_batched(fresh, count, BatchSize::PerIteration);
     });
     let fast = fastokens::Tokenizer::from_json(serde_json::from_slice(&files.tokenizer_json).expect("it is JSON"));
     let fast = fast.expect("fastokens loads it");

@@ -1,4 +1,4 @@
-//! The tokenizer that has the last word on counts, and the fast one that a large job counts with.
+//! The tokenizer that has the last word on counts, and those that count in its place because they are quicker.
 
 use super::TokenizerFiles;
 use super::config::{Config, Token};
@@ -87,7 +87,7 @@ impl Counter {
 
     /// Loads the authority, what counts word by word, and, for a large input, `fastokens` with its vocabulary beside them.
     ///
-    /// All on the pool: what a run waits for before it counts should have a core to itself, however much is read meanwhile.
+    /// On the pool: what a run waits for before it counts should have a core to itself, however much is read meanwhile.
     ///
     /// # Errors
     /// As [`Counter::authority`].
@@ -150,7 +150,8 @@ impl Counter {
         })
     }
 
-    /// Starts loading `fastokens` on the pool, where `text_bytes` to count are worth it. Calling it twice loads once.
+    /// Starts loading `fastokens` on the pool, where `text_bytes` to count are worth it and words cannot be counted, which are
+    /// tried first. Calling it twice loads once.
     pub fn load_fast_in_background(&self, text_bytes: u64, pool: &ThreadPool) {
         if self.words.is_none() && text_bytes >= LONG_FOR_AUTHORITY {
             self.load_fast(pool);

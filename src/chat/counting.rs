@@ -1,4 +1,4 @@
-//! Counts all texts of a run on all cores, with the fast backend under the eyes of the authority.
+//! Counts all texts of a run on all cores, with the quickest backend, under the eyes of the authority.
 
 use super::counter::{Count, Counter, cannot_encode};
 use crate::error::{Error, ErrorKind, Result};
@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// So many of a run's first texts are counted by both backends.
 const GUARD_FIRST: usize = 16;
-/// After these every so-manieth text is. The authority takes some 13 times as long for a text, so this costs a
-/// twentieth of the time.
+/// After these every so-manieth text is. The authority takes some 13 times as long as `fastokens` for a text, so this costs a
+/// twentieth of its time.
 const GUARD_EVERY: usize = 256;
 /// At most so many texts are compared in all.
 const GUARD_MOST: usize = 1024;
