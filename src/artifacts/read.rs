@@ -20,7 +20,7 @@ use crate::recipe::BadRows;
 use crate::storage::{ObjectInfo, Storage};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc as results;
@@ -99,7 +99,11 @@ pub async fn read(
         .iter()
         .map(|source| Arc::new(RowParser::new(source, options.drop_placeholders, &options.reasoning)))
         .collect();
-    let files = futures::stream::iter(&options.files).map(|file| {
+    // The largest first: at the end, when there is too little left for all cores, the files are small.
+    let mut order: Vec<usize> = (0..options.files.len()).collect();
+    order.sort_by_key(|number| std::cmp::Reverse(options.files[*number].object.size));
+    let files = futures::stream::iter(&order).map(|number| {
+        let file = &options.files[*number];
         let driver = Driver {
             file: FileContext {
                 source: options.sources[file.source].name.clone(),
@@ -116,12 +120,13 @@ pub async fn read(
         read_file(storage.clone(), file.object.clone(), driver, in_flight.clone())
     });
     let files: Vec<FileRows> = files.buffered(FILES_AT_ONCE).try_collect().await?;
+    let files: BTreeMap<usize, FileRows> = order.into_iter().zip(files).collect();
 
-    let mut samples = Vec::with_capacity(files.iter().map(|rows| rows.kept.len()).sum());
+    let mut samples = Vec::with_capacity(files.values().map(|rows| rows.kept.len()).sum());
     let mut ledgers = vec![SourceLedger::default(); options.sources.len()];
     let mut rejected = Vec::new();
     let mut inputs = Vec::with_capacity(files.len());
-    for (rows, file) in files.into_iter().zip(&options.files) {
+    for (rows, file) in files.into_values().zip(&options.files) {
         let source = file.source as u32;
         samples.extend(rows.kept.into_iter().map(|body| Sample { source, body }));
         ledgers[file.source].merge(&rows.ledger);

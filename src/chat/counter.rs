@@ -11,9 +11,9 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use tokenizers::{AddedToken, ModelWrapper, Tokenizer};
 
-/// From how many bytes of input on `fastokens` is loaded while they are read, where words can be counted: reading takes longer
-/// then. It takes up to a second to load and holds some 90 MB.
-const BESIDE_WORDS: u64 = 4 << 30;
+/// From how many bytes of input on `fastokens` is loaded while they are read, where words can be counted: they will most likely
+/// repeat too little then. It takes up to a second to load and holds some 90 MB.
+const BESIDE_WORDS: u64 = 16 << 30;
 /// The same where words cannot be counted, and it makes all the difference.
 const BESIDE_AUTHORITY: u64 = 128 << 20;
 /// From how many bytes of text on the authority alone would take longer than `fastokens` with its loading.

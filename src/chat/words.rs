@@ -32,9 +32,9 @@ pub(super) const PATTERNS: [&str; 5] =
 /// The one character of Unicode that is white space for PCRE2 and none for Oniguruma.
 pub(super) const DISPUTED: char = '\u{180e}';
 
-/// What may be spent, in bytes searched for words, before it would be quicker to load `fastokens` whole: some two seconds of
+/// What may be spent, in bytes searched for words, before it would be quicker to load `fastokens` whole: some three seconds of
 /// one core.
-const PATIENCE: u64 = 128 << 20;
+const PATIENCE: u64 = 256 << 20;
 /// What any piece costs that comes for the first time.
 const PER_PIECE: u64 = 128;
 /// What encoding a byte of a word costs.

@@ -167,10 +167,10 @@ fn words_tire_of_texts_that_do_not_repeat_whichever_thread_counts_them() {
     assert!(words.is_quick(), "some of distinct words and lines");
     assert_eq!(words.count(&once), words.count(&once));
     assert!(words.is_quick(), "the same again costs nothing");
-    for number in 0..20 {
+    for number in 0..40 {
         words.count(&once.replace('w', &"w".repeat(number + 2))).unwrap();
     }
-    assert!(!words.is_quick(), "5 MB of distinct words");
+    assert!(!words.is_quick(), "10 MB of distinct words");
 }
 
 /// PCRE2 and the Oniguruma of `tokenizers` find the same words, whatever character stands in them, but for one.
