@@ -82,7 +82,7 @@ impl Counter {
     /// # Errors
     /// Where `tokenizer.json` or the configuration cannot be read as such.
     pub fn authority(files: &TokenizerFiles) -> Result<Self> {
-        Self::with_words(files, Err("nobody asked for them".to_owned()))
+        Self::with_words(files, None)
     }
 
     /// Loads the authority, what counts word by word, and, for a large input, `fastokens` with its vocabulary beside them.
@@ -92,8 +92,8 @@ impl Counter {
     /// # Errors
     /// As [`Counter::authority`].
     pub fn load(files: &TokenizerFiles, input_bytes: u64, pool: &ThreadPool) -> Result<Self> {
-        let splitter = Splitter::load(&files.tokenizer_json);
-        let large = if splitter.is_ok() { BESIDE_WORDS } else { BESIDE_AUTHORITY };
+        let splitter = Splitter::load(&files.tokenizer_json).ok();
+        let large = if splitter.is_some() { BESIDE_WORDS } else { BESIDE_AUTHORITY };
         let fast = (input_bytes >= large).then(|| start_loading(&files.tokenizer_json, pool));
         let mut counter = pool.install(|| Self::with_words(files, splitter))?;
         if let Some(fast) = fast {
@@ -105,7 +105,7 @@ impl Counter {
         Ok(counter)
     }
 
-    fn with_words(files: &TokenizerFiles, splitter: Result<Splitter, String>) -> Result<Self> {
+    fn with_words(files: &TokenizerFiles, splitter: Option<Splitter>) -> Result<Self> {
         let config = Config::load(files)?;
         let place = files.file("tokenizer.json");
         let bad = |message: String| {
@@ -137,12 +137,12 @@ impl Counter {
         };
         let authority = Arc::new(Authority { tokenizer });
         let words = splitter.and_then(|splitter| {
-            let (tokens, specials) = additions.as_ref().map_err(String::clone)?;
-            Words::new(splitter, Arc::clone(&authority), tokens, *specials)
+            let (tokens, specials) = additions.as_ref().ok()?;
+            Words::new(splitter, Arc::clone(&authority), tokens, *specials).ok()
         });
         Ok(Self {
             authority,
-            words: words.ok().map(|words| Arc::new(words) as Arc<dyn Count>),
+            words: words.map(|words| Arc::new(words) as Arc<dyn Count>),
             file: files.tokenizer_json.clone(),
             additions,
             fast: Mutex::new(Loading::Not),

@@ -13,6 +13,7 @@ mod upload;
 use super::{Location, Storage};
 use crate::dataset::manifest::MANIFEST_NAME;
 use crate::error::{Error, ErrorKind, Result};
+use crate::keyed::lock;
 use bytes::Bytes;
 use std::sync::{Arc, Mutex};
 
@@ -168,10 +169,6 @@ impl Sink {
 /// Whether a name is that of a file right in the folder, and none of this program's own.
 fn plain(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0'])
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn busy(output: &Location) -> Error {
