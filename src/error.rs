@@ -3,29 +3,29 @@
 use std::fmt;
 
 /// The exit codes. Argo's executor keeps 64 and 65 for itself, so neither is used here.
-pub mod exit_code {
+pub(crate) mod exit_code {
     /// The mix is whole.
-    pub const OK: u8 = 0;
+    pub(crate) const OK: u8 = 0;
     /// The command line, a variable or a recipe is wrong.
-    pub const USAGE: u8 = 2;
+    pub(crate) const USAGE: u8 = 2;
     /// The input cannot be used as it is.
-    pub const DATA: u8 = 3;
+    pub(crate) const DATA: u8 = 3;
     /// No cut that was asked for is feasible.
-    pub const NO_FEASIBLE_CUT: u8 = 4;
+    pub(crate) const NO_FEASIBLE_CUT: u8 = 4;
     /// An input, a tokenizer or a template is not there.
-    pub const NOT_FOUND: u8 = 66;
+    pub(crate) const NOT_FOUND: u8 = 66;
     /// A storage service cannot be reached: worth a retry.
-    pub const UNREACHABLE: u8 = 69;
+    pub(crate) const UNREACHABLE: u8 = 69;
     /// A bug of this program.
-    pub const BUG: u8 = 70;
+    pub(crate) const BUG: u8 = 70;
     /// Reading or writing failed.
-    pub const IO: u8 = 74;
+    pub(crate) const IO: u8 = 74;
     /// Another run is at work on the same output: try again.
-    pub const TRY_AGAIN: u8 = 75;
+    pub(crate) const TRY_AGAIN: u8 = 75;
     /// Ended by SIGINT.
-    pub const INTERRUPTED: u8 = 130;
+    pub(crate) const INTERRUPTED: u8 = 130;
     /// Ended by SIGTERM.
-    pub const TERMINATED: u8 = 143;
+    pub(crate) const TERMINATED: u8 = 143;
 }
 
 /// The kinds of error: one for each exit code.

@@ -1,37 +1,53 @@
-//! Mixes synthetic question-answer data into training files: sample, format, count, repeatably.
+//! Turns synthetic question-answer data into fine-tuning files: samples summaries, renders conversations with the model's
+//! chat template, counts their tokens, and writes one reproducible file per cut size.
 //!
-//! The way of the data, from top to bottom:
+//! This crate is the `knowledge-mixing` program. Other crates use only [`main`]; [`testing`] serves the tests and benchmarks
+//! of this repository and changes without notice.
 //!
-//! | room | what happens there |
+//! Modules from top to bottom; imports point downward only (`tests/integration/architecture.rs` checks it):
+//!
+//! | module | purpose |
 //! |---|---|
-//! | [`cli`] | the arguments as they are given |
-//! | [`settings`] | arguments, [`recipe`], variables and defaults become checked values |
-//! | [`storage`] | a path or URL becomes a store: list, read, publish |
-//! | [`artifacts`] | files become rows, rows become samples, each distinct text is kept once |
-//! | [`mixing`] | which samples stand in which mix, how often, in which order |
-//! | [`chat`] | samples become text as the chat template renders it, text becomes a number of tokens |
-//! | [`dataset`] | samples become rows, rows become files, files get a manifest |
-//! | [`report`] | what a person sees: the table, the page, the metrics |
-//! | [`workflow`] | what an engine reads |
-//!
-//! [`run`] puts them together; imports run downward only.
+//! | `commands` | one function per sub-command |
+//! | `pipeline` | the stages of a run (prepare, survey, plan, write, finish), `verify` and `diff` |
+//! | `workflow` | what Kubeflow and Argo read and write |
+//! | `report` | statistics, the closing table, metrics, summary, page |
+//! | `settings` | flags, recipe, variables and defaults merged into checked values |
+//! | `cli` | command-line arguments |
+//! | `output` | samples become rows of files |
+//! | `tokens` | chat templates and token counts |
+//! | `mixing` | which samples a mix holds, how often and in which order: pure functions on index records |
+//! | `input` | files become samples |
+//! | `index` | the fixed-size record of each sample |
+//! | `sample` | one file per kind of sample |
+//! | `text` | each distinct text once |
+//! | `recipe` | `recipe.yaml`: types, checks, schema |
+//! | `storage` | list, read and publish, on disks and in object stores |
+//! | `codec` | compression by name |
+//! | `manifest` | the types of `manifest.json` |
 
 #![warn(missing_docs)]
 
-pub mod artifacts;
-pub mod chat;
-pub mod cli;
-pub mod commands;
-pub mod dataset;
-pub mod error;
-mod keyed;
-pub mod mixing;
-pub mod progress;
-pub mod recipe;
-pub mod report;
-pub mod run;
-pub mod settings;
-pub mod storage;
-pub mod workflow;
+mod cli;
+mod codec;
+mod commands;
+mod error;
+mod hash_map;
+mod input;
+mod manifest;
+mod mixing;
+mod output;
+mod pipeline;
+mod progress;
+mod recipe;
+mod report;
+mod sample;
+mod settings;
+mod storage;
+pub mod testing;
+mod text;
+mod tokens;
+mod warnings;
+mod workflow;
 
-pub use error::{Error, ErrorKind, Result};
+pub use commands::main;

@@ -1,6 +1,6 @@
 //! The binary: parse, run, exit code; nothing else.
 
-use knowledge_mixing::commands;
+use knowledge_mixing::main as run;
 use std::process::ExitCode;
 
 /// glibc's allocator, which a static binary brings along, is slow under threads and keeps what it once had.
@@ -9,7 +9,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     give_memory_back_soon();
-    ExitCode::from(commands::main(std::env::args_os()))
+    ExitCode::from(run(std::env::args_os()))
 }
 
 /// Has the allocator give unused memory back after a tenth of a second instead of ten: reading and writing let go of large

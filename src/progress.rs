@@ -1,32 +1,32 @@
-//! How far a run is: bars on a terminal, a line every few seconds in a pod.
+//! Log lines and progress: bars on a terminal, a line every few seconds in a pod.
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressDrawTarget, ProgressStyle};
+use std::convert::Infallible;
 use std::io::IsTerminal;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
 
-/// How often a pod's log hears of progress.
-const LOG_EVERY: Duration = Duration::from_secs(5);
+/// How often progress is logged where standard error is not a terminal.
+const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How a run tells people what it does. Everything goes to standard error; standard output is for results.
+/// The format of log lines. They go to standard error; standard output is for results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people.
+pub(crate) enum LogFormat {
+    /// Human-readable lines.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// What a log line is.
+/// The level of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    /// What a person may want to know.
+pub(crate) enum Level {
+    /// Useful to know.
     Info,
-    /// What a person should look at.
+    /// Needs attention.
     Warning,
-    /// Why the run failed.
+    /// The run failed.
     Error,
 }
 
@@ -40,9 +40,9 @@ impl Level {
     }
 }
 
-/// The run's voice: log lines and progress.
+/// Writes log lines and progress to standard error. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Progress {
+pub(crate) struct Progress {
     format: LogFormat,
     quiet: bool,
     silent: bool,
@@ -51,35 +51,35 @@ pub struct Progress {
 
 impl Progress {
     /// Progress on standard error; with `quiet`, only warnings and errors.
-    pub fn new(format: LogFormat, quiet: bool) -> Self {
+    pub(crate) fn new(format: LogFormat, quiet: bool) -> Self {
         let bars = format == LogFormat::Text && !quiet && std::io::stderr().is_terminal();
         Self { format, quiet, silent: false, bars: bars.then(MultiProgress::new) }
     }
 
-    /// Says nothing at all.
-    pub fn silent() -> Self {
+    /// Writes nothing.
+    pub(crate) fn silent() -> Self {
         Self { format: LogFormat::Text, quiet: true, silent: true, bars: None }
     }
 
-    /// Whether only warnings and errors are wanted.
-    pub fn is_quiet(&self) -> bool {
+    /// Whether only warnings and errors are written.
+    pub(crate) fn is_quiet(&self) -> bool {
         self.quiet
     }
 
-    /// A line for people.
-    pub fn info(&self, message: &str) {
+    /// Logs a line at level `info`.
+    pub(crate) fn info(&self, message: &str) {
         if !self.quiet {
             self.line(Level::Info, message);
         }
     }
 
-    /// A line that a person should look at.
-    pub fn warning(&self, message: &str) {
+    /// Logs a line at level `warning`.
+    pub(crate) fn warning(&self, message: &str) {
         self.line(Level::Warning, message);
     }
 
-    /// Why the run failed.
-    pub fn error(&self, message: &str) {
+    /// Logs a line at level `error`.
+    pub(crate) fn error(&self, message: &str) {
         self.line(Level::Error, message);
     }
 
@@ -94,34 +94,36 @@ impl Progress {
         }
     }
 
-    /// Begins a phase of `total` units; with `bytes`, the units are bytes.
-    pub fn phase(&self, name: &'static str, total: u64, bytes: bool) -> Phase {
+    /// Starts a progress bar for `total` units of work. The bar disappears when the returned guard is dropped.
+    pub(crate) fn bar(&self, name: &'static str, total: u64, unit: ProgressUnit) -> ProgressBar {
         let bar = match &self.bars {
             Some(bars) => {
-                let units = if bytes { "{bytes}/{total_bytes}" } else { "{human_pos}/{human_len}" };
+                let units = match unit {
+                    ProgressUnit::Bytes => "{bytes}/{total_bytes}",
+                    ProgressUnit::Rows => "{human_pos}/{human_len}",
+                };
                 let style = ProgressStyle::with_template(&format!("{name:<9} {{wide_bar}} {units} {{eta}}"));
-                let bar = bars.add(ProgressBar::new(total));
+                let bar = bars.add(indicatif::ProgressBar::new(total));
                 bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
                 bar
             }
-            None => ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden()),
+            None => indicatif::ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden()),
         };
-        let ended = Arc::new(AtomicBool::new(false));
-        if self.bars.is_none() && !self.quiet {
-            let (voice, bar, ended) = (self.clone(), bar.clone(), ended.clone());
-            // A detached thread: it ends with its phase, and nothing waits for it.
-            std::thread::spawn(move || {
-                loop {
-                    std::thread::park_timeout(LOG_EVERY);
-                    if ended.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    let percent = (bar.position() * 100).checked_div(bar.length().unwrap_or(0)).unwrap_or(0);
-                    voice.info(&format!("{name}: {percent}%"));
-                }
-            });
-        }
-        Phase { bar, ended }
+        let logger = (self.bars.is_none() && !self.quiet).then(|| self.log_regularly(name, bar.clone()));
+        ProgressBar { counter: ProgressCounter(bar), _logger: logger }
+    }
+
+    /// Logs the percentage every few seconds until the returned sender is dropped.
+    fn log_regularly(&self, name: &'static str, bar: indicatif::ProgressBar) -> mpsc::Sender<Infallible> {
+        let (tx, rx) = mpsc::channel::<Infallible>();
+        let progress = self.clone();
+        std::thread::spawn(move || {
+            while rx.recv_timeout(LOG_INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let percent = (bar.position() * 100).checked_div(bar.length().unwrap_or(0)).unwrap_or(0);
+                progress.info(&format!("{name}: {percent}%"));
+            }
+        });
+        tx
     }
 }
 
@@ -134,28 +136,50 @@ fn log_line(format: LogFormat, level: Level, message: &str) -> String {
     }
 }
 
-/// One phase of a run: reading, counting, writing.
-#[derive(Debug, Clone)]
-pub struct Phase {
-    bar: ProgressBar,
-    ended: Arc<AtomicBool>,
+/// What a progress bar counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProgressUnit {
+    /// Bytes.
+    Bytes,
+    /// Rows.
+    Rows,
 }
 
-impl Phase {
-    /// A phase that nobody sees.
-    pub fn hidden() -> Self {
-        Self { bar: ProgressBar::hidden(), ended: Arc::default() }
+/// A visible progress bar, or the regular log lines that replace it where standard error is not a terminal. Both end when
+/// it is dropped, so an error path cannot leave a bar on the screen or a logging thread behind.
+#[derive(Debug)]
+pub(crate) struct ProgressBar {
+    counter: ProgressCounter,
+    /// Dropping the sender ends the logging thread.
+    _logger: Option<mpsc::Sender<Infallible>>,
+}
+
+impl ProgressBar {
+    /// A handle that advances the bar from any thread.
+    pub(crate) fn counter(&self) -> ProgressCounter {
+        self.counter.clone()
+    }
+}
+
+impl Drop for ProgressBar {
+    fn drop(&mut self) {
+        self.counter.0.finish_and_clear();
+    }
+}
+
+/// Advances a [`ProgressBar`]. It may outlive the bar; then it has no effect.
+#[derive(Debug, Clone)]
+pub(crate) struct ProgressCounter(indicatif::ProgressBar);
+
+impl ProgressCounter {
+    /// A counter that nobody sees.
+    pub(crate) fn hidden() -> Self {
+        Self(indicatif::ProgressBar::hidden())
     }
 
-    /// Some units are done.
-    pub fn advance(&self, units: u64) {
-        self.bar.inc(units);
-    }
-
-    /// The phase is over.
-    pub fn end(&self) {
-        self.ended.store(true, Ordering::Relaxed);
-        self.bar.finish_and_clear();
+    /// Counts finished units.
+    pub(crate) fn advance(&self, units: u64) {
+        self.0.inc(units);
     }
 }
 
@@ -164,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_line_is_for_people_or_for_programs() {
+    fn log_lines_in_both_formats() {
         assert_eq!(log_line(LogFormat::Text, Level::Info, "done"), "done");
         assert_eq!(log_line(LogFormat::Text, Level::Warning, "odd"), "warning: odd");
         assert_eq!(

@@ -9,44 +9,44 @@ const VOTERS: [&str; 2] = ["extractive_summary", "detailed_summary"];
 
 /// The cuts asked for, and what becomes of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Cuts {
+pub(crate) struct Cuts {
     /// Every cut asked for, ascending, each once.
-    pub asked: Vec<Cut>,
+    pub(crate) requested: Vec<Cut>,
     /// The largest feasible cut; `None` where no source has a say.
-    pub largest_feasible: Option<u32>,
+    pub(crate) largest_feasible: Option<u32>,
     /// What each source that has a say offers.
-    pub offers: Vec<Offer>,
+    pub(crate) offers: Vec<Offer>,
     /// What a person should know.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Cuts {
     /// The cuts whose mixes are written, ascending.
-    pub fn written(&self) -> Vec<u32> {
-        self.asked.iter().filter(|cut| cut.written).map(|cut| cut.size).collect()
+    pub(crate) fn written(&self) -> Vec<u32> {
+        self.requested.iter().filter(|cut| cut.written).map(|cut| cut.size).collect()
     }
 }
 
 /// One cut that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cut {
+pub(crate) struct Cut {
     /// The cut size N.
-    pub size: u32,
+    pub(crate) size: u32,
     /// Whether every source that has a say has N summaries in the mean.
-    pub feasible: bool,
+    pub(crate) feasible: bool,
     /// Whether its mix is written.
-    pub written: bool,
+    pub(crate) written: bool,
 }
 
 /// The summaries that a source offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offer {
+pub(crate) struct Offer {
     /// The source's name.
-    pub source: String,
+    pub(crate) source: String,
     /// Its raw documents.
-    pub documents: u64,
+    pub(crate) documents: u64,
     /// Its summaries, distinct within their raw documents.
-    pub summaries: u64,
+    pub(crate) summaries: u64,
 }
 
 impl Offer {
@@ -79,7 +79,7 @@ impl std::fmt::Display for Offer {
 ///
 /// # Errors
 /// The cut asked for is not among those written, or none is: ask before the mix is published.
-pub fn select_cut(written: &[u32], asked: Option<u32>) -> Result<u32> {
+pub(crate) fn select_cut(written: &[u32], asked: Option<u32>) -> Result<u32> {
     let Some(largest) = written.iter().max() else {
         return Err(Error::new(ErrorKind::NoFeasibleCut, "no mix is written, so none can be handed on"));
     };
@@ -103,7 +103,12 @@ pub fn select_cut(written: &[u32], asked: Option<u32>) -> Result<u32> {
 /// # Errors
 /// [`ErrorKind::NoFeasibleCut`] where no cut is left to write, or one is not feasible and `infeasible` is `fail`;
 /// it gives the largest feasible cut.
-pub fn feasible(rows: &[Row], sources: &[Source], cut_sizes: &[u32], infeasible: InfeasibleCuts) -> Result<Cuts> {
+pub(crate) fn feasible(
+    rows: &[Row],
+    sources: &[Source],
+    cut_sizes: &[u32],
+    infeasible: InfeasibleCuts,
+) -> Result<Cuts> {
     let mut sizes = cut_sizes.to_vec();
     sizes.sort_unstable();
     sizes.dedup();
@@ -119,13 +124,13 @@ pub fn feasible(rows: &[Row], sources: &[Source], cut_sizes: &[u32], infeasible:
     let mut cuts = Cuts { largest_feasible: Some(largest), ..Cuts::default() };
     for &size in &sizes {
         let feasible = size <= largest;
-        cuts.asked.push(Cut { size, feasible, written: feasible || keep });
+        cuts.requested.push(Cut { size, feasible, written: feasible || keep });
         if !feasible {
             let then = if keep { "written all the same" } else { "left out" };
             cuts.warnings.push(format!("{}: {then}", failing(size)));
         }
     }
-    let worst = cuts.asked.iter().find(|cut| !cut.feasible).map(|cut| cut.size);
+    let worst = cuts.requested.iter().find(|cut| !cut.feasible).map(|cut| cut.size);
     let none_left = cuts.written().is_empty();
     if let Some(size) = worst.filter(|_| none_left || infeasible == InfeasibleCuts::Fail) {
         let message = match none_left {
@@ -149,9 +154,9 @@ pub fn feasible(rows: &[Row], sources: &[Source], cut_sizes: &[u32], infeasible:
 
 /// Every cut is the same: the smallest stands for all.
 fn without_summaries(sizes: &[u32]) -> Cuts {
-    let asked: Vec<Cut> =
+    let requested: Vec<Cut> =
         sizes.iter().enumerate().map(|(at, &size)| Cut { size, feasible: true, written: at == 0 }).collect();
-    let warnings = match asked[..] {
+    let warnings = match requested[..] {
         [] => Vec::new(),
         [only] => vec![format!("no summary source is there: nothing is sampled, cut {} holds everything", only.size)],
         [smallest, ..] => {
@@ -161,7 +166,7 @@ fn without_summaries(sizes: &[u32]) -> Cuts {
             )]
         }
     };
-    Cuts { asked, warnings, ..Cuts::default() }
+    Cuts { requested, warnings, ..Cuts::default() }
 }
 
 /// What the sources that have a say offer, those that have rows.

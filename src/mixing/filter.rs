@@ -8,7 +8,7 @@ use std::collections::hash_map::Entry;
 ///
 /// Wants [`Row::tokens`] where [`Filter::max_tokens`] is set; asks `response_chars` only where
 /// [`Filter::min_response_chars`] is.
-pub fn filter(rows: &mut [Row], filter: &Filter, response_chars: impl Fn(usize) -> usize) {
+pub(crate) fn filter(rows: &mut [Row], filter: &Filter, response_chars: impl Fn(usize) -> usize) {
     for (at, row) in rows.iter_mut().enumerate().filter(|(_, row)| row.is_kept()) {
         if filter.max_tokens.is_some_and(|most| row.tokens > most) {
             row.fate = Fate::TooLong;
@@ -21,7 +21,7 @@ pub fn filter(rows: &mut [Row], filter: &Filter, response_chars: impl Fn(usize) 
 /// Of the rows with the same [`Row::content`], keeps the best: of the first source, then of the lowest rank, then by
 /// the texts of raw document and summary (never by position), then the first pair. Marks the others, returns their
 /// number. Wants the rows ranked; who drops any ranks them again.
-pub fn drop_duplicates<'t>(rows: &mut [Row], text: impl Fn(u32) -> &'t str) -> u64 {
+pub(crate) fn drop_duplicates<'t>(rows: &mut [Row], text: impl Fn(u32) -> &'t str) -> u64 {
     let text = |id: u32| if id == NO_TEXT { "" } else { text(id) };
     let mut best: HashMap<[u8; 16], usize> = HashMap::with_capacity(rows.len());
     let mut dropped = 0;

@@ -13,57 +13,57 @@
 //!
 //! [`prepare`] does 1, 2 and 4: everything that is the same for every cut.
 
-pub mod feasible;
-pub mod filter;
-pub mod order;
-pub mod plan;
-pub mod rank;
-pub mod shares;
-pub mod split;
+pub(crate) mod feasible;
+pub(crate) mod filter;
+pub(crate) mod order;
+pub(crate) mod plan;
+pub(crate) mod rank;
+pub(crate) mod shares;
+pub(crate) mod split;
 
-pub use feasible::{Cut, Cuts, feasible, select_cut};
-pub use filter::{drop_duplicates, filter};
-pub use order::{Unit, units};
-pub use plan::{CutPlan, Measure, Size, SourcePlan, candidates, check, plan_cut};
-pub use rank::rank;
-pub use split::split;
+pub(crate) use feasible::{Cut, Cuts, feasible, select_cut};
+pub(crate) use filter::{drop_duplicates, filter};
+pub(crate) use order::{Unit, units};
+pub(crate) use plan::{CutPlan, Size, SourcePlan, candidates, check, plan_cut};
+pub(crate) use rank::rank;
+pub(crate) use split::split;
 
 use crate::recipe::{Decimal, Kind, OnDuplicate, OnLong, Recipe};
 
 /// A text id that stands for no text: a raw document, an outline or a summary that a row does not have.
-pub const NO_TEXT: u32 = u32::MAX;
+pub(crate) const NO_TEXT: u32 = u32::MAX;
 
 /// One kept row as the planning sees it; its number is its place in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Row {
+pub(crate) struct Row {
     /// Its source: the place in the list of [`Source`]s.
-    pub source: u32,
+    pub(crate) source: u32,
     /// The text id of its raw document, [`NO_TEXT`] where that is unknown or empty.
-    pub document: u32,
+    pub(crate) document: u32,
     /// The text id of its outline, [`NO_TEXT`] where it has none. (Only [`split()`] asks.)
-    pub outline: u32,
+    pub(crate) outline: u32,
     /// The text id of its summary, [`NO_TEXT`] where it has none.
-    pub summary: u32,
+    pub(crate) summary: u32,
     /// A hash of its messages (role and content of each, and what else is rendered): equal for exact duplicates only,
     /// and the same on every machine. May be left zero where [`needs_content`] says so.
-    pub content: [u8; 16],
+    pub(crate) content: [u8; 16],
     /// Its token length. May be left zero where [`needs_tokens`] says so, until [`candidates`] are counted.
-    pub tokens: u32,
+    pub(crate) tokens: u32,
     /// The place of its summary within its raw document; 0 outside of the summary sources. [`rank()`] fills it.
-    pub rank: u32,
+    pub(crate) rank: u32,
     /// Its place among the rows of its summary, in input order. [`rank()`] fills it.
-    pub pair: u32,
+    pub(crate) pair: u32,
     /// Rows of one group stand on one side of a split. [`split()`] fills it.
-    pub group: u32,
+    pub(crate) group: u32,
     /// Whether a filter took it away.
-    pub fate: Fate,
+    pub(crate) fate: Fate,
     /// Whether it stands on the validation side. [`split()`] fills it.
-    pub validation: bool,
+    pub(crate) validation: bool,
 }
 
 impl Row {
     /// A row of a source with its texts; everything else is zero.
-    pub fn new(source: u32, document: u32, outline: u32, summary: u32) -> Self {
+    pub(crate) fn new(source: u32, document: u32, outline: u32, summary: u32) -> Self {
         Self {
             source,
             document,
@@ -80,14 +80,14 @@ impl Row {
     }
 
     /// Whether no filter took it away.
-    pub fn is_kept(&self) -> bool {
+    pub(crate) fn is_kept(&self) -> bool {
         self.fate == Fate::Kept
     }
 }
 
 /// What the filters made of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
-pub enum Fate {
+pub(crate) enum Fate {
     /// It stays.
     #[default]
     Kept,
@@ -101,7 +101,7 @@ pub enum Fate {
 
 impl Fate {
     /// The reason in the ledger of dropped rows; empty for a row that stays.
-    pub fn reason(self) -> &'static str {
+    pub(crate) fn reason(self) -> &'static str {
         match self {
             Self::Kept => "",
             Self::TooLong => "too_long",
@@ -113,24 +113,24 @@ impl Fate {
 
 /// A source as the planning sees it, in the order of the sources.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub(crate) struct Source {
     /// Its name: has a say in ranks and, for the two known summary sources, in feasibility.
-    pub name: String,
+    pub(crate) name: String,
     /// What its rows are.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// At most so many pairs of each summary; `None`: all.
-    pub qa_per_doc: Option<u32>,
+    pub(crate) qa_per_doc: Option<u32>,
     /// How much of it a mix holds.
-    pub amount: Amount,
+    pub(crate) amount: Amount,
     /// Its weight when a budget is shared out; `None`: 1 where another source has a weight, else in proportion.
-    pub weight: Option<Decimal>,
+    pub(crate) weight: Option<Decimal>,
     /// Up to how many times a share or a budget may repeat it; `None`: once (or its `repeat`).
-    pub max_repeat: Option<Decimal>,
+    pub(crate) max_repeat: Option<Decimal>,
 }
 
 impl Source {
     /// A source that goes once into every mix, `qa_per_doc` pairs of each summary where it is a summary source.
-    pub fn new(name: impl Into<String>, kind: Kind, qa_per_doc: u32) -> Self {
+    pub(crate) fn new(name: impl Into<String>, kind: Kind, qa_per_doc: u32) -> Self {
         Self {
             name: name.into(),
             kind,
@@ -142,7 +142,7 @@ impl Source {
     }
 
     /// A source as a recipe has it (and as it is without one); `qa_per_doc` is the run's setting.
-    pub fn from_recipe(source: &crate::recipe::Source, qa_per_doc: u32) -> Self {
+    pub(crate) fn from_recipe(source: &crate::recipe::Source, qa_per_doc: u32) -> Self {
         let run = (source.kind == Kind::SummaryQa).then_some(qa_per_doc);
         Self {
             name: source.name.clone(),
@@ -165,7 +165,7 @@ impl Source {
 
 /// How much of a source a mix holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Amount {
+pub(crate) enum Amount {
     /// So many times what there is; the part is a prefix of the source's order.
     Repeat {
         /// `2.5`: two whole copies and a half.
@@ -183,11 +183,11 @@ impl Default for Amount {
     }
 }
 
-pub use crate::recipe::{OnShortfall, RepeatUnit};
+pub(crate) use crate::recipe::{OnShortfall, RepeatUnit};
 
 /// How large a mix is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Budget {
+pub(crate) enum Budget {
     /// At most so many tokens.
     Tokens(u64),
     /// At most so many samples.
@@ -196,22 +196,22 @@ pub enum Budget {
 
 /// What the planning is asked for, besides the sources.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Options {
+pub(crate) struct Options {
     /// The seed of ranks, splits and the shuffled order.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// Which rows are taken away before anything is ranked.
-    pub filter: Filter,
+    pub(crate) filter: Filter,
     /// Which part of the documents goes to the validation side.
-    pub validation: Option<Decimal>,
+    pub(crate) validation: Option<Decimal>,
     /// How large a mix is to be.
-    pub budget: Option<Budget>,
+    pub(crate) budget: Option<Budget>,
     /// What becomes of a share or a budget that the data cannot fill.
-    pub on_shortfall: OnShortfall,
+    pub(crate) on_shortfall: OnShortfall,
 }
 
 impl Options {
     /// What a recipe asks for (the default recipe: nothing); seed and order are the run's settings.
-    pub fn from_recipe(recipe: &Recipe, seed: u64) -> Self {
+    pub(crate) fn from_recipe(recipe: &Recipe, seed: u64) -> Self {
         let filter = &recipe.filter;
         Self {
             seed,
@@ -233,22 +233,22 @@ impl Options {
 
 /// Which rows are taken away before anything is ranked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Filter {
+pub(crate) struct Filter {
     /// Rows with more tokens are dropped. (A recipe's `long_samples: keep` leaves this `None`.)
-    pub max_tokens: Option<u32>,
+    pub(crate) max_tokens: Option<u32>,
     /// Rows with a shorter response are dropped.
-    pub min_response_chars: Option<u32>,
+    pub(crate) min_response_chars: Option<u32>,
     /// Rows whose messages a better-ranked row has are dropped.
-    pub duplicates: bool,
+    pub(crate) duplicates: bool,
 }
 
 /// Whether token counts are needed before [`prepare`] (then all rows are counted; else only [`candidates`]).
-pub fn needs_tokens(options: &Options) -> bool {
+pub(crate) fn needs_tokens(options: &Options) -> bool {
     options.filter.max_tokens.is_some()
 }
 
 /// Whether [`Row::content`] has to be filled.
-pub fn needs_content(sources: &[Source], options: &Options) -> bool {
+pub(crate) fn needs_content(sources: &[Source], options: &Options) -> bool {
     options.filter.duplicates
         || options.validation.is_some()
         || options.budget.is_some()
@@ -262,7 +262,7 @@ pub fn needs_content(sources: &[Source], options: &Options) -> bool {
 ///
 /// `text` gives the text of an id, `response_chars` the number of characters of a row's response (asked only with
 /// `min_response_chars`). Returns warnings.
-pub fn prepare<'t>(
+pub(crate) fn prepare<'t>(
     rows: &mut [Row],
     sources: &[Source],
     options: &Options,

@@ -8,18 +8,18 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 /// The name and version of the hash that orders rows of equal rank within a source.
-pub const ORDER_HASH: &str = "km-order-v1";
+pub(crate) const ORDER_HASH: &str = "km-order-v1";
 
 /// The name and version of the shuffled order: the first bytes of the generator's key.
-pub const SHUFFLE: &[u8; 13] = b"km-shuffle-v1";
+pub(crate) const SHUFFLE: &[u8; 13] = b"km-shuffle-v1";
 
 /// One copy of one row: what is encoded once and appended to every file that holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unit {
+pub(crate) struct Unit {
     /// The row's place in the table.
-    pub row: u32,
+    pub(crate) row: u32,
     /// Which copy, from 0. A cut's file holds it where [`CutPlan::copies`] of the row is larger.
-    pub copy: u32,
+    pub(crate) copy: u32,
 }
 
 /// Every (row, copy) that any of the cuts holds, in the order in which the files hold them: each file is a
@@ -27,7 +27,7 @@ pub struct Unit {
 ///
 /// The natural order: by source, copy and input order. Shuffled: by [`order_key`], so that where a sample stands
 /// relative to another does not depend on which cuts were asked for.
-pub fn units(rows: &[Row], plans: &[CutPlan], seed: u64, shuffle: bool) -> Vec<Unit> {
+pub(crate) fn units(rows: &[Row], plans: &[CutPlan], seed: u64, shuffle: bool) -> Vec<Unit> {
     let copies: Vec<u32> =
         (0..rows.len()).map(|row| plans.iter().map(|plan| plan.copies[row]).max().unwrap_or(0)).collect();
     let mut all = Vec::with_capacity(copies.iter().map(|&n| n as usize).sum());
@@ -80,7 +80,7 @@ fn keys_of_run(run: &[Unit], seed: u64) -> impl Iterator<Item = (u64, u32, u32)>
 
 /// The place of a copy of a row in a shuffled mix: the 64-bit number number `row` of the ChaCha8 stream `copy`, its key
 /// made of `km-shuffle-v1` and the seed. Mixes ascend with it.
-pub fn order_key(seed: u64, row: u32, copy: u32) -> u64 {
+pub(crate) fn order_key(seed: u64, row: u32, copy: u32) -> u64 {
     let mut generator = generator(seed, copy);
     generator.set_word_pos(u128::from(row) * 2);
     generator.next_u64()
@@ -110,7 +110,7 @@ pub(super) fn source_order(rows: &[Row], source: &Source, seed: u64, mut places:
 
 /// The first 16 bytes of BLAKE3 over `km-order-v1`, seed, source and content, written as in
 /// [`rank_hash`](super::rank::rank_hash).
-pub fn order_hash(seed: u64, source: &str, content: &[u8]) -> [u8; 16] {
+pub(crate) fn order_hash(seed: u64, source: &str, content: &[u8]) -> [u8; 16] {
     let mut hasher = order_hasher(seed, source);
     absorb(&mut hasher, content);
     first_half(&hasher)
@@ -127,7 +127,7 @@ fn order_hasher(seed: u64, source: &str) -> blake3::Hasher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mixing::plan::Measure;
+    use crate::manifest::Measure;
     use proptest::prelude::*;
 
     fn plan(copies: Vec<u32>) -> CutPlan {

@@ -4,49 +4,50 @@ use super::order::source_order;
 use super::shares::{solve_shares, split_budget};
 use super::{Amount, Budget, Options, RepeatUnit, Row, Source};
 use crate::error::{Error, ErrorKind, Result};
+use crate::manifest::Measure;
 use crate::recipe::{Decimal, OnShortfall};
 use std::collections::HashSet;
 
 /// The mix of one cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CutPlan {
+pub(crate) struct CutPlan {
     /// The cut size N.
-    pub cut: u32,
+    pub(crate) cut: u32,
     /// How often each row of the table stands in it; 0: not at all. A row with [`Row::validation`] stands in the
     /// validation file (once), any other in the mix.
-    pub copies: Vec<u32>,
+    pub(crate) copies: Vec<u32>,
     /// What each source was asked for and gives.
-    pub sources: Vec<SourcePlan>,
+    pub(crate) sources: Vec<SourcePlan>,
     /// What asked and got are measured in.
-    pub measure: Measure,
+    pub(crate) measure: Measure,
 }
 
 /// What one source was asked for and gives to one mix.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SourcePlan {
+pub(crate) struct SourcePlan {
     /// What the recipe asks for, in words (`repeat 2.5`, `share 0.1`), where it asks for something.
-    pub asked: Option<String>,
+    pub(crate) rule: Option<String>,
     /// So much of [`CutPlan::measure`] is asked for, where a share or a budget says so.
-    pub target: Option<u64>,
+    pub(crate) target: Option<u64>,
     /// Its samples in this cut, before any repeat, share or budget.
-    pub available: Size,
+    pub(crate) available: Size,
     /// What stands in the mix, copies counted.
-    pub got: Size,
+    pub(crate) got: Size,
     /// How many different rows stand in the mix.
-    pub distinct: u64,
+    pub(crate) distinct: u64,
     /// What stands in the validation file.
-    pub validation: Size,
+    pub(crate) validation: Size,
     /// By how much of [`CutPlan::measure`] it stays behind the target, because there is no more of it.
-    pub shortfall: Option<u64>,
+    pub(crate) shortfall: Option<u64>,
 }
 
 /// A number of samples and their tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Size {
+pub(crate) struct Size {
     /// Samples.
-    pub samples: u64,
+    pub(crate) samples: u64,
     /// Their tokens.
-    pub tokens: u64,
+    pub(crate) tokens: u64,
 }
 
 impl Size {
@@ -56,35 +57,16 @@ impl Size {
     }
 }
 
-/// What shares and budgets are measured in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Measure {
-    /// Tokens.
-    #[default]
-    Tokens,
-    /// Samples: with a budget of samples.
-    Samples,
-}
-
-impl Measure {
-    fn of(self, row: &Row) -> u64 {
-        match self {
-            Self::Tokens => u64::from(row.tokens),
-            Self::Samples => 1,
-        }
-    }
-
-    /// Its name in messages.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Tokens => "tokens",
-            Self::Samples => "samples",
-        }
+/// How much of the measure one row is.
+fn measured(measure: Measure, row: &Row) -> u64 {
+    match measure {
+        Measure::Tokens => u64::from(row.tokens),
+        Measure::Samples => 1,
     }
 }
 
 /// The rows whose tokens have to be counted before [`plan_cut`]: those that any cut up to `max_cut` can hold.
-pub fn candidates(rows: &[Row], sources: &[Source], max_cut: u32) -> Vec<u32> {
+pub(crate) fn candidates(rows: &[Row], sources: &[Source], max_cut: u32) -> Vec<u32> {
     let wanted = |row: &Row| {
         let source = &sources[row.source as usize];
         !source.is_off() && source.holds(row, max_cut)
@@ -102,7 +84,7 @@ impl Source {
 /// Plans the mix of one cut. Wants the rows ranked, split and the [`candidates`] counted.
 ///
 /// A source that cannot give what is asked of it gives all that it may; whether that will do is for [`check`] to say.
-pub fn plan_cut(rows: &[Row], sources: &[Source], options: &Options, cut: u32) -> CutPlan {
+pub(crate) fn plan_cut(rows: &[Row], sources: &[Source], options: &Options, cut: u32) -> CutPlan {
     let measure = match options.budget {
         Some(Budget::Samples(_)) => Measure::Samples,
         _ => Measure::Tokens,
@@ -128,7 +110,7 @@ pub fn plan_cut(rows: &[Row], sources: &[Source], options: &Options, cut: u32) -
         sources.iter().zip(held).map(|(source, held)| Pool::new(rows, source, options, measure, held)).collect();
     set_targets(&mut plan, &pools, sources, options);
     for ((pool, source), of_source) in pools.iter_mut().zip(sources).zip(&mut plan.sources) {
-        of_source.asked = asked(source, options);
+        of_source.rule = rule(source, options);
         let all = pool.capacity();
         let target = of_source.target.unwrap_or(all);
         pool.take(target, |at, copies| {
@@ -179,7 +161,7 @@ fn set_targets(plan: &mut CutPlan, pools: &[Pool], sources: &[Source], options: 
 }
 
 /// What the recipe asks of a source, in words.
-fn asked(source: &Source, options: &Options) -> Option<String> {
+fn rule(source: &Source, options: &Options) -> Option<String> {
     let most = |text: String| match source.max_repeat {
         Some(most) => format!("{text}, up to {most} times"),
         None => text,
@@ -234,7 +216,7 @@ impl<'r> Pool<'r> {
     }
 
     fn size(&self, places: &[u32]) -> u64 {
-        places.iter().map(|&at| self.measure.of(&self.rows[at as usize])).sum()
+        places.iter().map(|&at| measured(self.measure, &self.rows[at as usize])).sum()
     }
 
     /// How much may be taken.
@@ -255,7 +237,7 @@ impl<'r> Pool<'r> {
         let mut left = target.saturating_sub(one.saturating_mul(u64::from(whole)));
         let rest = if whole < self.whole { &self.held } else { &self.part };
         for &at in rest {
-            let size = self.measure.of(&self.rows[at as usize]);
+            let size = measured(self.measure, &self.rows[at as usize]);
             if size > left {
                 break;
             }
@@ -285,7 +267,7 @@ fn part_of_documents(rows: &[Row], held: &[u32], part: Decimal) -> Vec<u32> {
 ///
 /// # Errors
 /// [`ErrorKind::Data`] where a mix would hold no sample, or a source falls short and the recipe does not let it.
-pub fn check(plans: &[CutPlan], sources: &[Source], on_shortfall: OnShortfall) -> Result<()> {
+pub(crate) fn check(plans: &[CutPlan], sources: &[Source], on_shortfall: OnShortfall) -> Result<()> {
     for plan in plans {
         let measure = plan.measure.name();
         let short: Vec<String> = plan
@@ -294,7 +276,7 @@ pub fn check(plans: &[CutPlan], sources: &[Source], on_shortfall: OnShortfall) -
             .zip(sources)
             .filter_map(|(of_source, source)| {
                 let (target, missing) = (of_source.target?, of_source.shortfall?);
-                let asked = of_source.asked.as_deref().unwrap_or_default();
+                let asked = of_source.rule.as_deref().unwrap_or_default();
                 let name = &source.name;
                 Some(format!("{name} ({asked}) should give {target} {measure} and lacks {missing}"))
             })

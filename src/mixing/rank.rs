@@ -6,14 +6,14 @@ use rayon::prelude::*;
 use std::cmp::Ordering;
 
 /// The name and version of the hash. Whoever changes one byte of what goes in gives it a new name.
-pub const RANK_HASH: &str = "km-rank-v1";
+pub(crate) const RANK_HASH: &str = "km-rank-v1";
 
 /// Fills [`Row::rank`] and [`Row::pair`] of every row that no filter took away.
 ///
 /// A summary's rank is its place when the distinct summaries of its raw document (within the source) are sorted by
 /// [`rank_hash`]; equal hashes are ordered by the texts. Rows outside of the summary sources have rank 0. A row's pair
 /// is its place among the rows of its summary, in input order, in every source that has summaries.
-pub fn rank<'t>(rows: &mut [Row], sources: &[Source], seed: u64, text: impl Fn(u32) -> &'t str + Sync) {
+pub(crate) fn rank<'t>(rows: &mut [Row], sources: &[Source], seed: u64, text: impl Fn(u32) -> &'t str + Sync) {
     let text = |id: u32| if id == NO_TEXT { "" } else { text(id) };
     // (source, raw document, summary, place in the table): the last keeps input order within a summary.
     let mut keys: Vec<(u32, u32, u32, u32)> = rows
@@ -70,11 +70,11 @@ fn rank_document<'t>(
 
 /// [`rank_hash`] of many summaries of one raw document: what they have in common is absorbed once.
 #[derive(Debug, Clone)]
-pub struct RankHasher(blake3::Hasher);
+pub(crate) struct RankHasher(blake3::Hasher);
 
 impl RankHasher {
     /// For the summaries of one raw document of one source.
-    pub fn new(seed: u64, source: &str, raw_document: &str) -> Self {
+    pub(crate) fn new(seed: u64, source: &str, raw_document: &str) -> Self {
         let mut hasher = blake3::Hasher::new();
         absorb(&mut hasher, RANK_HASH.as_bytes());
         absorb(&mut hasher, &seed.to_le_bytes());
@@ -84,7 +84,7 @@ impl RankHasher {
     }
 
     /// The hash of one summary.
-    pub fn summary(&self, summary: &str) -> [u8; 16] {
+    pub(crate) fn summary(&self, summary: &str) -> [u8; 16] {
         let mut hasher = self.0.clone();
         absorb(&mut hasher, summary.as_bytes());
         first_half(&hasher)
@@ -93,7 +93,7 @@ impl RankHasher {
 
 /// The first 16 bytes of BLAKE3 over `km-rank-v1`, seed, source, raw document and summary, each with its length in
 /// bytes before it (8 bytes, little-endian); the seed is 8 bytes, little-endian. Ranks ascend with these bytes.
-pub fn rank_hash(seed: u64, source: &str, raw_document: &str, summary: &str) -> [u8; 16] {
+pub(crate) fn rank_hash(seed: u64, source: &str, raw_document: &str, summary: &str) -> [u8; 16] {
     RankHasher::new(seed, source, raw_document).summary(summary)
 }
 

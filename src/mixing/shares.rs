@@ -13,7 +13,7 @@ const ONE: u128 = Decimal::ONE_IN_MILLIONTHS as u128;
 /// it has and counts as R for the others: the mix made has the one size T for which T = R + Σ min(s × T, capacity).
 /// The result is what is asked: of a source that can give it, s × T of the mix made; of one that cannot, s × T of the
 /// mix that would be made if all could (of the mix made where the shares sum to one and that mix has no end).
-pub fn solve_shares(shares: &[Option<Decimal>], capacities: &[u64]) -> Vec<Option<u64>> {
+pub(crate) fn solve_shares(shares: &[Option<Decimal>], capacities: &[u64]) -> Vec<Option<u64>> {
     let capacity = |at: usize| u128::from(capacities[at]).min(MOST);
     let share = |at: usize| u128::from(shares[at].map_or(0, Decimal::millionths));
     let mut given: u128 = (0..shares.len()).filter(|&at| shares[at].is_none()).map(capacity).sum();
@@ -45,7 +45,7 @@ pub fn solve_shares(shares: &[Option<Decimal>], capacities: &[u64]) -> Vec<Optio
 ///
 /// By highest averages (D'Hondt): with a larger budget nobody gets less, which largest remainders do not promise, and
 /// nobody gets less than the whole part of what is due.
-pub fn split_budget(budget: u64, shares: &[Option<Decimal>], weights: &[u64]) -> Vec<u64> {
+pub(crate) fn split_budget(budget: u64, shares: &[Option<Decimal>], weights: &[u64]) -> Vec<u64> {
     let budget = u128::from(budget).min(MOST);
     let weight = |at: usize| if shares[at].is_some() { 0 } else { u128::from(weights[at]).min(MOST) };
     let total: u128 = (0..shares.len()).map(weight).sum::<u128>();

@@ -6,7 +6,7 @@ use crate::recipe::Decimal;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The name and version of the hash that chooses the documents of the validation side.
-pub const SPLIT_HASH: &str = "km-split-v1";
+pub(crate) const SPLIT_HASH: &str = "km-split-v1";
 
 /// What rows have in common that have to stand on one side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,7 +24,7 @@ pub(super) enum Key {
 /// not all where there are two): those with the lowest hash of seed and text. Chats, that know neither document nor
 /// outline, are divided for each source on its own, so that a large source of them leaves the documents their part.
 /// Returns a warning where there is too little to divide.
-pub fn split<'t>(
+pub(crate) fn split<'t>(
     rows: &mut [Row],
     sources: &[Source],
     part: Decimal,
@@ -131,7 +131,7 @@ fn key_hash<'t>(seed: u64, key: Key, text: impl Fn(u32) -> &'t str) -> [u8; 16] 
 }
 
 /// The hash behind a split and behind the order of documents: see [`split()`].
-pub fn split_hash(seed: u64, what: &str, bytes: &[u8]) -> [u8; 16] {
+pub(crate) fn split_hash(seed: u64, what: &str, bytes: &[u8]) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
     for part in [SPLIT_HASH.as_bytes(), &seed.to_le_bytes(), what.as_bytes(), bytes] {
         absorb(&mut hasher, part);

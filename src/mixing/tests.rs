@@ -125,7 +125,7 @@ fn no_feasible_cut_is_an_error_that_names_the_largest() {
     ");
     let cuts = feasible(&table.rows, &sources, &[50, 5], InfeasibleCuts::Keep).unwrap();
     assert_eq!(cuts.written(), [5, 50]);
-    assert!(cuts.asked.iter().all(|cut| !cut.feasible));
+    assert!(cuts.requested.iter().all(|cut| !cut.feasible));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Question-answer pairs about a summary of a raw document; cuts choose among the summaries.
     SummaryQa,
     /// Question-answer pairs about one fact; the context is the outline alone.
@@ -21,7 +21,7 @@ pub enum Kind {
 
 impl Kind {
     /// Its name in a recipe and in the manifest.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::SummaryQa => "summary_qa",
             Self::FactQa => "fact_qa",
@@ -39,13 +39,13 @@ macro_rules! choice {
         )]
         #[serde(rename_all = "snake_case")]
         #[value(rename_all = "snake_case")]
-        pub enum $name {
+        pub(crate) enum $name {
             $($(#[$variant_doc])* $variant,)*
         }
 
         impl $name {
             /// Its name in a recipe, on the command line and in the manifest.
-            pub fn name(self) -> &'static str {
+            pub(crate) fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $text,)*
                 }

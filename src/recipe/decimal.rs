@@ -7,38 +7,38 @@ use std::str::FromStr;
 ///
 /// All arithmetic on shares and repeats is done on these, so that `0.3` of ten samples is three on every machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Decimal(u64);
+pub(crate) struct Decimal(u64);
 
 impl Decimal {
     /// How many millionths make one.
-    pub const ONE_IN_MILLIONTHS: u64 = 1_000_000;
+    pub(crate) const ONE_IN_MILLIONTHS: u64 = 1_000_000;
     /// 0
-    pub const ZERO: Self = Self(0);
+    pub(crate) const ZERO: Self = Self(0);
     /// 1
-    pub const ONE: Self = Self(Self::ONE_IN_MILLIONTHS);
+    pub(crate) const ONE: Self = Self(Self::ONE_IN_MILLIONTHS);
 
     /// From a number of millionths.
-    pub const fn from_millionths(millionths: u64) -> Self {
+    pub(crate) const fn from_millionths(millionths: u64) -> Self {
         Self(millionths)
     }
 
     /// The number in millionths.
-    pub const fn millionths(self) -> u64 {
+    pub(crate) const fn millionths(self) -> u64 {
         self.0
     }
 
     /// The whole part: 2 of 2.5.
-    pub const fn whole(self) -> u64 {
+    pub(crate) const fn whole(self) -> u64 {
         self.0 / Self::ONE_IN_MILLIONTHS
     }
 
     /// What is left after the whole part: 0.5 of 2.5.
-    pub const fn part(self) -> Self {
+    pub(crate) const fn part(self) -> Self {
         Self(self.0 % Self::ONE_IN_MILLIONTHS)
     }
 
     /// This many times `number`, rounded to the nearest, a half upward; no result is larger than `u64::MAX`.
-    pub fn of(self, number: u64) -> u64 {
+    pub(crate) fn of(self, number: u64) -> u64 {
         let one = u128::from(Self::ONE_IN_MILLIONTHS);
         let product = u128::from(self.0) * u128::from(number);
         u64::try_from((product + one / 2) / one).unwrap_or(u64::MAX)

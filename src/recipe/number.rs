@@ -11,16 +11,16 @@ use std::str::FromStr;
 
 /// A number of tokens or samples: `250000`, `1.5k`, `100M`, `2B`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Quantity(u64);
+pub(crate) struct Quantity(u64);
 
 impl Quantity {
     /// A quantity of so many.
-    pub const fn new(number: u64) -> Self {
+    pub(crate) const fn new(number: u64) -> Self {
         Self(number)
     }
 
     /// The number.
-    pub const fn get(self) -> u64 {
+    pub(crate) const fn get(self) -> u64 {
         self.0
     }
 }

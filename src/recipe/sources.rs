@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// The sources that are there without a recipe, in their order.
-pub const KNOWN_SOURCES: [(&str, Kind); 4] = [
+pub(crate) const KNOWN_SOURCES: [(&str, Kind); 4] = [
     ("extractive_summary", Kind::SummaryQa),
     ("detailed_summary", Kind::SummaryQa),
     ("key_facts_to_qa", Kind::FactQa),
@@ -19,56 +19,56 @@ pub const KNOWN_SOURCES: [(&str, Kind); 4] = [
 /// What a recipe says of one source.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct SourceRecipe {
+pub(crate) struct SourceRecipe {
     /// `false` leaves the source out.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub enabled: Option<bool>,
+    pub(crate) enabled: Option<bool>,
     /// What its rows are. Needed for a source that is not one of the four known ones.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub kind: Option<Kind>,
+    pub(crate) kind: Option<Kind>,
     /// Folders, files or URLs that hold its rows; without it, the folder of its name in every input.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub paths: Option<Vec<String>>,
+    pub(crate) paths: Option<Vec<String>>,
     /// How often its samples go into a mix: `2.5` is two whole copies and a half, `0.3` is 30%, `0` is none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub repeat: Option<Decimal>,
+    pub(crate) repeat: Option<Decimal>,
     /// What the part of `repeat` is counted in.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub unit: Option<RepeatUnit>,
+    pub(crate) unit: Option<RepeatUnit>,
     /// Which part of the mix's tokens it fills: `0.1` is a tenth.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub share: Option<Decimal>,
+    pub(crate) share: Option<Decimal>,
     /// Up to how many times a share or a budget may repeat it; without it, once.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_repeat: Option<Decimal>,
+    pub(crate) max_repeat: Option<Decimal>,
     /// Its weight when the budget is shared out; 1 where another source has a weight, else in proportion.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub weight: Option<Decimal>,
+    pub(crate) weight: Option<Decimal>,
     /// At most so many question-answer pairs of each of its summaries.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number::one_positive")]
     #[schemars(with = "Option<std::num::NonZeroU32>")]
-    pub qa_per_doc: Option<u32>,
+    pub(crate) qa_per_doc: Option<u32>,
     /// Whether the summary (or document) stands in the user's message between outline and question.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub with_document: Option<bool>,
+    pub(crate) with_document: Option<bool>,
     /// For chats without an `unmask` of their own: whether the trainer learns from all messages (`true`) or from the
     /// assistant's alone (`false`).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub unmask: Option<bool>,
+    pub(crate) unmask: Option<bool>,
 }
 
 /// The sources of a recipe by name, in the order in which they stand there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sources(pub Vec<(String, SourceRecipe)>);
+pub(crate) struct Sources(pub Vec<(String, SourceRecipe)>);
 
 impl Sources {
     /// Whether the recipe says nothing of any source.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// What the recipe says of a source.
-    pub fn get(&self, name: &str) -> Option<&SourceRecipe> {
+    pub(crate) fn get(&self, name: &str) -> Option<&SourceRecipe> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, source)| source)
     }
 }
@@ -119,29 +119,29 @@ impl JsonSchema for Sources {
 
 /// A source as the rest of the program sees it: what a recipe says, and the defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub(crate) struct Source {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// What its rows are.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Folders, files or URLs that hold its rows; `None`: the folder of its name in every input.
-    pub paths: Option<Vec<String>>,
+    pub(crate) paths: Option<Vec<String>>,
     /// How often its samples go into a mix, where it has no share.
-    pub repeat: Decimal,
+    pub(crate) repeat: Decimal,
     /// What the part of `repeat` is counted in.
-    pub unit: RepeatUnit,
+    pub(crate) unit: RepeatUnit,
     /// Which part of the mix it fills.
-    pub share: Option<Decimal>,
+    pub(crate) share: Option<Decimal>,
     /// Up to how many times a share or a budget may repeat it.
-    pub max_repeat: Option<Decimal>,
+    pub(crate) max_repeat: Option<Decimal>,
     /// Its weight when the budget is shared out.
-    pub weight: Option<Decimal>,
+    pub(crate) weight: Option<Decimal>,
     /// At most so many pairs of each summary; `None`: the setting of the run in a summary source, else all.
-    pub qa_per_doc: Option<u32>,
+    pub(crate) qa_per_doc: Option<u32>,
     /// Whether the summary (or document) stands in the user's message.
-    pub with_document: bool,
+    pub(crate) with_document: bool,
     /// For chats without an `unmask` of their own.
-    pub unmask: bool,
+    pub(crate) unmask: bool,
 }
 
 impl Source {
@@ -189,7 +189,7 @@ impl Source {
 
 impl Recipe {
     /// The sources that are on: the known ones in their order, then the further ones in the recipe's.
-    pub fn all_sources(&self) -> Vec<Source> {
+    pub(crate) fn all_sources(&self) -> Vec<Source> {
         let off = SourceRecipe::default();
         let known = KNOWN_SOURCES.iter().map(|&(name, kind)| (name, kind, self.sources.get(name).unwrap_or(&off)));
         let further = self.sources.0.iter().filter(|(name, _)| !is_known(name));

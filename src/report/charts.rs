@@ -13,7 +13,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, IntoTextStyle, RGBColor, ShapeStyle};
 
 /// The colours of the sources, in their order; the last one is for "all others". `page.css` names each of them.
-pub const SERIES: [RGBColor; 8] = [
+pub(crate) const SERIES: [RGBColor; 8] = [
     RGBColor(0x2F, 0x6D, 0xB5),
     RGBColor(0xD9, 0x80, 0x1F),
     RGBColor(0x1F, 0x8A, 0x70),
@@ -29,32 +29,32 @@ const GRID: RGBColor = RGBColor(0xDC, 0xE2, 0xE9);
 const LIMIT: RGBColor = RGBColor(0xB3, 0x26, 0x1E);
 
 /// The widths in which every chart is drawn: for a telephone, and for all that is wider.
-pub const WIDTHS: [u32; 2] = [328, 640];
+pub(crate) const WIDTHS: [u32; 2] = [328, 640];
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// One bar of stacked parts.
-pub struct Bar {
+pub(crate) struct Bar {
     /// What stands before it.
-    pub label: String,
+    pub(crate) label: String,
     /// What stands behind it.
-    pub total: String,
+    pub(crate) total: String,
     /// Its parts: the number of a colour, and how much.
-    pub parts: Vec<(usize, u64)>,
+    pub(crate) parts: Vec<(usize, u64)>,
 }
 
 /// What a chart says to those who do not see it.
-pub struct Caption<'a> {
+pub(crate) struct Caption<'a> {
     /// Distinct within the page: letters, digits and `-`.
-    pub id: &'a str,
+    pub(crate) id: &'a str,
     /// In a few words.
-    pub title: &'a str,
+    pub(crate) title: &'a str,
     /// In a sentence or two.
-    pub description: &'a str,
+    pub(crate) description: &'a str,
 }
 
 /// Horizontal bars of stacked parts, all to one scale.
-pub fn stacked_bars(caption: &Caption<'_>, bars: &[Bar]) -> Result<String> {
+pub(crate) fn stacked_bars(caption: &Caption<'_>, bars: &[Bar]) -> Result<String> {
     draw(
         caption,
         |_| 14 + 34 * bars.len() as u32,
@@ -82,21 +82,21 @@ pub fn stacked_bars(caption: &Caption<'_>, bars: &[Bar]) -> Result<String> {
 }
 
 /// A histogram over an axis whose marks and bins are given in units of the axis.
-pub struct Histogram {
+pub(crate) struct Histogram {
     /// Each bin: where it begins, where it ends, how many fall into it; in thousandths of the axis' unit.
-    pub bins: Vec<(i64, i64, u64)>,
+    pub(crate) bins: Vec<(i64, i64, u64)>,
     /// The part of the axis that is shown, in thousandths.
-    pub range: (i64, i64),
+    pub(crate) range: (i64, i64),
     /// What stands under the axis, and where.
-    pub ticks: Vec<(i64, String)>,
+    pub(crate) ticks: Vec<(i64, String)>,
     /// Lines across, and where.
-    pub lines: Vec<(i64, String)>,
+    pub(crate) lines: Vec<(i64, String)>,
     /// The number of the bars' colour.
-    pub colour: usize,
+    pub(crate) colour: usize,
 }
 
 /// Draws a histogram.
-pub fn histogram(caption: &Caption<'_>, data: &Histogram) -> Result<String> {
+pub(crate) fn histogram(caption: &Caption<'_>, data: &Histogram) -> Result<String> {
     draw(
         caption,
         |width| if width < 400 { 160 } else { 200 },

@@ -1,7 +1,7 @@
 //! How numbers and foreign texts are written for people.
 
 /// A whole number with its thousands set apart: `12,345,678`.
-pub fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
@@ -15,7 +15,7 @@ pub fn thousands(number: u64) -> String {
 
 /// A part of a whole with one decimal: `12.3%`; `<0.1%` for a part that is there and would round to nothing, `-` where
 /// the whole is nothing.
-pub fn percent(part: u64, whole: u64) -> String {
+pub(crate) fn percent(part: u64, whole: u64) -> String {
     if whole == 0 {
         return "-".to_owned();
     }
@@ -28,12 +28,12 @@ pub fn percent(part: u64, whole: u64) -> String {
 }
 
 /// One of something, or several: `1 sample`, `2,000 samples`.
-pub fn counted(number: u64, one: &str, several: &str) -> String {
+pub(crate) fn counted(number: u64, one: &str, several: &str) -> String {
     format!("{} {}", thousands(number), if number == 1 { one } else { several })
 }
 
 /// A number of bytes in the unit that fits: `1.2 MB` (powers of ten).
-pub fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if bytes < 1000 {
         return counted(bytes, "byte", "bytes");
@@ -50,7 +50,7 @@ pub fn size(bytes: u64) -> String {
 
 /// A foreign text as one line without control characters: an escape sequence in a file's name or a column must not
 /// reach a terminal, and no text may break a table's lines.
-pub fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     let visible = text.chars().map(|c| match c {
         '\n' | '\r' | '\t' => ' ',
         c if c.is_control() || is_direction(c) => '\u{fffd}',
@@ -60,7 +60,7 @@ pub fn line(text: &str) -> String {
 }
 
 /// The same, at most `max` characters long, the last of them an ellipsis where something is left out.
-pub fn short(text: &str, max: usize) -> String {
+pub(crate) fn short(text: &str, max: usize) -> String {
     // A text may be a whole document: look at no more of it than can be shown.
     let mut rest = text.trim_start().chars();
     let head: String = rest.by_ref().take(max).collect();

@@ -2,11 +2,11 @@
 
 use super::format::line;
 use super::statistics::{self, CutStatistics, LIMITS, Statistics};
-use crate::dataset::manifest::Manifest;
+use crate::manifest::Manifest;
 use serde_json::{Map, Value};
 
 /// The name of the metrics' file.
-pub const METRICS_NAME: &str = "metrics.json";
+pub(crate) const METRICS_NAME: &str = "metrics.json";
 
 /// All figures of a run by name.
 ///
@@ -25,7 +25,7 @@ pub const METRICS_NAME: &str = "metrics.json";
 /// | `cut_N.validation.samples`, `.tokens` | what a split keeps back |
 ///
 /// In a REASON all but ASCII letters and digits is an underscore; a SOURCE's name is free of control characters.
-pub fn metrics(manifest: &Manifest, statistics: &Statistics) -> Map<String, Value> {
+pub(crate) fn metrics(manifest: &Manifest, statistics: &Statistics) -> Map<String, Value> {
     let mut map = Map::new();
     let written = manifest.cuts.iter().filter(|cut| cut.written);
     if let Some(largest) = written.clone().max_by_key(|cut| cut.cut) {
@@ -52,8 +52,8 @@ pub fn metrics(manifest: &Manifest, statistics: &Statistics) -> Map<String, Valu
             put(&mut map, &format!("{prefix}.samples"), share.samples);
             put(&mut map, &format!("{prefix}.tokens"), share.tokens);
             put(&mut map, &format!("{prefix}.distinct"), share.distinct);
-            if let Some(wish) = share.wish {
-                put(&mut map, &format!("{prefix}.shortfall_{}", wish.measure.name()), wish.shortfall);
+            if let Some(requested) = share.requested {
+                put(&mut map, &format!("{prefix}.shortfall_{}", requested.measure.name()), requested.shortfall);
             }
             if let Some(of_source) = details.and_then(|details| lengths_of(details, &share.name)) {
                 lengths(&mut map, &prefix, of_source);
@@ -64,7 +64,7 @@ pub fn metrics(manifest: &Manifest, statistics: &Statistics) -> Map<String, Valu
 }
 
 /// The text of `metrics.json`: one figure a line.
-pub fn metrics_json(map: &Map<String, Value>) -> String {
+pub(crate) fn metrics_json(map: &Map<String, Value>) -> String {
     let mut text = String::from("{\n");
     for (place, (name, value)) in map.iter().enumerate() {
         let comma = if place + 1 < map.len() { "," } else { "" };

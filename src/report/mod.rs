@@ -2,11 +2,11 @@
 
 mod charts;
 pub(crate) mod format;
-pub mod metrics;
-pub mod page;
-pub mod statistics;
-pub mod summary;
-pub mod table;
+pub(crate) mod metrics;
+pub(crate) mod page;
+pub(crate) mod statistics;
+pub(crate) mod summary;
+pub(crate) mod table;
 mod views;
 
 #[cfg(test)]

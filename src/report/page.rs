@@ -9,14 +9,14 @@ use super::metrics::metrics;
 use super::statistics::{LIMITS, Statistics};
 use super::table::{self, Occasion};
 use super::views;
-use crate::dataset::manifest::Manifest;
 use crate::error::{Error, ErrorKind, Result};
+use crate::manifest::Manifest;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, State, context};
 
 /// The name of the page's file.
-pub const PAGE_NAME: &str = "report.html";
+pub(crate) const PAGE_NAME: &str = "report.html";
 
 /// At most so many input files are listed; the manifest has them all.
 const INPUTS_SHOWN: usize = 100;
@@ -25,7 +25,7 @@ const INPUTS_SHOWN: usize = 100;
 ///
 /// In go the manifest as far as it is known (its list of outputs without the page itself) and the statistics; out comes
 /// the text of `report.html`. The same input gives the same bytes. An error is a bug of this program.
-pub fn page(manifest: &Manifest, statistics: &Statistics) -> Result<String> {
+pub(crate) fn page(manifest: &Manifest, statistics: &Statistics) -> Result<String> {
     let figures = metrics(manifest, statistics);
     let infeasible: Vec<String> = table::infeasible_cuts(manifest, Occasion::Mix).collect();
     let settings = serde_json::to_value(&manifest.settings).map_err(bug)?;

@@ -1,108 +1,108 @@
 //! The numbers behind every report, computed once by the mixing run.
 
-use crate::dataset::manifest::{Wish, WishMeasure};
+use crate::manifest::{Measure, Requested};
 
 /// What a person wants to know of a run.
 #[derive(Debug, Clone, Default)]
-pub struct Statistics {
+pub(crate) struct Statistics {
     /// Each source, in the order of the sources.
-    pub sources: Vec<SourceStatistics>,
+    pub(crate) sources: Vec<SourceStatistics>,
     /// Each cut that was written (or, for `plan`, would be), ascending.
-    pub cuts: Vec<CutStatistics>,
+    pub(crate) cuts: Vec<CutStatistics>,
     /// A few sample conversations of each source, as the chat template renders them.
-    pub examples: Vec<Example>,
+    pub(crate) examples: Vec<Example>,
     /// Every warning of the run.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// Which library counted: `fastokens`, checked against `tokenizers`, or `tokenizers` itself.
-    pub counted_by: String,
+    pub(crate) counted_by: String,
 }
 
 /// What became of a source's rows.
 #[derive(Debug, Clone, Default)]
-pub struct SourceStatistics {
+pub(crate) struct SourceStatistics {
     /// The source's name.
-    pub name: String,
+    pub(crate) name: String,
     /// Rows read.
-    pub read: u64,
+    pub(crate) read: u64,
     /// Rows that became samples.
-    pub kept: u64,
+    pub(crate) kept: u64,
     /// Rows dropped: reason and number, the largest first.
-    pub dropped: Vec<(String, u64)>,
+    pub(crate) dropped: Vec<(String, u64)>,
     /// For a summary source: each raw document with the distinct summaries it has, in input order.
-    pub documents: Vec<DocumentStatistics>,
+    pub(crate) documents: Vec<DocumentStatistics>,
 }
 
 /// The summaries that a raw document offers.
 #[derive(Debug, Clone, Default)]
-pub struct DocumentStatistics {
+pub(crate) struct DocumentStatistics {
     /// The document's outline, by which a person knows it.
-    pub outline: String,
+    pub(crate) outline: String,
     /// Distinct summaries.
-    pub summaries: u32,
+    pub(crate) summaries: u32,
 }
 
 /// One mix.
 #[derive(Debug, Clone, Default)]
-pub struct CutStatistics {
+pub(crate) struct CutStatistics {
     /// The cut size N.
-    pub cut: u32,
+    pub(crate) cut: u32,
     /// What each source gives, in the order of the sources.
-    pub sources: Vec<CutSourceStatistics>,
+    pub(crate) sources: Vec<CutSourceStatistics>,
     /// Samples and tokens that a split keeps back, where the recipe splits.
-    pub validation: Option<(u64, u64)>,
+    pub(crate) validation: Option<(u64, u64)>,
 }
 
 /// What one source gives to one mix.
 #[derive(Debug, Clone, Default)]
-pub struct CutSourceStatistics {
+pub(crate) struct CutSourceStatistics {
     /// The source's name.
-    pub name: String,
+    pub(crate) name: String,
     /// The token length of every sample, copies counted, ascending.
-    pub lengths: Vec<u32>,
+    pub(crate) lengths: Vec<u32>,
     /// Distinct samples.
-    pub distinct: u64,
+    pub(crate) distinct: u64,
     /// What the recipe asked for, in words, where it asked for something.
-    pub asked: Option<String>,
+    pub(crate) rule: Option<String>,
     /// Asked, available, got and short in numbers, where the recipe asks for something of any source of the mix.
-    pub wish: Option<Wish>,
+    pub(crate) requested: Option<Requested>,
 }
 
 /// A conversation as the chat template renders it.
 #[derive(Debug, Clone, Default)]
-pub struct Example {
+pub(crate) struct Example {
     /// The source it is from.
-    pub source: String,
+    pub(crate) source: String,
     /// The rendered text.
-    pub text: String,
+    pub(crate) text: String,
     /// Its token length.
-    pub tokens: u32,
+    pub(crate) tokens: u32,
 }
 
 /// The context lengths that trainers are commonly run with, in tokens.
-pub const LIMITS: [u32; 3] = [2048, 4096, 8192];
+pub(crate) const LIMITS: [u32; 3] = [2048, 4096, 8192];
 
 /// The token lengths of some samples in a few numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LengthSummary {
+pub(crate) struct LengthSummary {
     /// The shortest.
-    pub min: u32,
+    pub(crate) min: u32,
     /// The 50th percentile (see [`percentile`]).
-    pub median: u32,
+    pub(crate) median: u32,
     /// The 95th percentile (see [`percentile`]).
-    pub p95: u32,
+    pub(crate) p95: u32,
     /// The longest.
-    pub max: u32,
+    pub(crate) max: u32,
 }
 
 /// What a trainer that reads at most `limit` tokens of a sample would miss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Overlong {
+pub(crate) struct Overlong {
     /// The trainer's limit.
-    pub limit: u32,
+    pub(crate) limit: u32,
     /// Samples that are longer than the limit.
-    pub samples: u64,
+    pub(crate) samples: u64,
     /// Tokens of those samples behind the limit.
-    pub tokens: u64,
+    pub(crate) tokens: u64,
 }
 
 /// The value of `sorted` (ascending) at a percentile, by the nearest rank.
@@ -111,14 +111,14 @@ pub struct Overlong {
 /// value that at least `percent` per cent of all values do not exceed. So the result is always a length that occurs (no
 /// interpolation), and the median of an even number of values is the lower of the two in the middle. `percent` above 100
 /// counts as 100; an empty list has no percentile.
-pub fn percentile(sorted: &[u32], percent: u32) -> Option<u32> {
+pub(crate) fn percentile(sorted: &[u32], percent: u32) -> Option<u32> {
     // 128 bits: a length times a hundred may not fit into the machine's word everywhere.
     let rank = (sorted.len() as u128 * u128::from(percent.min(100))).div_ceil(100).max(1);
     sorted.get(usize::try_from(rank - 1).ok()?).copied()
 }
 
 /// Minimum, median, 95th percentile and maximum of `sorted` (ascending); nothing where there are no samples.
-pub fn summarise(sorted: &[u32]) -> Option<LengthSummary> {
+pub(crate) fn summarise(sorted: &[u32]) -> Option<LengthSummary> {
     Some(LengthSummary {
         min: *sorted.first()?,
         median: percentile(sorted, 50)?,
@@ -128,7 +128,7 @@ pub fn summarise(sorted: &[u32]) -> Option<LengthSummary> {
 }
 
 /// How many of `sorted` (ascending) are longer than `limit`, and how many tokens stand behind it.
-pub fn overlong(sorted: &[u32], limit: u32) -> Overlong {
+pub(crate) fn overlong(sorted: &[u32], limit: u32) -> Overlong {
     let longer = &sorted[sorted.partition_point(|length| *length <= limit)..];
     Overlong {
         limit,
@@ -139,35 +139,35 @@ pub fn overlong(sorted: &[u32], limit: u32) -> Overlong {
 
 impl SourceStatistics {
     /// The number of rows that were dropped, whatever for.
-    pub fn dropped_rows(&self) -> u64 {
+    pub(crate) fn dropped_rows(&self) -> u64 {
         self.dropped.iter().map(|(_, rows)| rows).sum()
     }
 
     /// The number of distinct summaries of all raw documents.
-    pub fn summaries(&self) -> u64 {
+    pub(crate) fn summaries(&self) -> u64 {
         self.documents.iter().map(|document| u64::from(document.summaries)).sum()
     }
 
     /// The mean number of distinct summaries of a raw document; nothing where the source has no documents.
     #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
-    pub fn mean_summaries(&self) -> Option<f64> {
+    pub(crate) fn mean_summaries(&self) -> Option<f64> {
         (!self.documents.is_empty()).then(|| self.summaries() as f64 / self.documents.len() as f64)
     }
 }
 
 impl CutStatistics {
     /// Samples of all sources, copies counted.
-    pub fn samples(&self) -> u64 {
+    pub(crate) fn samples(&self) -> u64 {
         self.sources.iter().map(CutSourceStatistics::samples).sum()
     }
 
     /// Tokens of all sources, copies counted.
-    pub fn tokens(&self) -> u64 {
+    pub(crate) fn tokens(&self) -> u64 {
         self.sources.iter().map(CutSourceStatistics::tokens).sum()
     }
 
     /// The token lengths of all sources' samples, ascending.
-    pub fn lengths(&self) -> Vec<u32> {
+    pub(crate) fn lengths(&self) -> Vec<u32> {
         let mut lengths: Vec<u32> = self.sources.iter().flat_map(|source| source.lengths.iter().copied()).collect();
         // The stable sort merges runs that are in order, and each source's lengths are one.
         lengths.sort();
@@ -175,24 +175,24 @@ impl CutStatistics {
     }
 
     /// What the numbers of a recipe's wishes count.
-    pub fn measure(&self) -> Option<WishMeasure> {
-        self.sources.iter().find_map(|source| source.wish).map(|wish| wish.measure)
+    pub(crate) fn measure(&self) -> Option<Measure> {
+        self.sources.iter().find_map(|source| source.requested).map(|requested| requested.measure)
     }
 
     /// Whether a recipe asked something of any source.
-    pub fn has_wishes(&self) -> bool {
-        self.sources.iter().any(|source| source.wish.is_some())
+    pub(crate) fn has_wishes(&self) -> bool {
+        self.sources.iter().any(|source| source.requested.is_some())
     }
 }
 
 impl CutSourceStatistics {
     /// Samples, copies counted.
-    pub fn samples(&self) -> u64 {
+    pub(crate) fn samples(&self) -> u64 {
         self.lengths.len() as u64
     }
 
     /// Tokens, copies counted.
-    pub fn tokens(&self) -> u64 {
+    pub(crate) fn tokens(&self) -> u64 {
         self.lengths.iter().map(|length| u64::from(*length)).sum()
     }
 }

@@ -3,16 +3,16 @@
 use super::format::{counted, line, percent, thousands};
 use super::statistics::{self, CutStatistics, LIMITS, SourceStatistics, Statistics};
 use super::table::{self, Occasion, UNASKED, cut_name};
-use crate::dataset::manifest::Manifest;
+use crate::manifest::Manifest;
 use std::ops::Range;
 
 /// The name of the summary's file.
-pub const SUMMARY_NAME: &str = "summary.md";
+pub(crate) const SUMMARY_NAME: &str = "summary.md";
 
 /// The run in Markdown: warnings, mixes by source, token lengths, what a recipe asked for, rows.
 ///
 /// Texts of others are escaped, so that none of them can be a link, a table's cell or HTML.
-pub fn summary(manifest: &Manifest, statistics: &Statistics) -> String {
+pub(crate) fn summary(manifest: &Manifest, statistics: &Statistics) -> String {
     let mut text = String::from("# Knowledge mix\n\n");
     if let Some(largest) = statistics.cuts.last() {
         text.push_str(&format!(
@@ -87,15 +87,15 @@ fn lengths(statistics: &Statistics) -> String {
 
 fn wishes(statistics: &Statistics) -> String {
     let rows = statistics.cuts.iter().flat_map(|cut| {
-        cut.sources.iter().filter_map(|source| Some((source, source.wish?))).map(|(source, wish)| {
+        cut.sources.iter().filter_map(|source| Some((source, source.requested?))).map(|(source, requested)| {
             vec![
                 cut_name(cut.cut),
                 escape(&source.name),
-                escape(source.asked.as_deref().unwrap_or(UNASKED)),
-                thousands(wish.available),
-                thousands(wish.asked),
-                thousands(wish.got),
-                thousands(wish.shortfall),
+                escape(source.rule.as_deref().unwrap_or(UNASKED)),
+                thousands(requested.available),
+                thousands(requested.target),
+                thousands(requested.actual),
+                thousands(requested.shortfall),
             ]
         })
     });

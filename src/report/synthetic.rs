@@ -3,9 +3,9 @@
 use super::statistics::{
     CutSourceStatistics, CutStatistics, DocumentStatistics, Example, SourceStatistics, Statistics,
 };
-use crate::dataset::manifest::{
-    CutRecord, InputFile, MANIFEST_FORMAT, Manifest, MixSettings, OutputFile, OutputKind, Program, ShareRecord,
-    SourceRecord, TokenizerRecord, Wish, WishMeasure,
+use crate::manifest::{
+    CutRecord, InputFile, MANIFEST_FORMAT, Manifest, Measure, MixSettings, OutputFile, OutputKind, Program, Requested,
+    ShareRecord, SourceRecord, TokenizerRecord,
 };
 
 /// How much of everything a run has.
@@ -20,22 +20,22 @@ struct Shape {
 }
 
 /// Three documents, a cut that is not feasible, some drops.
-pub fn small() -> (Manifest, Statistics) {
+pub(crate) fn small() -> (Manifest, Statistics) {
     build(&Shape { documents: 3, summaries: (4, 7), facts: 11, cuts: &[2, 5], length: 8.6 }, &[50])
 }
 
 /// Forty documents, cuts 5 and 50 and three more.
-pub fn typical() -> (Manifest, Statistics) {
+pub(crate) fn typical() -> (Manifest, Statistics) {
     build(&Shape { documents: 40, summaries: (44, 62), facts: 9_000, cuts: &[5, 10, 20, 30, 50], length: 10.6 }, &[])
 }
 
 /// Three thousand documents of very different sizes.
-pub fn huge() -> (Manifest, Statistics) {
+pub(crate) fn huge() -> (Manifest, Statistics) {
     build(&Shape { documents: 3000, summaries: (1, 110), facts: 120_000, cuts: &[5, 50], length: 10.9 }, &[100])
 }
 
 /// A usual run with a recipe that replays general chats, more of them than there are.
-pub fn with_recipe() -> (Manifest, Statistics) {
+pub(crate) fn with_recipe() -> (Manifest, Statistics) {
     let (mut manifest, mut statistics) = typical();
     manifest.settings.recipe = Some(serde_json::json!({
         "sources": {"general_chat": {"kind": "messages", "paths": ["general/*.jsonl"], "share": 0.1, "max_repeat": 2},
@@ -66,9 +66,9 @@ pub fn with_recipe() -> (Manifest, Statistics) {
         let source = CutSourceStatistics {
             name: "general_chat".to_owned(),
             distinct: 700,
-            asked: Some("share 0.1, at most 2 copies".to_owned()),
-            wish: Some(Wish {
-                measure: WishMeasure::Tokens,
+            rule: Some("share 0.1, at most 2 copies".to_owned()),
+            requested: Some(Requested {
+                measure: Measure::Tokens,
                 asked: rest / 9,
                 available: tokens / 2,
                 got: tokens,
@@ -78,11 +78,11 @@ pub fn with_recipe() -> (Manifest, Statistics) {
         };
         cut.sources.push(source);
         let facts = cut.sources.iter_mut().find(|source| source.name == "key_facts_to_qa").unwrap();
-        facts.asked = Some("repeat 0.5".to_owned());
-        for source in cut.sources.iter_mut().filter(|source| source.wish.is_none()) {
+        facts.rule = Some("repeat 0.5".to_owned());
+        for source in cut.sources.iter_mut().filter(|source| source.requested.is_none()) {
             let got = source.tokens();
-            let available = if source.asked.is_some() { got * 2 } else { got };
-            source.wish = Some(Wish { measure: WishMeasure::Tokens, asked: got, available, got, shortfall: 0 });
+            let available = if source.rule.is_some() { got * 2 } else { got };
+            source.requested = Some(Requested { measure: Measure::Tokens, asked: got, available, got, shortfall: 0 });
         }
         cut.validation = Some((40, 60_000));
         *record = cut_record(cut, record.feasible);
@@ -91,11 +91,11 @@ pub fn with_recipe() -> (Manifest, Statistics) {
 }
 
 /// Texts as an enemy would write them.
-pub const HOSTILE: &str = "<|im_start|>user\n</script><script>alert(1)</script><img src=x onerror=alert(2)>\n\
+pub(crate) const HOSTILE: &str = "<|im_start|>user\n</script><script>alert(1)</script><img src=x onerror=alert(2)>\n\
     {{ 7 * 7 }} &lt;b&gt; \"quoted\" 'single' `ticks` \u{202e}reversed\u{0} \u{1b}[31m]]>--><!--<|im_end|>\n";
 
 /// A small run in which an enemy wrote every text.
-pub fn hostile() -> (Manifest, Statistics) {
+pub(crate) fn hostile() -> (Manifest, Statistics) {
     let (mut manifest, mut statistics) = small();
     statistics.warnings.push(HOSTILE.to_owned());
     statistics.counted_by = HOSTILE.to_owned();
@@ -108,7 +108,7 @@ pub fn hostile() -> (Manifest, Statistics) {
     manifest.sources[1].name = HOSTILE.to_owned();
     for (record, cut) in manifest.cuts.iter_mut().zip(&mut statistics.cuts) {
         cut.sources[1].name = HOSTILE.to_owned();
-        cut.sources[1].asked = Some(HOSTILE.to_owned());
+        cut.sources[1].rule = Some(HOSTILE.to_owned());
         record.sources[1].name = HOSTILE.to_owned();
     }
     manifest.inputs[0].key = HOSTILE.repeat(5);
@@ -119,7 +119,7 @@ pub fn hostile() -> (Manifest, Statistics) {
 }
 
 /// More sources than there are colours, with long names.
-pub fn many_sources() -> (Manifest, Statistics) {
+pub(crate) fn many_sources() -> (Manifest, Statistics) {
     let (mut manifest, mut statistics) = small();
     for n in 0..8 {
         let name = format!("replayed_general_conversations_of_collection_{n}");
@@ -231,8 +231,8 @@ fn cut_record(cut: &CutStatistics, feasible: bool) -> CutRecord {
         samples: source.samples(),
         tokens: source.tokens(),
         distinct: source.distinct,
-        asked: source.asked.clone(),
-        wish: source.wish,
+        rule: source.rule.clone(),
+        requested: source.requested,
     });
     CutRecord {
         cut: cut.cut,

@@ -4,11 +4,11 @@
 
 use super::format::{counted, line, percent, thousands};
 use super::statistics::{self, CutStatistics, SourceStatistics, Statistics};
-use crate::dataset::manifest::{Manifest, WishMeasure};
+use crate::manifest::{Manifest, Measure};
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, TableComponent};
 
 /// The width of a table where the terminal's width is not known.
-pub const DEFAULT_WIDTH: u16 = 80;
+pub(crate) const DEFAULT_WIDTH: u16 = 80;
 
 /// The limits that the closing table has a column for; the page shows more of them.
 const LIMITS: [u32; 2] = [4096, 8192];
@@ -21,7 +21,7 @@ const MIN_WIDTH: u16 = 64;
 
 /// Whether the mixes were made or would be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Occasion {
+pub(crate) enum Occasion {
     /// `mix`: they are there.
     Mix,
     /// `plan`: nothing was written.
@@ -32,7 +32,7 @@ pub enum Occasion {
 ///
 /// `width` is the number of columns of the terminal ([`DEFAULT_WIDTH`] where it is not known); cells wrap where a table
 /// would be wider. The text ends with a newline. For `plan`, the manifest's cuts are `written` where they would be.
-pub fn table(manifest: &Manifest, statistics: &Statistics, occasion: Occasion, width: u16) -> String {
+pub(crate) fn table(manifest: &Manifest, statistics: &Statistics, occasion: Occasion, width: u16) -> String {
     let mut text = sources(manifest, statistics, width);
     text.push_str(&drops(&statistics.sources));
     text.push_str(&mixes(statistics, occasion, width));
@@ -184,8 +184,8 @@ fn wishes(statistics: &Statistics, occasion: Occasion, width: u16) -> String {
     let longest_name = names.max().unwrap_or(0);
     let Some(measure) = statistics.cuts.iter().find_map(CutStatistics::measure) else { return String::new() };
     let title = match measure {
-        WishMeasure::Tokens => "Tokens",
-        WishMeasure::Samples => "Samples",
+        Measure::Tokens => "Tokens",
+        Measure::Samples => "Samples",
     };
     let mut table = new_table(&[title, "source", "wish", "there", "asked", got, "short by"], 3, width);
     for (place, column) in table.column_iter_mut().enumerate() {
@@ -196,15 +196,15 @@ fn wishes(statistics: &Statistics, occasion: Occasion, width: u16) -> String {
     }
     for cut in statistics.cuts.iter().filter(|cut| cut.has_wishes()) {
         let mut name = cut_name(cut.cut);
-        for (source, wish) in cut.sources.iter().filter_map(|source| Some((source, source.wish?))) {
+        for (source, requested) in cut.sources.iter().filter_map(|source| Some((source, source.requested?))) {
             table.add_row([
                 std::mem::take(&mut name),
                 line(&source.name),
-                source.asked.as_deref().map_or_else(|| UNASKED.to_owned(), line),
-                thousands(wish.available),
-                thousands(wish.asked),
-                thousands(wish.got),
-                or_dash(wish.shortfall),
+                source.rule.as_deref().map_or_else(|| UNASKED.to_owned(), line),
+                thousands(requested.available),
+                thousands(requested.target),
+                thousands(requested.actual),
+                or_dash(requested.shortfall),
             ]);
         }
     }
@@ -215,7 +215,7 @@ fn wishes(statistics: &Statistics, occasion: Occasion, width: u16) -> String {
 pub(super) const UNASKED: &str = "once";
 
 /// One line for a log or a termination message: `5x: 1,234 samples, 567,890 tokens; 50x: ...`.
-pub fn one_line(statistics: &Statistics) -> String {
+pub(crate) fn one_line(statistics: &Statistics) -> String {
     let mixes = statistics.cuts.iter().map(|cut| {
         let samples = counted(cut.samples(), "sample", "samples");
         format!("{}: {samples}, {}", cut_name(cut.cut), counted(cut.tokens(), "token", "tokens"))

@@ -5,8 +5,8 @@ use super::format::{counted, line, percent, short, thousands};
 use super::metrics::reason_key;
 use super::statistics::{CutStatistics, DocumentStatistics, LIMITS, SourceStatistics, Statistics, percentile};
 use super::table::{UNASKED, cut_name};
-use crate::dataset::manifest::{Manifest, WishMeasure};
 use crate::error::Result;
+use crate::manifest::{Manifest, Measure};
 use minijinja::context;
 use minijinja::value::Value;
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ fn colour(place: usize) -> usize {
 }
 
 /// Every cut that was written: its name, whether it is feasible, what each source gives and what was asked of it.
-pub fn cuts(manifest: &Manifest, statistics: &Statistics) -> Vec<Value> {
+pub(crate) fn cuts(manifest: &Manifest, statistics: &Statistics) -> Vec<Value> {
     let written = manifest.cuts.iter().filter(|cut| cut.written);
     let cuts = written.map(|cut| {
         let details = statistics.cuts.iter().find(|details| details.cut == cut.cut);
@@ -36,18 +36,18 @@ pub fn cuts(manifest: &Manifest, statistics: &Statistics) -> Vec<Value> {
             context! {
                 name => share.name.as_str(),
                 colour => colour(place),
-                wish => share.asked.as_deref().map_or_else(|| UNASKED.to_owned(), line),
-                asked => share.wish.map(|wish| wish.asked),
-                available => share.wish.map(|wish| wish.available),
-                got => share.wish.map(|wish| wish.got),
-                shortfall => share.wish.map(|wish| wish.shortfall),
+                wish => share.rule.as_deref().map_or_else(|| UNASKED.to_owned(), line),
+                asked => share.requested.map(|requested| requested.target),
+                available => share.requested.map(|requested| requested.available),
+                got => share.requested.map(|requested| requested.actual),
+                shortfall => share.requested.map(|requested| requested.shortfall),
             }
         });
         let sources: Vec<Value> = sources.collect();
         let mix = manifest
             .outputs
             .iter()
-            .find(|output| output.cut == Some(cut.cut) && output.kind == crate::dataset::manifest::OutputKind::Mix);
+            .find(|output| output.cut == Some(cut.cut) && output.kind == crate::manifest::OutputKind::Mix);
         context! {
             cut => cut.cut,
             name => cut_name(cut.cut),
@@ -55,7 +55,7 @@ pub fn cuts(manifest: &Manifest, statistics: &Statistics) -> Vec<Value> {
             file => mix.map(|output| output.name.as_str()),
             bytes => mix.map(|output| output.bytes),
             wishes => details.is_some_and(CutStatistics::has_wishes),
-            measure => details.and_then(CutStatistics::measure).map(WishMeasure::name),
+            measure => details.and_then(CutStatistics::measure).map(Measure::name),
             validation => cut.validation_samples.is_some(),
             sources,
         }
@@ -64,7 +64,7 @@ pub fn cuts(manifest: &Manifest, statistics: &Statistics) -> Vec<Value> {
 }
 
 /// The stacked bars of samples and of tokens.
-pub fn bars(statistics: &Statistics) -> Result<Vec<Value>> {
+pub(crate) fn bars(statistics: &Statistics) -> Result<Vec<Value>> {
     let chart = |id: &str, title: &str, of_source: &dyn Fn(&CutStatistics, usize) -> u64| -> Result<Value> {
         let bars = statistics.cuts.iter().map(|cut| {
             let mut parts: Vec<(usize, u64)> = Vec::new();
@@ -93,7 +93,7 @@ pub fn bars(statistics: &Statistics) -> Result<Vec<Value>> {
 }
 
 /// Why rows were dropped, the commonest reason first: for each reason what it took from each source.
-pub fn drops(manifest: &Manifest) -> Vec<Value> {
+pub(crate) fn drops(manifest: &Manifest) -> Vec<Value> {
     // Reasons that share a name among the metrics are one reason here, too.
     let mut by_key: BTreeMap<String, (String, Vec<Value>, u64)> = BTreeMap::new();
     for source in &manifest.sources {
@@ -118,7 +118,7 @@ fn edges() -> Vec<u32> {
 }
 
 /// How token lengths are distributed in the largest cut: for each source a histogram over a doubling axis.
-pub fn distributions(statistics: &Statistics) -> Result<Vec<Value>> {
+pub(crate) fn distributions(statistics: &Statistics) -> Result<Vec<Value>> {
     let Some(cut) = statistics.cuts.last() else { return Ok(Vec::new()) };
     let edges = edges();
     let bin = |length: u32| edges.partition_point(|edge| *edge <= length).saturating_sub(1);
@@ -177,7 +177,7 @@ fn power(octave: i64) -> String {
 }
 
 /// For each summary source: the summaries that its raw documents have, against those that the cuts ask for.
-pub fn documents(manifest: &Manifest, statistics: &Statistics) -> Result<Vec<Value>> {
+pub(crate) fn documents(manifest: &Manifest, statistics: &Statistics) -> Result<Vec<Value>> {
     let sources = statistics.sources.iter().enumerate().filter(|(_, source)| !source.documents.is_empty());
     sources.map(|(place, source)| documents_of(manifest, source, place)).collect()
 }
@@ -274,7 +274,7 @@ fn documents_of(manifest: &Manifest, source: &SourceStatistics, place: usize) ->
 }
 
 /// The sample conversations, by source.
-pub fn conversations(statistics: &Statistics) -> Vec<Value> {
+pub(crate) fn conversations(statistics: &Statistics) -> Vec<Value> {
     let mut names: Vec<&str> = Vec::new();
     for example in &statistics.examples {
         if !names.contains(&example.source.as_str()) {
@@ -308,7 +308,7 @@ fn visible(text: &str, max: usize) -> (String, u64) {
 }
 
 /// The settings in their order, each with the text of its value.
-pub fn settings(settings: &serde_json::Value) -> Vec<(String, String)> {
+pub(crate) fn settings(settings: &serde_json::Value) -> Vec<(String, String)> {
     let written = |value: &serde_json::Value| match value {
         serde_json::Value::String(text) => line(text),
         serde_json::Value::Array(values) => values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),

@@ -4,11 +4,11 @@
 
 mod values;
 
-pub use values::{MAX_SEED, parse_bool, parse_cut_sizes, parse_natural, parse_seed};
+pub(crate) use values::{MAX_SEED, parse_bool, parse_cut_sizes, parse_natural, parse_seed};
 
-use crate::artifacts::Reasoning;
 use crate::cli::{RunArguments, SettingArguments, setting};
 use crate::error::{Error, ErrorKind, Result};
+use crate::input::Reasoning;
 use crate::progress::LogFormat;
 use crate::recipe::{BadRows, Columns, Compression, InfeasibleCuts, Order, Recipe};
 use crate::storage::{Location, StorageOptions};
@@ -17,10 +17,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The variables of the environment, as text.
-pub type Environment = BTreeMap<String, String>;
+pub(crate) type Environment = BTreeMap<String, String>;
 
 /// This process's variables; those that are no text are of no use to anybody here.
-pub fn process_environment() -> Environment {
+pub(crate) fn process_environment() -> Environment {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
@@ -28,7 +28,7 @@ pub fn process_environment() -> Environment {
 
 /// The tokenizer that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TokenizerModel {
+pub(crate) enum TokenizerModel {
     /// The one in the program.
     Builtin,
     /// A folder or URL.
@@ -39,60 +39,60 @@ pub enum TokenizerModel {
 
 /// How the program runs, whatever it does.
 #[derive(Debug, Clone)]
-pub struct RunSettings {
+pub(crate) struct RunSettings {
     /// Retries and times of storage.
-    pub storage: StorageOptions,
+    pub(crate) storage: StorageOptions,
     /// How people are told.
-    pub log_format: LogFormat,
+    pub(crate) log_format: LogFormat,
     /// Whether they are told warnings and errors only.
-    pub quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 /// All that `mix` and `plan` need to know.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The folders that hold the source folders, in order.
-    pub inputs: Vec<Location>,
+    pub(crate) inputs: Vec<Location>,
     /// Whether an input was named by anybody, or is the default.
-    pub inputs_given: bool,
+    pub(crate) inputs_given: bool,
     /// Folders or files given for one source.
-    pub source_inputs: Vec<(String, Location)>,
+    pub(crate) source_inputs: Vec<(String, Location)>,
     /// Where the mix goes.
-    pub output: Location,
+    pub(crate) output: Location,
     /// The tokenizer.
-    pub tokenizer_model: TokenizerModel,
+    pub(crate) tokenizer_model: TokenizerModel,
     /// A chat template instead of the tokenizer's own.
-    pub chat_template: Option<Location>,
+    pub(crate) chat_template: Option<Location>,
     /// The cuts, ascending, each once.
-    pub cut_sizes: Vec<u32>,
+    pub(crate) cut_sizes: Vec<u32>,
     /// At most so many pairs of each sampled summary.
-    pub qa_per_doc: u32,
+    pub(crate) qa_per_doc: u32,
     /// Whether rows with placeholder questions are dropped.
-    pub save_gpt_oss_format: bool,
+    pub(crate) save_gpt_oss_format: bool,
     /// The seed of ranks and order.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// Where a pair's reasoning stands.
-    pub reasoning: Reasoning,
+    pub(crate) reasoning: Reasoning,
     /// Which columns rows have.
-    pub columns: Columns,
+    pub(crate) columns: Columns,
     /// How files of rows are compressed.
-    pub compression: Compression,
+    pub(crate) compression: Compression,
     /// What becomes of cuts that the data cannot fill.
-    pub infeasible_cuts: InfeasibleCuts,
+    pub(crate) infeasible_cuts: InfeasibleCuts,
     /// What becomes of rows that cannot be read.
-    pub bad_rows: BadRows,
+    pub(crate) bad_rows: BadRows,
     /// The order of a mix's rows.
-    pub order: Order,
+    pub(crate) order: Order,
     /// The cut that is handed on; the largest one written where `None`.
-    pub select_cut: Option<u32>,
+    pub(crate) select_cut: Option<u32>,
     /// Threads to work with.
-    pub threads: usize,
+    pub(crate) threads: usize,
     /// Where to write output parameters.
-    pub output_parameters: Option<std::path::PathBuf>,
+    pub(crate) output_parameters: Option<std::path::PathBuf>,
     /// The recipe; the default one where none was given.
-    pub recipe: Recipe,
+    pub(crate) recipe: Recipe,
     /// Whether one was given.
-    pub recipe_given: bool,
+    pub(crate) recipe_given: bool,
 }
 
 /// Looks settings up by their precedence.
@@ -177,7 +177,7 @@ impl RunSettings {
     ///
     /// # Errors
     /// A usage error that names the flag or variable, the value, and what is accepted.
-    pub fn resolve(arguments: &RunArguments, environment: &Environment) -> Result<Self> {
+    pub(crate) fn resolve(arguments: &RunArguments, environment: &Environment) -> Result<Self> {
         let flags = run_flags(arguments);
         let resolver = Resolver { flags, recipe: BTreeMap::new(), environment };
         Ok(Self {
@@ -186,7 +186,7 @@ impl RunSettings {
                 retry_timeout: Duration::from_secs(
                     resolver.get("retry_timeout", |text| parse_natural(text, 0, 86_400))?,
                 ),
-                claim_lease: Duration::from_secs(resolver.get("claim_lease", |text| parse_natural(text, 1, 3600))?),
+                lease_timeout: Duration::from_secs(resolver.get("lease_timeout", |text| parse_natural(text, 1, 3600))?),
                 ..StorageOptions::default()
             },
             log_format: resolver.get("log_format", word)?,
@@ -196,11 +196,11 @@ impl RunSettings {
 }
 
 fn run_flags(arguments: &RunArguments) -> BTreeMap<&'static str, String> {
-    let RunArguments { max_retries, retry_timeout, claim_lease, log_format, quiet } = arguments.clone();
+    let RunArguments { max_retries, retry_timeout, lease_timeout, log_format, quiet } = arguments.clone();
     given([
         ("max_retries", max_retries),
         ("retry_timeout", retry_timeout),
-        ("claim_lease", claim_lease),
+        ("lease_timeout", lease_timeout),
         ("log_format", log_format),
         ("quiet", quiet),
     ])
@@ -211,7 +211,7 @@ fn given<const N: usize>(flags: [(&'static str, Option<String>); N]) -> BTreeMap
 }
 
 /// The recipe as text or its place, where one is asked for.
-pub fn recipe_argument(arguments: &SettingArguments, environment: &Environment) -> Option<String> {
+pub(crate) fn recipe_argument(arguments: &SettingArguments, environment: &Environment) -> Option<String> {
     let flags = given([("recipe", arguments.recipe.clone())]);
     Resolver { flags, recipe: BTreeMap::new(), environment }.value("recipe").map(|(value, _)| value)
 }
@@ -221,7 +221,11 @@ impl Settings {
     ///
     /// # Errors
     /// A usage error that names the flag, the recipe's key or the variable, the value, and what is accepted.
-    pub fn resolve(arguments: &SettingArguments, recipe: Option<Recipe>, environment: &Environment) -> Result<Self> {
+    pub(crate) fn resolve(
+        arguments: &SettingArguments,
+        recipe: Option<Recipe>,
+        environment: &Environment,
+    ) -> Result<Self> {
         let SettingArguments {
             input: _,
             source_input: _,

@@ -1,7 +1,7 @@
 //! Values as people and engines write them.
 
 /// The largest seed: Kubeflow carries integers as doubles.
-pub const MAX_SEED: u64 = (1 << 53) - 1;
+pub(crate) const MAX_SEED: u64 = (1 << 53) - 1;
 
 /// The largest cut size; nobody has a million summaries of one document.
 const MAX_CUT: u64 = 1_000_000;
@@ -10,7 +10,7 @@ const MAX_CUT: u64 = 1_000_000;
 type Parsed<T> = Result<T, String>;
 
 /// Cut sizes: `5,50`, or a JSON list (`[5, 50]`, `[5.0, 50.0]`); ascending, each once.
-pub fn parse_cut_sizes(text: &str) -> Parsed<Vec<u32>> {
+pub(crate) fn parse_cut_sizes(text: &str) -> Parsed<Vec<u32>> {
     const ACCEPTED: &str =
         "give whole numbers from 1 to 1000000, separated by commas (5,50), or a JSON list of them ([5, 50])";
     let parts: Vec<String> = if text.starts_with('[') {
@@ -33,19 +33,19 @@ pub fn parse_cut_sizes(text: &str) -> Parsed<Vec<u32>> {
 }
 
 /// A whole number within bounds.
-pub fn parse_natural(text: &str, least: u64, most: u64) -> Parsed<u64> {
+pub(crate) fn parse_natural(text: &str, least: u64, most: u64) -> Parsed<u64> {
     whole(text)
         .filter(|number| (least..=most).contains(number))
         .ok_or_else(|| format!("give a whole number from {least} to {most}"))
 }
 
 /// A seed.
-pub fn parse_seed(text: &str) -> Parsed<u64> {
+pub(crate) fn parse_seed(text: &str) -> Parsed<u64> {
     parse_natural(text, 0, MAX_SEED)
 }
 
 /// `true` or `false` in any case, `1` or `0`.
-pub fn parse_bool(text: &str) -> Parsed<bool> {
+pub(crate) fn parse_bool(text: &str) -> Parsed<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),

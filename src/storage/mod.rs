@@ -20,6 +20,7 @@ pub use location::{ACCEPTED, Location};
 pub use publish::{Publication, Sink, StagedFile};
 
 use crate::error::Result;
+use crate::warnings::Warnings;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
@@ -56,7 +57,7 @@ pub struct StorageOptions {
     /// How long one attempt may take, its body included.
     pub request_timeout: Duration,
     /// How long the claim on an output must stand still until its owner counts as dead.
-    pub claim_lease: Duration,
+    pub(crate) lease_timeout: Duration,
     /// Whether local files are flushed to the disk before they get their names. Without it a power failure right after a
     /// run may lose files that were published; a killed program never does.
     pub flush: bool,
@@ -69,7 +70,7 @@ impl Default for StorageOptions {
             retry_pause: Duration::from_millis(100),
             retry_timeout: Duration::from_secs(180),
             request_timeout: Duration::from_secs(60),
-            claim_lease: Duration::from_secs(30),
+            lease_timeout: Duration::from_secs(30),
             flush: true,
         }
     }
@@ -84,7 +85,7 @@ pub(crate) struct Shared {
     environment: Environment,
     injected: Option<Arc<dyn Store>>,
     stores: tokio::sync::Mutex<HashMap<Bucket, Arc<dyn Store>>>,
-    warnings: Mutex<Vec<String>>,
+    warnings: Warnings,
     /// Publications into object stores that have neither committed nor aborted.
     runs: Mutex<Vec<Arc<publish::RunState>>>,
     /// Held by every thread that writes a local file; whoever gets it alone knows that all staging files are gone or whole.
@@ -116,27 +117,32 @@ pub(crate) enum Version {
 
 impl Storage {
     /// With the environment of this process.
-    pub fn new(options: StorageOptions) -> Self {
-        Self::with_environment(options, Environment::of_process())
+    pub fn new(options: StorageOptions, warnings: Warnings) -> Self {
+        Self::build(options, Environment::of_process(), None, warnings)
     }
 
     /// With an environment of its own.
     pub fn with_environment(options: StorageOptions, environment: Environment) -> Self {
-        Self::build(options, environment, None)
+        Self::build(options, environment, None, Warnings::silent())
     }
 
     /// With one store for every URL whatever its bucket: for tests that need a failing one.
     pub fn with_store(options: StorageOptions, store: Arc<dyn Store>) -> Self {
-        Self::build(options, Environment::default(), Some(store))
+        Self::build(options, Environment::default(), Some(store), Warnings::silent())
     }
 
-    fn build(options: StorageOptions, environment: Environment, injected: Option<Arc<dyn Store>>) -> Self {
+    fn build(
+        options: StorageOptions,
+        environment: Environment,
+        injected: Option<Arc<dyn Store>>,
+        warnings: Warnings,
+    ) -> Self {
         Self(Arc::new(Shared {
             options,
             environment,
             injected,
             stores: tokio::sync::Mutex::default(),
-            warnings: Mutex::default(),
+            warnings,
             runs: Mutex::default(),
             writers: Arc::default(),
             published: Arc::default(),
@@ -207,7 +213,7 @@ impl Storage {
     /// Opens a staged publication into a folder.
     ///
     /// # Errors
-    /// Where another run is at work on it ([`crate::ErrorKind::TryAgain`]), or it cannot be written.
+    /// Where another run is at work on it ([`crate::error::ErrorKind::TryAgain`]), or it cannot be written.
     pub async fn publish(&self, output: &Location) -> Result<Publication> {
         Publication::open(self, output).await
     }
@@ -221,21 +227,13 @@ impl Storage {
         self.writers_ended().await;
     }
 
-    /// What the user should know: options that are set and have no effect, locks that the file system lacks. Each once.
-    pub fn warnings(&self) -> Vec<String> {
-        self.0.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
-    }
-
-    /// The warnings since the last call: each is told once.
-    pub fn take_warnings(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    /// The warnings of this run; storage adds options without effect, missing locks, files that could not be removed.
+    pub fn warnings(&self) -> &Warnings {
+        &self.0.warnings
     }
 
     pub(crate) fn warn(&self, warning: String) {
-        let mut warnings = self.0.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if !warnings.contains(&warning) {
-            warnings.push(warning);
-        }
+        self.0.warnings.warn(warning);
     }
 
     pub(crate) fn retry(&self) -> Retry {
@@ -341,7 +339,7 @@ impl<T> AbortOnDrop<Result<T>> {
     pub(crate) async fn join(mut self) -> Result<T> {
         (&mut self.0).await.unwrap_or_else(|error| {
             let message = if error.is_panic() { "a storage task panicked" } else { "a storage task was cut off" };
-            Err(crate::Error::new(crate::ErrorKind::Bug, message))
+            Err(crate::error::Error::new(crate::error::ErrorKind::Bug, message))
         })
     }
 }

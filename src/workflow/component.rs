@@ -23,7 +23,7 @@ const OUTPUTS: [(&str, &str, &str); 9] = [
 ];
 
 /// The text of `component.yaml` for an image.
-pub fn component_yaml(image: &str) -> String {
+pub(crate) fn component_yaml(image: &str) -> String {
     let mut yaml = String::from(
         "# Made by `knowledge-mixing component`: change src/cli.rs or src/workflow/component.rs, not this file.\n\
          # Settings have no default here, so that a recipe can set them; the descriptions name the defaults. Numbers are text:\n\

@@ -20,7 +20,7 @@ const CHANNEL: &str = "pipelinechannel--";
 /// The executor input.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct ExecutorInput {
+pub(crate) struct ExecutorInput {
     inputs: Option<Inputs>,
     outputs: Option<Outputs>,
 }
@@ -56,18 +56,18 @@ struct ArtifactList {
 /// An artifact, as Kubeflow hands it in.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct Artifact {
+pub(crate) struct Artifact {
     /// Its name; empty where the engine gives none.
-    pub name: String,
+    pub(crate) name: String,
     /// Its URI: a URL on the backend, a path in the local runner.
-    pub uri: String,
+    pub(crate) uri: String,
     metadata: Option<Map<String, Value>>,
     custom_path: Option<String>,
 }
 
 impl Artifact {
     /// The path at which the container finds the artifact, or has to write it.
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         let custom = self.custom_path.as_deref().filter(|path| !path.is_empty());
         let path = match custom {
             Some(path) => path.to_string(),
@@ -77,7 +77,7 @@ impl Artifact {
     }
 
     /// Whether the artifact stands on the pipeline's shared volume and not in a store.
-    pub fn in_workspace(&self) -> bool {
+    pub(crate) fn in_workspace(&self) -> bool {
         let mark = self.metadata.as_ref().and_then(|metadata| metadata.get("_kfp_workspace"));
         mark == Some(&Value::Bool(true))
     }
@@ -101,7 +101,7 @@ impl ExecutorInput {
     ///
     /// # Errors
     /// A usage error where it is no JSON object of that shape, or where it names no file for the step's outcome.
-    pub fn parse(text: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let refuse = |message: &str| Error::new(ErrorKind::Usage, message.to_string()).at("--executor-input");
         let parsed: Self = serde_json::from_str(text).map_err(|error| {
             refuse("is not Kubeflow's executor input")
@@ -120,7 +120,7 @@ impl ExecutorInput {
     ///
     /// # Errors
     /// A usage error that names a parameter that is no setting.
-    pub fn settings(&self) -> Result<BTreeMap<String, Vec<String>>> {
+    pub(crate) fn settings(&self) -> Result<BTreeMap<String, Vec<String>>> {
         let mut settings = BTreeMap::new();
         let parameters = self.inputs.as_ref().and_then(|inputs| inputs.parameter_values.as_ref());
         for (name, raw) in parameters.into_iter().flatten() {
@@ -142,32 +142,32 @@ impl ExecutorInput {
     }
 
     /// The artifacts of an input, none where it is not wired.
-    pub fn input_artifacts(&self, name: &str) -> &[Artifact] {
+    pub(crate) fn input_artifacts(&self, name: &str) -> &[Artifact] {
         let artifacts = self.inputs.as_ref().and_then(|inputs| inputs.artifacts.as_ref());
         let list = artifacts.and_then(|artifacts| artifacts.get(name)).and_then(Option::as_ref);
         list.map_or(&[], |list| &list.artifacts)
     }
 
     /// The artifact that an output is to become. Kubeflow reads only the first of a list.
-    pub fn output_artifact(&self, name: &str) -> Option<&Artifact> {
+    pub(crate) fn output_artifact(&self, name: &str) -> Option<&Artifact> {
         self.output_artifacts().find_map(|(found, artifact)| (found == name).then_some(artifact))
     }
 
     /// Every output artifact, by the output's name.
-    pub fn output_artifacts(&self) -> impl Iterator<Item = (&str, &Artifact)> {
+    pub(crate) fn output_artifacts(&self) -> impl Iterator<Item = (&str, &Artifact)> {
         let artifacts = self.outputs.as_ref().and_then(|outputs| outputs.artifacts.as_ref());
         let lists = artifacts.into_iter().flatten();
         lists.filter_map(|(name, list)| list.artifacts.first().map(|artifact| (name.as_str(), artifact)))
     }
 
     /// The file of every output parameter, by the parameter's name.
-    pub fn output_parameters(&self) -> impl Iterator<Item = (&str, &Path)> {
+    pub(crate) fn output_parameters(&self) -> impl Iterator<Item = (&str, &Path)> {
         let parameters = self.outputs.as_ref().and_then(|outputs| outputs.parameters.as_ref());
         parameters.into_iter().flatten().map(|(name, parameter)| (name.as_str(), parameter.output_file.as_path()))
     }
 
     /// The file that the step's outcome is to be written to.
-    pub fn output_file(&self) -> &Path {
+    pub(crate) fn output_file(&self) -> &Path {
         let file = self.outputs.as_ref().and_then(|outputs| outputs.output_file.as_deref());
         // `parse` lets no input through without one.
         file.unwrap_or_else(|| Path::new(""))

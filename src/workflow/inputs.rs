@@ -11,17 +11,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The sources that have an input artifact of their own.
-pub const SOURCES: [&str; 4] = ["extractive_summary", "detailed_summary", "key_facts_to_qa", "document_based_qa"];
+pub(crate) const SOURCES: [&str; 4] =
+    ["extractive_summary", "detailed_summary", "key_facts_to_qa", "document_based_qa"];
 
 /// The input that holds a folder for each source.
-pub const DATASETS: &str = "datasets";
+pub(crate) const DATASETS: &str = "datasets";
 
 /// Adds the input artifacts to the settings. `datasets` alone becomes `input`, so that it is treated as any input folder is;
 /// beside an `input_uri` its sources become `source_input`, as each source's own artifact does: that wins over `input`.
 ///
 /// # Errors
 /// An artifact is not there, a source comes twice, or a `datasets` artifact holds no folder.
-pub fn add_artifacts(input: &ExecutorInput, settings: &mut BTreeMap<String, Vec<String>>) -> Result<()> {
+pub(crate) fn add_artifacts(input: &ExecutorInput, settings: &mut BTreeMap<String, Vec<String>>) -> Result<()> {
     let mut sources: BTreeMap<String, PathBuf> = BTreeMap::new();
     for artifact in input.input_artifacts(DATASETS) {
         for (name, path) in folders(artifact)? {

@@ -9,8 +9,8 @@ use super::inputs;
 use super::outputs::{self, DATASET, METRICS, MIXES, Place, REPORT, SUMMARY};
 use super::parameters::OutputParameters;
 use crate::cli::{RunArguments, SettingArguments};
-use crate::dataset::manifest::Manifest;
 use crate::error::{Error, ErrorKind, Result};
+use crate::manifest::Manifest;
 use serde_json::{Map, Value};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -18,24 +18,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A finished mix, as far as a workflow engine wants to know of it.
 #[derive(Debug, Clone)]
-pub struct Finished {
+pub(crate) struct Finished {
     /// Its manifest.
-    pub manifest: Manifest,
+    pub(crate) manifest: Manifest,
     /// The flat metrics of `metrics.json`.
-    pub metrics: Map<String, Value>,
+    pub(crate) metrics: Map<String, Value>,
     /// The text of `report.html`.
-    pub report_html: String,
+    pub(crate) report_html: String,
     /// The text of `summary.md`.
-    pub summary_md: String,
+    pub(crate) summary_md: String,
     /// The cut whose mix is handed on ([`crate::mixing::select_cut`]).
-    pub selected_cut: u32,
+    pub(crate) selected_cut: u32,
 }
 
 /// What an executor input says of how to run: needed before anything runs.
 ///
 /// # Errors
 /// A usage error where it cannot be understood.
-pub fn run_arguments(executor_input: &str) -> Result<RunArguments> {
+pub(crate) fn run_arguments(executor_input: &str) -> Result<RunArguments> {
     let values = ExecutorInput::parse(executor_input)?.settings()?;
     Ok(SettingArguments::from_values(&values)?.run)
 }
@@ -43,7 +43,7 @@ pub fn run_arguments(executor_input: &str) -> Result<RunArguments> {
 /// A step that is ready to run. Where it is dropped before [`Step::publish`] came to its end (an error, a signal), none of
 /// its outputs is left; but a mix that was published to `output_uri` stays: it is whole.
 #[derive(Debug)]
-pub struct Step {
+pub(crate) struct Step {
     input: ExecutorInput,
     settings: SettingArguments,
     place: Place,
@@ -58,7 +58,7 @@ impl Step {
     ///
     /// # Errors
     /// A usage error where it cannot be understood or asks for what cannot be.
-    pub fn prepare(executor_input: &str) -> Result<Self> {
+    pub(crate) fn prepare(executor_input: &str) -> Result<Self> {
         let input = ExecutorInput::parse(executor_input)?;
         let mut values = input.settings()?;
         inputs::add_artifacts(&input, &mut values)?;
@@ -88,7 +88,7 @@ impl Step {
     }
 
     /// The settings of the mix to make, `output` among them.
-    pub fn settings(&self) -> &SettingArguments {
+    pub(crate) fn settings(&self) -> &SettingArguments {
         &self.settings
     }
 
@@ -96,7 +96,7 @@ impl Step {
     ///
     /// # Errors
     /// An output that cannot be written.
-    pub fn publish(&self, finished: &Finished) -> Result<()> {
+    pub(crate) fn publish(&self, finished: &Finished) -> Result<()> {
         let output = outputs::executor_output(&self.input, finished, &self.place)?;
         for (name, artifact) in self.input.output_artifacts() {
             let path = artifact.path();
@@ -154,7 +154,7 @@ impl Step {
     }
 
     /// Removes every output that this step made.
-    pub fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         for path in self.paths().iter().filter(|path| !self.older.contains(path)) {
             // What cannot be removed cannot be helped: the step's own error is what counts.
             let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };

@@ -3,25 +3,25 @@
 use super::executor::{Artifact, ExecutorInput};
 use super::kfp_step::Finished;
 use super::parameters::OutputParameters;
-use crate::dataset::manifest::{OutputFile, OutputKind};
 use crate::error::{Error, ErrorKind, Result};
+use crate::manifest::{OutputFile, OutputKind};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
 /// The output that is the folder with all files.
-pub const MIXES: &str = "mixes";
+pub(crate) const MIXES: &str = "mixes";
 /// The output that is one file of plain JSON lines.
-pub const DATASET: &str = "dataset";
+pub(crate) const DATASET: &str = "dataset";
 /// The output whose metadata are the metrics.
-pub const METRICS: &str = "metrics";
+pub(crate) const METRICS: &str = "metrics";
 /// The output that is the report as one page.
-pub const REPORT: &str = "report";
+pub(crate) const REPORT: &str = "report";
 /// The output that is the summary in Markdown.
-pub const SUMMARY: &str = "summary";
+pub(crate) const SUMMARY: &str = "summary";
 
 /// Where the mix stands, as seen from the steps that come next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// In the artifact's own folder: the engine carries it away.
     Artifact,
     /// On a volume, at this path: nothing is carried.
@@ -32,7 +32,7 @@ pub enum Place {
 
 impl Place {
     /// Tells a folder from a bucket by the words of `output_uri`.
-    pub fn of(output_uri: &str) -> Self {
+    pub(crate) fn of(output_uri: &str) -> Self {
         let output_uri = output_uri.trim_end_matches('/');
         if let Some(path) = output_uri.strip_prefix("file://") {
             return Self::Volume(PathBuf::from(path));
@@ -52,7 +52,7 @@ impl Place {
 ///
 /// # Errors
 /// The manifest names none: a bug of the caller.
-pub fn selected_file(finished: &Finished) -> Result<&OutputFile> {
+pub(crate) fn selected_file(finished: &Finished) -> Result<&OutputFile> {
     let is_it = |file: &&OutputFile| file.kind == OutputKind::Mix && file.cut == Some(finished.selected_cut);
     finished.manifest.outputs.iter().find(is_it).ok_or_else(|| {
         Error::new(ErrorKind::Bug, format!("the manifest names no file of the selected cut {}", finished.selected_cut))
@@ -63,7 +63,7 @@ pub fn selected_file(finished: &Finished) -> Result<&OutputFile> {
 ///
 /// # Errors
 /// The manifest does not hold the selected cut: a bug of the caller.
-pub fn executor_output(input: &ExecutorInput, finished: &Finished, place: &Place) -> Result<Value> {
+pub(crate) fn executor_output(input: &ExecutorInput, finished: &Finished, place: &Place) -> Result<Value> {
     let parameters = OutputParameters::of(&finished.manifest, finished.selected_cut)?;
     let mut artifacts = Map::new();
     for (name, artifact) in input.output_artifacts() {
@@ -161,6 +161,6 @@ fn insert(metadata: &mut Map<String, Value>, key: &str, value: impl std::fmt::Di
 }
 
 /// Whether a file name says that its content is compressed.
-pub fn is_compressed(name: &str) -> bool {
+pub(crate) fn is_compressed(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension == "gz" || extension == "zst")
 }

@@ -1,28 +1,28 @@
 //! The output parameters: the few values that a later step of a workflow branches on.
 
-use crate::dataset::manifest::Manifest;
 use crate::error::{Error, ErrorKind, Result};
+use crate::manifest::Manifest;
 use serde_json::{Map, Value};
 use std::path::Path;
 
 /// The values that a later step of a workflow branches on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutputParameters {
+pub(crate) struct OutputParameters {
     /// The cuts asked for that are feasible, ascending.
-    pub feasible_cuts: Vec<u32>,
+    pub(crate) feasible_cuts: Vec<u32>,
     /// The cut whose mix is handed on.
-    pub selected_cut: u32,
+    pub(crate) selected_cut: u32,
     /// Samples in the mix that is handed on, copies counted.
-    pub total_samples: u64,
+    pub(crate) total_samples: u64,
     /// Tokens in the mix that is handed on, copies counted.
-    pub total_tokens: u64,
+    pub(crate) total_tokens: u64,
 }
 
 /// Makes the folder of output parameters: before a run, which should not end in vain.
 ///
 /// # Errors
 /// It cannot be made.
-pub fn make_folder(folder: &Path) -> Result<()> {
+pub(crate) fn make_folder(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder)
         .map_err(|error| Error::new(ErrorKind::Io, "cannot make the folder").at(folder.display()).caused_by(error))
 }
@@ -32,7 +32,7 @@ impl OutputParameters {
     ///
     /// # Errors
     /// The manifest does not hold the selected cut: a bug of the caller.
-    pub fn of(manifest: &Manifest, selected_cut: u32) -> Result<Self> {
+    pub(crate) fn of(manifest: &Manifest, selected_cut: u32) -> Result<Self> {
         let cut = manifest.cuts.iter().find(|cut| cut.cut == selected_cut && cut.written).ok_or_else(|| {
             Error::new(ErrorKind::Bug, format!("the manifest does not hold the selected cut {selected_cut}"))
         })?;
@@ -45,7 +45,7 @@ impl OutputParameters {
     }
 
     /// Name and value of each.
-    pub fn values(&self) -> Map<String, Value> {
+    pub(crate) fn values(&self) -> Map<String, Value> {
         Map::from_iter([
             ("feasible_cuts".to_string(), Value::from(self.feasible_cuts.clone())),
             ("selected_cut".to_string(), Value::from(self.selected_cut)),
@@ -59,7 +59,7 @@ impl OutputParameters {
     ///
     /// # Errors
     /// The folder or a file cannot be written.
-    pub fn write(&self, folder: &Path) -> Result<()> {
+    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
         make_folder(folder)?;
         for (name, value) in self.values() {
             let path = folder.join(name);

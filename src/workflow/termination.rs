@@ -5,19 +5,19 @@ use std::io::Write;
 use std::path::Path;
 
 /// Where Kubernetes mounts the message's file, in every container.
-pub const TERMINATION_LOG: &str = "/dev/termination-log";
+pub(crate) const TERMINATION_LOG: &str = "/dev/termination-log";
 
 /// Kubernetes keeps no more than this of a message.
 const MOST: usize = 4096;
 
 /// Writes why the program failed to [`TERMINATION_LOG`]; where there is none (outside of a pod), nothing happens.
-pub fn report(error: &Error) {
+pub(crate) fn report(error: &Error) {
     write_line(Path::new(TERMINATION_LOG), &error.line());
 }
 
 /// Writes one line into a file that is there; never makes one, and never fails: this is the last thing a failing program
 /// does, and there is nobody left to tell.
-pub fn write_line(path: &Path, line: &str) {
+pub(crate) fn write_line(path: &Path, line: &str) {
     let Ok(mut file) = std::fs::OpenOptions::new().write(true).truncate(true).open(path) else { return };
     let line = line.replace(['\n', '\r'], " ");
     let mut end = line.len().min(MOST - 1);

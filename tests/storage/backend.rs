@@ -35,7 +35,7 @@ pub fn options() -> StorageOptions {
         retry_pause: Duration::from_millis(5),
         retry_timeout: Duration::from_secs(60),
         request_timeout: Duration::from_secs(20),
-        claim_lease: Duration::from_secs(4),
+        lease_timeout: Duration::from_secs(4),
         ..StorageOptions::default()
     }
 }

@@ -216,7 +216,7 @@ async fn a_run_killed_in_its_commit_is_fenced_off_and_taken_over() {
 
         let began = Instant::now();
         mix(&backend.storage, &backend, &files(2), &[]).await.unwrap();
-        assert!(began.elapsed() >= options().claim_lease, "a claim may belong to a living run");
+        assert!(began.elapsed() >= options().lease_timeout, "a claim may belong to a living run");
         let late = asleep.commit(Bytes::from_static(b"a lie"), &[]).await.unwrap_err();
         assert_eq!(late.kind(), ErrorKind::TryAgain, "{late}");
         assert_eq!(vouched(&backend).await.unwrap().len(), 3);

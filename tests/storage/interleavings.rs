@@ -22,7 +22,7 @@ fn storage(line: Line) -> Storage {
         max_retries: 4,
         retry_pause: Duration::from_millis(2),
         retry_timeout: Duration::from_secs(60),
-        claim_lease: LEASE,
+        lease_timeout: LEASE,
         ..StorageOptions::default()
     };
     Storage::with_store(options, Arc::new(line) as Arc<dyn Store>)

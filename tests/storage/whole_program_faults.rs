@@ -23,7 +23,7 @@ fn mix<'a>(input: &'a str, output: &'a str, seed: &'a str) -> Vec<&'a str> {
         "--tokenizer-model",
         "builtin",
         // Short, for whoever waits for a killed run's; not so short that a busy machine cannot renew it.
-        "--claim-lease",
+        "--lease-timeout",
         "3",
         "--max-retries",
         "3",

@@ -1,8 +1,8 @@
 //! Publishing into a folder of this machine: staging files, flushed, renamed, the folder synced.
 
 use super::{LARGEST_MANIFEST, OWN_PREFIX, Stage, Staged, StagedFile, busy, lock};
-use crate::dataset::manifest::MANIFEST_NAME;
 use crate::error::{Error, ErrorKind, Result};
+use crate::manifest::MANIFEST_NAME;
 use crate::storage::fault::explain_io;
 use crate::storage::local::{blocking, read};
 use crate::storage::{AbortOnDrop, Location, Storage};

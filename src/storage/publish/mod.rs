@@ -11,9 +11,9 @@ mod remote;
 mod upload;
 
 use super::{Location, Storage};
-use crate::dataset::manifest::MANIFEST_NAME;
 use crate::error::{Error, ErrorKind, Result};
-use crate::keyed::lock;
+use crate::hash_map::lock;
+use crate::manifest::MANIFEST_NAME;
 use bytes::Bytes;
 use std::sync::{Arc, Mutex};
 

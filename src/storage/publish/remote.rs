@@ -15,8 +15,8 @@
 use super::claim::{Claim, claim_name, holder};
 use super::upload::{Upload, UploadSink};
 use super::{LARGEST_MANIFEST, OWN_PREFIX, Stage, Staged, busy, lock};
-use crate::dataset::manifest::MANIFEST_NAME;
 use crate::error::{Error, ErrorKind, Result};
+use crate::manifest::MANIFEST_NAME;
 use crate::storage::fault::{Fault, classify};
 use crate::storage::remote::{Remote, key};
 use crate::storage::{Location, Storage};
@@ -89,7 +89,7 @@ impl Run {
             remote,
             output: output.clone(),
             run_id,
-            lease: storage.options().claim_lease,
+            lease: storage.options().lease_timeout,
             uploads: Mutex::default(),
             begun: AtomicUsize::new(0),
             marking: tokio::sync::Mutex::default(),

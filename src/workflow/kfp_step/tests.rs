@@ -1,7 +1,7 @@
 //! Steps run on throw-away folders, with a stand-in for the mixing.
 
 use super::*;
-use crate::dataset::manifest::{CutRecord, MixSettings, OutputFile, OutputKind, Program, TokenizerRecord};
+use crate::manifest::{CutRecord, MixSettings, OutputFile, OutputKind, Program, TokenizerRecord};
 use serde_json::json;
 
 /// A manifest of the cuts 2 and 5, with 9 asked for and not feasible.

@@ -1,0 +1,16 @@
+//! Input files become samples: which files there are, decompression, rows of every generation of the generator, and the
+//! ledger of what was dropped and why.
+
+mod discover;
+mod format;
+mod ledger;
+mod lines;
+mod parquet;
+mod parse;
+mod read;
+
+pub(crate) use discover::{Discovered, FileOfSource, discover, discover_in_source};
+pub(crate) use format::{Container, FileFormat};
+pub(crate) use ledger::{DropReason, FileContext, RejectReason, RejectedRow, SourceLedger};
+pub(crate) use parse::{AUTO_REASONING, ParsedRow, Reasoning, RowParser};
+pub(crate) use read::{Artifacts, InputObject, ReadOptions, read};

@@ -1,0 +1,237 @@
+//! `manifest.json`: what a mix was made of and what it holds. Its presence says that the mix is whole.
+//!
+//! It holds no clock, no thread count, no absolute path: the same mix gives the same manifest on any machine.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The name of the manifest's file.
+pub const MANIFEST_NAME: &str = "manifest.json";
+
+/// The manifest's format; a reader refuses a larger number.
+pub const MANIFEST_FORMAT: u32 = 1;
+
+/// What a mix was made of and what it holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`MANIFEST_FORMAT`] of the program that wrote it.
+    pub format: u32,
+    /// The program that made the mix.
+    pub program: Program,
+    /// The settings that have a say in the bytes of the mix.
+    pub settings: MixSettings,
+    /// The tokenizer and the chat template that counted.
+    pub tokenizer: TokenizerRecord,
+    /// Every input file, in the order in which it was read.
+    pub inputs: Vec<InputFile>,
+    /// What became of each source's rows: read = kept + dropped.
+    pub sources: Vec<SourceRecord>,
+    /// Every cut that was asked for, in ascending order.
+    pub cuts: Vec<CutRecord>,
+    /// Every file written besides the manifest, by name.
+    pub outputs: Vec<OutputFile>,
+}
+
+/// A program and its version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// `knowledge-mixing`
+    pub name: String,
+    /// The crate's version.
+    pub version: String,
+}
+
+/// The settings that have a say in the bytes of the mix.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MixSettings {
+    /// The cuts asked for, ascending.
+    pub cut_sizes: Vec<u32>,
+    /// At most so many pairs of each sampled summary.
+    pub qa_per_doc: u32,
+    /// Whether placeholder questions were dropped.
+    pub save_gpt_oss_format: bool,
+    /// The seed of ranks and order.
+    pub seed: u64,
+    /// `auto`, `none`, or a column or path.
+    pub reasoning: String,
+    /// `full` or `training`.
+    pub columns: String,
+    /// `none`, `gzip` or `zstd`.
+    pub compression: String,
+    /// `drop`, `keep` or `fail`.
+    pub infeasible_cuts: String,
+    /// `fail` or `skip`.
+    pub bad_rows: String,
+    /// `natural` or `shuffle`.
+    pub order: String,
+    /// The recipe with all its defaults filled in, where one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<serde_json::Value>,
+}
+
+/// The tokenizer and the chat template that counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenizerRecord {
+    /// `builtin`, a Hugging Face repository id, or the last part of the folder's name.
+    pub name: String,
+    /// BLAKE3 of `tokenizer.json`, in hexadecimal.
+    pub digest: String,
+    /// BLAKE3 of the chat template's text, in hexadecimal.
+    pub chat_template_digest: String,
+    /// The date that the template was given, `YYYY-MM-DD`, where it asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat_template_date: Option<String>,
+}
+
+/// One input file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputFile {
+    /// The source whose rows it holds.
+    pub source: String,
+    /// Its key below the source's folder, joined with `/`.
+    pub key: String,
+    /// Which of the source's folders (0 is the first `--input`).
+    pub folder: usize,
+    /// Its size in bytes, as stored.
+    pub bytes: u64,
+    /// BLAKE3 of its bytes, as stored, in hexadecimal.
+    pub digest: String,
+    /// The rows read from it.
+    pub rows: u64,
+}
+
+/// What became of a source's rows: `read` = `kept` + the sum of `dropped`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceRecord {
+    /// The source's name.
+    pub name: String,
+    /// `summary_qa`, `fact_qa`, `document_qa` or `messages`.
+    pub kind: String,
+    /// Rows read.
+    pub read: u64,
+    /// Rows that became samples.
+    pub kept: u64,
+    /// Rows dropped, by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// Distinct raw documents of the kept rows.
+    pub documents: u64,
+    /// Distinct summaries of the kept rows, counted within their raw documents.
+    pub summaries: u64,
+}
+
+/// One cut that was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CutRecord {
+    /// The cut size N.
+    pub cut: u32,
+    /// Whether the mean number of distinct summaries reaches N in both summary sources.
+    pub feasible: bool,
+    /// Whether its mix was written.
+    pub written: bool,
+    /// Samples in the mix (0 where not written), copies counted.
+    pub samples: u64,
+    /// Tokens in the mix (0 where not written), copies counted.
+    pub tokens: u64,
+    /// Samples that a split keeps back from it, where the recipe splits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_samples: Option<u64>,
+    /// Their tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_tokens: Option<u64>,
+    /// What each source gives, in the order of the sources.
+    pub sources: Vec<ShareRecord>,
+}
+
+/// What one source gives to one mix.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShareRecord {
+    /// The source's name.
+    pub name: String,
+    /// Samples, copies counted.
+    pub samples: u64,
+    /// Tokens, copies counted.
+    pub tokens: u64,
+    /// Distinct samples.
+    pub distinct: u64,
+    /// The recipe's rule for the source (`repeat 2.5`, `share 0.1`), if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// What the rule comes to in numbers, if the recipe has a rule for any source of the mix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested: Option<Requested>,
+}
+
+/// What a recipe requests of one source of one mix, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requested {
+    /// What the numbers count.
+    pub measure: Measure,
+    /// The amount that a share or a budget requests; without either, what the source's copies come to.
+    pub target: u64,
+    /// The amount that this cut has before any repeat, share or budget.
+    pub available: u64,
+    /// The amount in the mix, copies counted.
+    pub actual: u64,
+    /// How far the source stays below its target because there is no more of it. (A sample that does not fit any more is
+    /// no shortfall.)
+    pub shortfall: u64,
+}
+
+/// What shares, budgets and the numbers of a [`Requested`] count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Measure {
+    /// Tokens.
+    #[default]
+    Tokens,
+    /// Samples: with a budget of samples.
+    Samples,
+}
+
+impl Measure {
+    /// Its name in messages, tables and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tokens => "tokens",
+            Self::Samples => "samples",
+        }
+    }
+}
+
+/// One file of the mix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputFile {
+    /// Its name in the output folder.
+    pub name: String,
+    /// What it is.
+    pub kind: OutputKind,
+    /// The cut size of a mix or a validation file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<u32>,
+    /// Its rows, where it has rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// The sum of its rows' token lengths, where they have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+    /// Its size in bytes, as stored.
+    pub bytes: u64,
+    /// BLAKE3 of its bytes, as stored, in hexadecimal.
+    pub digest: String,
+}
+
+/// What a file of the mix is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputKind {
+    /// `combined_cut_{N}x.jsonl`: what the trainer reads.
+    Mix,
+    /// `combined_cut_{N}x.validation.jsonl`: what a split kept back.
+    Validation,
+    /// `metrics.json`
+    Metrics,
+    /// `report.html` and `summary.md`
+    Report,
+    /// `rejected.jsonl`: the rows that could not be read.
+    Rejected,
+}
