@@ -72,7 +72,7 @@ fn is_hidden(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source::known_sources;
+    use crate::sample::known_sources;
     use super::*;
 
     #[test]

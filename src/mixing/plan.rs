@@ -32,7 +32,7 @@ pub(crate) struct SourcePlan {
     /// Its samples in this cut, before any repeat, share or budget.
     pub(crate) available: Size,
     /// What stands in the mix, copies counted.
-    pub(crate) got: Size,
+    pub(crate) actual: Size,
     /// How many different rows stand in the mix.
     pub(crate) distinct: u64,
     /// What stands in the validation file.
@@ -118,7 +118,7 @@ pub(crate) fn plan_cut(rows: &[Row], sources: &[Source], options: &Options, cut:
         });
         for &at in &pool.held {
             let copies = plan.copies[at as usize];
-            of_source.got.add(&rows[at as usize], copies);
+            of_source.actual.add(&rows[at as usize], copies);
             of_source.distinct += u64::from(copies > 0);
         }
         of_source.shortfall = of_source.target.filter(|&target| target > all).map(|target| target - all);
@@ -286,7 +286,7 @@ pub(crate) fn check(plans: &[CutPlan], sources: &[Source], on_shortfall: OnShort
                 "ask for less, give more data, let the source be repeated (max_repeat), or take what there is (on_shortfall: cap)",
             ));
         }
-        if plan.sources.iter().all(|of_source| of_source.got.samples == 0) {
+        if plan.sources.iter().all(|of_source| of_source.actual.samples == 0) {
             return Err(Error::new(ErrorKind::Data, format!("cut {}: the mix would hold no sample", plan.cut)).hint(
                 "look at what the filters drop, at repeats of 0, at shares of sources without rows, and at budgets smaller than one sample",
             ));

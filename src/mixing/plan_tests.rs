@@ -35,8 +35,8 @@ fn planned(table: &mut Table, sources: &[Source], options: &Options, cut: u32) -
 
 fn total(plan: &CutPlan) -> Size {
     plan.sources.iter().fold(Size::default(), |sum, source| Size {
-        samples: sum.samples + source.got.samples,
-        tokens: sum.tokens + source.got.tokens,
+        samples: sum.samples + source.actual.samples,
+        tokens: sum.tokens + source.actual.tokens,
     })
 }
 
@@ -47,10 +47,10 @@ fn a_repeat_is_whole_copies_and_a_prefix() {
     sources[2].amount = repeat("0.3", RepeatUnit::Sample);
     sources[3].amount = repeat("0", RepeatUnit::Sample);
     let plan = planned(&mut table, &sources, &Options::default(), 5);
-    assert_eq!((plan.sources[4].got.samples, plan.sources[4].distinct), (28, 11));
-    assert_eq!((plan.sources[2].got.samples, plan.sources[2].distinct), (2, 2));
-    assert_eq!((plan.sources[3].got.samples, plan.sources[3].available), (0, Size::default()));
-    assert_eq!(plan.sources[4].asked.as_deref(), Some("repeat 2.5"));
+    assert_eq!((plan.sources[4].actual.samples, plan.sources[4].distinct), (28, 11));
+    assert_eq!((plan.sources[2].actual.samples, plan.sources[2].distinct), (2, 2));
+    assert_eq!((plan.sources[3].actual.samples, plan.sources[3].available), (0, Size::default()));
+    assert_eq!(plan.sources[4].rule.as_deref(), Some("repeat 2.5"));
     // The part is the front of the order by hash.
     let mut chats: Vec<(usize, [u8; 16])> = table
         .rows
@@ -78,7 +78,7 @@ fn a_repeat_by_document_takes_whole_documents() {
         }
         assert!(copies.values().all(|of_document| of_document.len() == 1), "{copies:?}");
         chosen.push(copies.iter().filter(|(_, n)| n.contains(&2)).map(|(document, _)| *document).collect::<Vec<_>>());
-        assert_eq!(plan.sources[0].got.samples, 4 * u64::from(cut) * 2 * 3 / 2);
+        assert_eq!(plan.sources[0].actual.samples, 4 * u64::from(cut) * 2 * 3 / 2);
     }
     assert_eq!(chosen[0].len(), 2);
     assert_eq!(chosen[0], chosen[1], "the same documents in every cut");
@@ -90,7 +90,7 @@ fn a_share_is_that_part_of_the_tokens_within_one_sample() {
     sources[4].amount = Amount::Share(decimal("0.1"));
     let plan = planned(&mut table, &sources, &Options::default(), 5);
     let all = total(&plan);
-    let (got, want) = (plan.sources[4].got.tokens as f64, all.tokens as f64 / 10.0);
+    let (got, want) = (plan.sources[4].actual.tokens as f64, all.tokens as f64 / 10.0);
     assert!((got - want).abs() <= 29.0, "{got} {want}");
     assert_eq!(plan.sources[4].shortfall, None);
     check(&[plan], &sources, OnShortfall::Fail).unwrap();
@@ -101,7 +101,7 @@ fn what_a_share_cannot_give_is_an_error_or_told() {
     let (mut table, mut sources) = with_chats(3);
     sources[4].amount = Amount::Share(decimal("0.5"));
     let plan = planned(&mut table, &sources, &Options::default(), 5);
-    assert_eq!(plan.sources[4].got, Size { samples: 3, tokens: 63 });
+    assert_eq!(plan.sources[4].actual, Size { samples: 3, tokens: 63 });
     assert_eq!(plan.sources[4].shortfall, Some(plan.sources[4].target.unwrap() - 63));
     let error = check(std::slice::from_ref(&plan), &sources, OnShortfall::Fail).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Data);
@@ -114,7 +114,7 @@ fn what_a_share_cannot_give_is_an_error_or_told() {
     sources[4].max_repeat = Some(decimal("20"));
     let plan = planned(&mut table, &sources, &Options::default(), 5);
     assert_eq!(plan.sources[4].shortfall, None);
-    assert!(plan.sources[4].got.tokens.abs_diff(total(&plan).tokens / 2) <= 22);
+    assert!(plan.sources[4].actual.tokens.abs_diff(total(&plan).tokens / 2) <= 22);
 }
 
 #[test]
@@ -152,8 +152,8 @@ fn weights_divide_a_budget_and_repeats_can_fill_it() {
     let targets: Vec<Option<u64>> = plan.sources.iter().map(|source| source.target).collect();
     assert_eq!(targets, [Some(20), Some(20), Some(60), Some(20), Some(0)]);
     // 35 tokens of 7 each: one whole copy and three samples.
-    assert_eq!(plan.sources[2].got, Size { samples: 8, tokens: 56 });
-    assert_eq!(plan.sources[3].got, Size { samples: 2, tokens: 14 });
+    assert_eq!(plan.sources[2].actual, Size { samples: 8, tokens: 56 });
+    assert_eq!(plan.sources[3].actual, Size { samples: 2, tokens: 14 });
 }
 
 #[test]
@@ -459,9 +459,9 @@ proptest! {
                 got.tokens += u64::from(n) * u64::from(row.tokens);
                 distinct += u64::from(n > 0);
             }
-            prop_assert_eq!((of_source.got, of_source.distinct), (got, distinct));
+            prop_assert_eq!((of_source.actual, of_source.distinct), (got, distinct));
             if let Some(target) = of_source.target {
-                let measured = if plan.measure == Measure::Tokens { got.tokens } else { got.samples };
+                let measured = if plan.measure == crate::manifest::Measure::Tokens { got.tokens } else { got.samples };
                 prop_assert!(measured <= target);
                 // Behind the target by less than one sample, but for what is told as a shortfall.
                 prop_assert!(target - measured < 50 + of_source.shortfall.unwrap_or(0), "{of_source:?}");

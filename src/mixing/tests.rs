@@ -94,10 +94,10 @@ fn without_a_recipe_a_mix_is_what_the_contract_says() {
     for (plan, cut) in plans.iter().zip([2, 6]) {
         // Three documents, two pairs of 10 and 11 tokens.
         let summaries = Size { samples: 3 * cut * 2, tokens: 3 * cut * 21 };
-        let got: Vec<Size> = plan.sources.iter().map(|source| source.got).collect();
+        let got: Vec<Size> = plan.sources.iter().map(|source| source.actual).collect();
         let rest = Size { samples: 5, tokens: 35 };
         assert_eq!(got, [summaries, summaries, rest, rest]);
-        assert!(plan.sources.iter().all(|source| source.got == source.available && source.asked.is_none()));
+        assert!(plan.sources.iter().all(|source| source.actual == source.available && source.rule.is_none()));
         assert!(plan.copies.iter().all(|&n| n <= 1));
     }
     // Nested, and in natural order.

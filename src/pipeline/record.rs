@@ -75,8 +75,8 @@ fn cuts(prepared: &Prepared) -> Vec<CutRecord> {
             })
             .map(|(plan, of_source, source)| ShareRecord {
                 name: source.name.clone(),
-                samples: of_source.got.samples,
-                tokens: of_source.got.tokens,
+                samples: of_source.actual.samples,
+                tokens: of_source.actual.tokens,
                 distinct: of_source.distinct,
                 rule: of_source.rule.clone(),
                 requested: requested(plan, of_source),
@@ -106,7 +106,7 @@ pub(crate) fn requested(plan: &CutPlan, of_source: &SourcePlan) -> Option<Reques
         Measure::Tokens => |size| size.tokens,
         Measure::Samples => |size| size.samples,
     };
-    let got = size(of_source.got);
+    let got = size(of_source.actual);
     Some(Requested {
         measure: plan.measure,
         target: of_source.target.unwrap_or(got),

@@ -69,9 +69,9 @@ pub(crate) fn with_recipe() -> (Manifest, Statistics) {
             rule: Some("share 0.1, at most 2 copies".to_owned()),
             requested: Some(Requested {
                 measure: Measure::Tokens,
-                asked: rest / 9,
+                target: rest / 9,
                 available: tokens / 2,
-                got: tokens,
+                actual: tokens,
                 shortfall: (rest / 9).saturating_sub(tokens),
             }),
             lengths,
@@ -82,7 +82,7 @@ pub(crate) fn with_recipe() -> (Manifest, Statistics) {
         for source in cut.sources.iter_mut().filter(|source| source.requested.is_none()) {
             let got = source.tokens();
             let available = if source.rule.is_some() { got * 2 } else { got };
-            source.requested = Some(Requested { measure: Measure::Tokens, asked: got, available, got, shortfall: 0 });
+            source.requested = Some(Requested { measure: Measure::Tokens, target: got, available, actual: got, shortfall: 0 });
         }
         cut.validation = Some((40, 60_000));
         *record = cut_record(cut, record.feasible);
