@@ -33,6 +33,7 @@ mod codec;
 mod commands;
 mod error;
 mod hash_map;
+mod index;
 mod input;
 mod manifest;
 mod mixing;

@@ -1,7 +1,7 @@
 //! Which files belong to which source.
 
 use super::format::FileFormat;
-use crate::sample::Source;
+use crate::recipe::Source;
 
 /// A file that holds rows of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,13 +72,13 @@ fn is_hidden(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::sample::known_sources;
     use super::*;
+    use crate::recipe::Recipe;
 
     #[test]
     fn files_go_to_their_sources_in_the_byte_order_of_their_keys() {
         let found = discover(
-            &known_sources(),
+            &Recipe::default().all_sources(),
             [
                 "detailed_summary/b.jsonl",
                 "detailed_summary/a/z.jsonl",

@@ -9,8 +9,7 @@ mod parquet;
 mod parse;
 mod read;
 
-pub(crate) use discover::{Discovered, FileOfSource, discover, discover_in_source};
+pub(crate) use discover::{FileOfSource, discover, discover_in_source};
 pub(crate) use format::{Container, FileFormat};
-pub(crate) use ledger::{DropReason, FileContext, RejectReason, RejectedRow, SourceLedger};
-pub(crate) use parse::{AUTO_REASONING, ParsedRow, Reasoning, RowParser};
+pub(crate) use ledger::{RejectedRow, SourceLedger};
 pub(crate) use read::{Artifacts, InputObject, ReadOptions, read};

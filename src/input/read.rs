@@ -9,16 +9,15 @@ use super::format::Container;
 use super::ledger::{FileContext, RejectedRow, SourceLedger};
 use super::lines::{Chunk, SplitError, Splitter};
 use super::parquet::read_rows;
-use super::parse::{ParsedRow, Reasoning, RowError, RowParser};
+use super::parse::RowParser;
 use crate::codec::{Codec, decode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::InputFile;
 use crate::progress::ProgressCounter;
-use crate::recipe::BadRows;
-use crate::sample::Source;
-use crate::sample::{Body, Sample};
+use crate::recipe::{BadRows, Source};
+use crate::sample::{Body, ParseOptions, ParsedRow, RowError, Sample};
 use crate::storage::{ObjectInfo, Storage};
-use crate::text::{Interner, Texts};
+use crate::text::{Interner, TextStore};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use std::collections::{BTreeMap, VecDeque};
@@ -58,10 +57,8 @@ pub(crate) struct ReadOptions {
     pub(crate) sources: Vec<Source>,
     /// The files, in the order of the mix: by source, folder and key.
     pub(crate) files: Vec<InputObject>,
-    /// Whether placeholder questions are dropped.
-    pub(crate) drop_placeholders: bool,
-    /// Where a pair's reasoning stands.
-    pub(crate) reasoning: Reasoning,
+    /// How rows are parsed.
+    pub(crate) parse: ParseOptions,
     /// What happens to rows that cannot be read.
     pub(crate) bad_rows: BadRows,
 }
@@ -69,16 +66,16 @@ pub(crate) struct ReadOptions {
 /// All that was read.
 #[derive(Debug)]
 pub(crate) struct Artifacts {
-    /// The sources, as they were asked for.
-    pub(crate) sources: Vec<Source>,
     /// The distinct texts.
-    pub(crate) texts: Texts,
+    pub(crate) texts: TextStore,
     /// The samples in natural order: by source, then in input order.
     pub(crate) samples: Vec<Sample>,
     /// What became of each source's rows.
     pub(crate) ledgers: Vec<SourceLedger>,
     /// The files that were read.
     pub(crate) inputs: Vec<InputFile>,
+    /// How many samples each file gave.
+    pub(crate) samples_by_file: Vec<usize>,
     /// The rows that could not be read, in input order.
     pub(crate) rejected: Vec<RejectedRow>,
 }
@@ -95,11 +92,8 @@ pub(crate) async fn read(
 ) -> Result<Artifacts> {
     let texts = Arc::new(Interner::default());
     let in_flight = Arc::new(Semaphore::new(IN_FLIGHT_KIB));
-    let parsers: Vec<_> = options
-        .sources
-        .iter()
-        .map(|source| Arc::new(RowParser::new(source, options.drop_placeholders, &options.reasoning)))
-        .collect();
+    let parsers: Vec<_> =
+        options.sources.iter().map(|source| Arc::new(RowParser::new(source, options.parse.clone()))).collect();
     // The largest first: at the end, when there is too little left for all cores, the files are small.
     let mut order: Vec<usize> = (0..options.files.len()).collect();
     order.sort_by_key(|number| std::cmp::Reverse(options.files[*number].object.size));
@@ -127,7 +121,9 @@ pub(crate) async fn read(
     let mut ledgers = vec![SourceLedger::default(); options.sources.len()];
     let mut rejected = Vec::new();
     let mut inputs = Vec::with_capacity(files.len());
+    let mut samples_by_file = Vec::with_capacity(files.len());
     for (rows, file) in files.into_values().zip(&options.files) {
+        samples_by_file.push(rows.kept.len());
         let source = file.source as u32;
         samples.extend(rows.kept.into_iter().map(|body| Sample { source, body }));
         ledgers[file.source].merge(&rows.ledger);
@@ -144,7 +140,7 @@ pub(crate) async fn read(
     let Some(texts) = Arc::into_inner(texts) else {
         return Err(Error::new(ErrorKind::Bug, "a reading thread outlived its file"));
     };
-    Ok(Artifacts { sources: options.sources, texts: texts.freeze(), samples, ledgers, inputs, rejected })
+    Ok(Artifacts { texts: texts.freeze(), samples, ledgers, inputs, samples_by_file, rejected })
 }
 
 /// What a driver is sent: a stream that closes without [`Feed::End`] was given up, and is not the end of the file.

@@ -1,44 +1,76 @@
 //! How often each row stands in the mix of one cut: repeats, shares and budgets.
 
-use super::order::source_order;
+use super::options::{Amount, Budget, Options, holds};
+use super::row::Row;
 use super::shares::{solve_shares, split_budget};
-use super::{Amount, Budget, Options, RepeatUnit, Row, Source};
+use super::source_order::source_order;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Measure;
-use crate::recipe::{Decimal, OnShortfall};
+use crate::recipe::{Decimal, OnShortfall, RepeatUnit, Source};
+use fixedbitset::FixedBitSet;
 use std::collections::HashSet;
 
-/// The mix of one cut.
+/// The mix of one cut. How often a row stands in it takes two bits, however large a repeat is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CutPlan {
     /// The cut size N.
     pub(crate) cut: u32,
-    /// How often each row of the table stands in it; 0: not at all. A row with [`Row::validation`] stands in the
-    /// validation file (once), any other in the mix.
-    pub(crate) copies: Vec<u32>,
-    /// What each source was asked for and gives.
+    /// What each source is requested to give, and gives.
     pub(crate) sources: Vec<SourcePlan>,
-    /// What asked and got are measured in.
+    /// What targets are measured in.
     pub(crate) measure: Measure,
+    /// The rows that the mix may hold: those of this cut that are not held out.
+    available: FixedBitSet,
+    /// The rows that stand in the mix once more than their source's [`SourcePlan::whole_copies`].
+    extra: FixedBitSet,
+    /// The rows of this cut that are held out.
+    held_out: FixedBitSet,
 }
 
-/// What one source was asked for and gives to one mix.
+impl CutPlan {
+    /// How often the row at this place of the table, of this source, stands in the mix.
+    pub(crate) fn copies(&self, at: usize, source: u32) -> u32 {
+        if !self.available.contains(at) {
+            return 0;
+        }
+        self.sources[source as usize].whole_copies + u32::from(self.extra.contains(at))
+    }
+
+    /// What stands in the mix, copies counted.
+    pub(crate) fn actual(&self) -> Size {
+        self.sources.iter().map(|of_source| of_source.actual).sum()
+    }
+
+    /// What stands in the validation file.
+    pub(crate) fn validation(&self) -> Size {
+        self.sources.iter().map(|of_source| of_source.validation).sum()
+    }
+
+    /// Whether the row at this place stands in the validation file.
+    pub(crate) fn is_validation(&self, at: usize) -> bool {
+        self.held_out.contains(at)
+    }
+}
+
+/// What one source is requested to give to one mix, and gives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SourcePlan {
-    /// What the recipe asks for, in words (`repeat 2.5`, `share 0.1`), where it asks for something.
+    /// The recipe's rule for it (`repeat 2.5`, `share 0.1`), if there is one.
     pub(crate) rule: Option<String>,
-    /// So much of [`CutPlan::measure`] is asked for, where a share or a budget says so.
+    /// The amount of [`CutPlan::measure`] that a share or a budget requests.
     pub(crate) target: Option<u64>,
-    /// Its samples in this cut, before any repeat, share or budget.
+    /// Its samples in this cut before any repeat, share or budget.
     pub(crate) available: Size,
     /// What stands in the mix, copies counted.
     pub(crate) actual: Size,
-    /// How many different rows stand in the mix.
+    /// The number of different rows in the mix.
     pub(crate) distinct: u64,
     /// What stands in the validation file.
     pub(crate) validation: Size,
-    /// By how much of [`CutPlan::measure`] it stays behind the target, because there is no more of it.
+    /// How much of [`CutPlan::measure`] it stays below its target because there is no more of it.
     pub(crate) shortfall: Option<u64>,
+    /// How often every row of it stands in the mix at least.
+    whole_copies: u32,
 }
 
 /// A number of samples and their tokens.
@@ -53,89 +85,98 @@ pub(crate) struct Size {
 impl Size {
     fn add(&mut self, row: &Row, copies: u32) {
         self.samples += u64::from(copies);
-        self.tokens += u64::from(row.tokens) * u64::from(copies);
+        self.tokens += u64::from(row.record.tokens) * u64::from(copies);
+    }
+}
+
+impl std::iter::Sum for Size {
+    fn sum<I: Iterator<Item = Self>>(sizes: I) -> Self {
+        sizes.fold(Self::default(), |sum, size| Self {
+            samples: sum.samples + size.samples,
+            tokens: sum.tokens + size.tokens,
+        })
     }
 }
 
 /// How much of the measure one row is.
 fn measured(measure: Measure, row: &Row) -> u64 {
     match measure {
-        Measure::Tokens => u64::from(row.tokens),
+        Measure::Tokens => u64::from(row.record.tokens),
         Measure::Samples => 1,
     }
 }
 
-/// The rows whose tokens have to be counted before [`plan_cut`]: those that any cut up to `max_cut` can hold.
+/// The rows whose tokens have to be counted before [`plan_cut`]: those that a cut up to `max_cut` can hold.
 pub(crate) fn candidates(rows: &[Row], sources: &[Source], max_cut: u32) -> Vec<u32> {
     let wanted = |row: &Row| {
-        let source = &sources[row.source as usize];
-        !source.is_off() && source.holds(row, max_cut)
+        let source = &sources[row.record.source as usize];
+        !Amount::of(source).is_zero() && holds(source, row, max_cut)
     };
-    rows.iter().enumerate().filter(|(_, row)| wanted(row)).map(|(at, _)| at as u32).collect()
+    (0..).zip(rows).filter(|(_, row)| wanted(row)).map(|(at, _)| at).collect()
 }
 
-impl Source {
-    /// Whether the recipe wants none of it.
-    fn is_off(&self) -> bool {
-        matches!(self.amount, Amount::Repeat { times: Decimal::ZERO, .. } | Amount::Share(Decimal::ZERO))
-    }
-}
-
-/// Plans the mix of one cut. Wants the rows ranked, split and the [`candidates`] counted.
+/// Plans the mix of one cut. Needs rows that are ranked and held out, and the [`candidates`] counted.
 ///
-/// A source that cannot give what is asked of it gives all that it may; whether that will do is for [`check`] to say.
+/// A source that cannot give what is requested gives all that it may; [`check`] says whether that is enough.
 pub(crate) fn plan_cut(rows: &[Row], sources: &[Source], options: &Options, cut: u32) -> CutPlan {
     let measure = match options.budget {
         Some(Budget::Samples(_)) => Measure::Samples,
         _ => Measure::Tokens,
     };
-    let mut plan = CutPlan { cut, copies: vec![0; rows.len()], sources: Vec::new(), measure };
-    let mut held: Vec<Vec<u32>> = vec![Vec::new(); sources.len()];
-    plan.sources.resize(sources.len(), SourcePlan::default());
-    for (at, row) in rows.iter().enumerate() {
-        let source = &sources[row.source as usize];
-        if source.is_off() || !source.holds(row, cut) {
-            continue;
-        }
-        let of_source = &mut plan.sources[row.source as usize];
-        if row.validation {
-            plan.copies[at] = 1;
-            of_source.validation.add(row, 1);
-        } else {
-            held[row.source as usize].push(at as u32);
-            of_source.available.add(row, 1);
-        }
-    }
-    let mut pools: Vec<Pool> =
-        sources.iter().zip(held).map(|(source, held)| Pool::new(rows, source, options, measure, held)).collect();
-    set_targets(&mut plan, &pools, sources, options);
-    for ((pool, source), of_source) in pools.iter_mut().zip(sources).zip(&mut plan.sources) {
+    let empty = FixedBitSet::with_capacity(rows.len());
+    let mut plan = CutPlan {
+        cut,
+        sources: vec![SourcePlan::default(); sources.len()],
+        measure,
+        available: empty.clone(),
+        extra: empty.clone(),
+        held_out: empty,
+    };
+    let places = hold(&mut plan, rows, sources);
+    let mut supplies: Vec<Supply> = sources
+        .iter()
+        .zip(places)
+        .map(|(source, places)| Supply::new(rows, source, options, measure, places))
+        .collect();
+    set_targets(&mut plan, &supplies, sources, options);
+    for ((supply, source), of_source) in supplies.iter_mut().zip(sources).zip(&mut plan.sources) {
         of_source.rule = rule(source, options);
-        let all = pool.capacity();
-        let target = of_source.target.unwrap_or(all);
-        pool.take(target, |at, copies| {
-            plan.copies[at as usize] += copies;
-        });
-        for &at in &pool.held {
-            let copies = plan.copies[at as usize];
+        let capacity = supply.capacity();
+        of_source.whole_copies = supply.take(of_source.target.unwrap_or(capacity), &mut plan.extra);
+        for &at in &supply.places {
+            let copies = of_source.whole_copies + u32::from(plan.extra.contains(at as usize));
             of_source.actual.add(&rows[at as usize], copies);
             of_source.distinct += u64::from(copies > 0);
         }
-        of_source.shortfall = of_source.target.filter(|&target| target > all).map(|target| target - all);
+        of_source.shortfall = of_source.target.and_then(|target| target.checked_sub(capacity)).filter(|&by| by > 0);
     }
     plan
 }
 
-/// What each source is asked for, where a share or a budget asks.
-fn set_targets(plan: &mut CutPlan, pools: &[Pool], sources: &[Source], options: &Options) {
-    let capacities: Vec<u64> = pools.iter().map(Pool::capacity).collect();
-    let shares: Vec<Option<Decimal>> = sources
-        .iter()
-        .map(|source| match source.amount {
-            Amount::Share(share) => Some(share),
-            Amount::Repeat { .. } => None,
-        })
-        .collect();
+/// Marks the rows of the cut; returns the places of each source's rows that are not held out.
+fn hold(plan: &mut CutPlan, rows: &[Row], sources: &[Source]) -> Vec<Vec<u32>> {
+    let mut places: Vec<Vec<u32>> = vec![Vec::new(); sources.len()];
+    for (at, row) in rows.iter().enumerate() {
+        let number = row.record.source as usize;
+        if Amount::of(&sources[number]).is_zero() || !holds(&sources[number], row, plan.cut) {
+            continue;
+        }
+        if row.held_out {
+            plan.held_out.insert(at);
+            plan.sources[number].validation.add(row, 1);
+        } else {
+            plan.available.insert(at);
+            places[number].push(at as u32);
+            plan.sources[number].available.add(row, 1);
+        }
+    }
+    places
+}
+
+/// Sets the target of each source that has a share or takes part in a budget.
+fn set_targets(plan: &mut CutPlan, supplies: &[Supply<'_>], sources: &[Source], options: &Options) {
+    let capacities: Vec<u64> = supplies.iter().map(Supply::capacity).collect();
+    let shares: Vec<Option<Decimal>> = sources.iter().map(|source| source.share).collect();
     let targets = match options.budget {
         Some(Budget::Tokens(budget) | Budget::Samples(budget)) => {
             let weighted = sources.iter().any(|source| source.weight.is_some());
@@ -143,10 +184,10 @@ fn set_targets(plan: &mut CutPlan, pools: &[Pool], sources: &[Source], options: 
                 .iter()
                 .zip(&capacities)
                 .map(|(source, &capacity)| match (source.weight, weighted, capacity) {
-                    _ if source.is_off() => 0,
+                    _ if Amount::of(source).is_zero() => 0,
                     (Some(weight), ..) => weight.millionths(),
                     (None, false, capacity) => capacity,
-                    // A source that is not there asks for nothing, unless somebody gave it a weight.
+                    // A source without rows requests nothing, unless it was given a weight.
                     (None, true, 0) => 0,
                     (None, true, _) => Decimal::ONE_IN_MILLIONTHS,
                 })
@@ -160,21 +201,21 @@ fn set_targets(plan: &mut CutPlan, pools: &[Pool], sources: &[Source], options: 
     }
 }
 
-/// What the recipe asks of a source, in words.
+/// The recipe's rule for a source, in words.
 fn rule(source: &Source, options: &Options) -> Option<String> {
-    let most = |text: String| match source.max_repeat {
-        Some(most) => format!("{text}, up to {most} times"),
+    let at_most = |text: String| match source.max_repeat {
+        Some(most) => format!("{text}, at most {most} times"),
         None => text,
     };
-    let repeat = match source.amount {
-        Amount::Share(share) => return Some(most(format!("share {share}"))),
+    let repeat = match Amount::of(source) {
+        Amount::Share(share) => return Some(at_most(format!("share {share}"))),
         Amount::Repeat { times: Decimal::ONE, .. } => None,
         Amount::Repeat { times, unit: RepeatUnit::Sample } => Some(format!("repeat {times}")),
         Amount::Repeat { times, unit: RepeatUnit::Document } => Some(format!("repeat {times} by document")),
     };
     let budget = options.budget.map(|_| match source.weight {
-        Some(weight) => most(format!("weight {weight}")),
-        None => most("part of the budget".to_owned()),
+        Some(weight) => at_most(format!("weight {weight}")),
+        None => at_most("part of the budget".to_owned()),
     });
     match (repeat, budget) {
         (Some(repeat), Some(budget)) => Some(format!("{repeat}, {budget}")),
@@ -182,37 +223,38 @@ fn rule(source: &Source, options: &Options) -> Option<String> {
     }
 }
 
-/// The samples of one source in one cut: a sequence of so many whole copies and a part, all in the source's one order.
-struct Pool<'r> {
+/// What one source can give to one cut: a number of whole copies of its rows and a fraction, all in the source's order.
+struct Supply<'r> {
     rows: &'r [Row],
     measure: Measure,
-    /// The rows there are: in input order, or in the source's order where a part of them may be taken.
-    held: Vec<u32>,
+    /// Its rows: in input order, or in the source's order if a part of them may be taken.
+    places: Vec<u32>,
     /// How often all of them may be taken.
     whole: u32,
-    /// Those that may be taken once more after that, in the source's order.
-    part: Vec<u32>,
+    /// Those that may be taken once more, in the source's order.
+    fraction: Vec<u32>,
 }
 
-impl<'r> Pool<'r> {
-    fn new(rows: &'r [Row], source: &Source, options: &Options, measure: Measure, mut held: Vec<u32>) -> Self {
-        let (most, unit) = match source.amount {
+impl<'r> Supply<'r> {
+    fn new(rows: &'r [Row], source: &Source, options: &Options, measure: Measure, mut places: Vec<u32>) -> Self {
+        let amount = Amount::of(source);
+        let (most, unit) = match amount {
             Amount::Share(_) => (source.max_repeat.unwrap_or(Decimal::ONE), RepeatUnit::Sample),
             Amount::Repeat { times, unit } => match (options.budget, source.max_repeat) {
                 (Some(_), Some(most)) => (most, RepeatUnit::Sample),
                 _ => (times, unit),
             },
         };
-        let in_part = most.part() != Decimal::ZERO;
-        if matches!(source.amount, Amount::Share(_)) || options.budget.is_some() || in_part {
-            held = source_order(rows, source, options.seed, held);
+        let has_fraction = most.part() != Decimal::ZERO;
+        if matches!(amount, Amount::Share(_)) || options.budget.is_some() || has_fraction {
+            places = source_order(rows, source, options.seed, places);
         }
-        let part = match unit {
-            _ if !in_part => Vec::new(),
-            RepeatUnit::Sample => held[..most.part().of(held.len() as u64) as usize].to_vec(),
-            RepeatUnit::Document => part_of_documents(rows, &held, most.part()),
+        let fraction = match unit {
+            _ if !has_fraction => Vec::new(),
+            RepeatUnit::Sample => places[..most.part().of(places.len() as u64) as usize].to_vec(),
+            RepeatUnit::Document => fraction_of_documents(rows, &places, most.part()),
         };
-        Self { rows, measure, held, whole: u32::try_from(most.whole()).unwrap_or(u32::MAX), part }
+        Self { rows, measure, places, whole: u32::try_from(most.whole()).unwrap_or(u32::MAX), fraction }
     }
 
     fn size(&self, places: &[u32]) -> u64 {
@@ -221,74 +263,68 @@ impl<'r> Pool<'r> {
 
     /// How much may be taken.
     fn capacity(&self) -> u64 {
-        self.size(&self.held).saturating_mul(u64::from(self.whole)).saturating_add(self.size(&self.part))
+        self.size(&self.places).saturating_mul(u64::from(self.whole)).saturating_add(self.size(&self.fraction))
     }
 
-    /// Takes what there is up to the target, stopping before the first sample that does not fit.
-    fn take(&self, target: u64, mut give: impl FnMut(u32, u32)) {
-        let one = self.size(&self.held);
+    /// Takes up to the target, stopping before the first row that does not fit. Returns the number of whole copies; rows
+    /// that are taken once more go into `extra`.
+    fn take(&self, target: u64, extra: &mut FixedBitSet) -> u32 {
+        let one = self.size(&self.places);
         let whole = match one {
             0 => self.whole,
             _ => u32::try_from(target / one).unwrap_or(u32::MAX).min(self.whole),
         };
-        if whole > 0 {
-            self.held.iter().for_each(|&at| give(at, whole));
-        }
         let mut left = target.saturating_sub(one.saturating_mul(u64::from(whole)));
-        let rest = if whole < self.whole { &self.held } else { &self.part };
+        let rest = if whole < self.whole { &self.places } else { &self.fraction };
         for &at in rest {
             let size = measured(self.measure, &self.rows[at as usize]);
             if size > left {
                 break;
             }
             left -= size;
-            give(at, 1);
+            extra.insert(at as usize);
         }
+        whole
     }
 }
 
-/// All rows of a part of the documents. `held` is in the source's order; a document's place is that of its best row,
+/// All rows of a part of the documents. `places` is in the source's order; a document's place is that of its best row,
 /// which is the same in every cut.
-fn part_of_documents(rows: &[Row], held: &[u32], part: Decimal) -> Vec<u32> {
+fn fraction_of_documents(rows: &[Row], places: &[u32], part: Decimal) -> Vec<u32> {
+    let group = |at: u32| rows[at as usize].group;
     let mut seen = HashSet::new();
-    let mut documents: Vec<u32> = Vec::new();
-    for &at in held {
-        let group = rows[at as usize].group;
-        if seen.insert(group) {
-            documents.push(group);
-        }
-    }
-    let many = part.of(documents.len() as u64) as usize;
-    let chosen: HashSet<u32> = documents[..many].iter().copied().collect();
-    held.iter().copied().filter(|&at| chosen.contains(&rows[at as usize].group)).collect()
+    let documents: Vec<u32> = places.iter().map(|&at| group(at)).filter(|group| seen.insert(*group)).collect();
+    let chosen: HashSet<u32> = documents[..part.of(documents.len() as u64) as usize].iter().copied().collect();
+    places.iter().copied().filter(|&at| chosen.contains(&group(at))).collect()
 }
 
-/// Whether these plans will do.
+/// Checks that these plans give what is requested.
 ///
 /// # Errors
-/// [`ErrorKind::Data`] where a mix would hold no sample, or a source falls short and the recipe does not let it.
+/// [`ErrorKind::Data`] if a mix would hold no sample, or a source falls short and the recipe does not allow it.
 pub(crate) fn check(plans: &[CutPlan], sources: &[Source], on_shortfall: OnShortfall) -> Result<()> {
     for plan in plans {
+        let cut = plan.cut;
         let measure = plan.measure.name();
         let short: Vec<String> = plan
             .sources
             .iter()
             .zip(sources)
             .filter_map(|(of_source, source)| {
-                let (target, missing) = (of_source.target?, of_source.shortfall?);
-                let asked = of_source.rule.as_deref().unwrap_or_default();
+                let (target, shortfall) = (of_source.target?, of_source.shortfall?);
+                let rule = of_source.rule.as_deref().unwrap_or_default();
                 let name = &source.name;
-                Some(format!("{name} ({asked}) should give {target} {measure} and lacks {missing}"))
+                Some(format!("{name} ({rule}) is {shortfall} {measure} short of its target of {target}"))
             })
             .collect();
         if on_shortfall == OnShortfall::Fail && !short.is_empty() {
-            return Err(Error::new(ErrorKind::Data, format!("cut {}: {}", plan.cut, short.join("; "))).hint(
-                "ask for less, give more data, let the source be repeated (max_repeat), or take what there is (on_shortfall: cap)",
+            return Err(Error::new(ErrorKind::Data, format!("cut {cut}: {}", short.join("; "))).hint(
+                "lower the target, add data, allow repeats (max_repeat), or accept what is available (on_shortfall: cap)",
             ));
         }
         if plan.sources.iter().all(|of_source| of_source.actual.samples == 0) {
-            return Err(Error::new(ErrorKind::Data, format!("cut {}: the mix would hold no sample", plan.cut)).hint(
-                "look at what the filters drop, at repeats of 0, at shares of sources without rows, and at budgets smaller than one sample",
+            return Err(Error::new(ErrorKind::Data, format!("cut {cut}: the mix would be empty")).hint(
+                "check the filters, repeats of 0, shares of sources without rows, and budgets smaller than one sample",
             ));
         }
     }

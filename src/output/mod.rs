@@ -1,7 +1,7 @@
-//! The files of a mix: one row's JSON, and the writers of all cuts.
+//! Files of rows: formats, and the writer that feeds all files of a run in one pass.
 
-mod encode;
+mod format;
 mod writer;
 
-pub(crate) use encode::{RowEncoder, RowLayout};
-pub(crate) use writer::{Rows, RowsFile, write_rows};
+pub(crate) use format::Format;
+pub(crate) use writer::{FileRows, RowsFile, WriteOptions, WriteSource, write_rows};

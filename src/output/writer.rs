@@ -1,46 +1,83 @@
 //! All files of all cuts in one pass: each sample is encoded once, and its bytes go to every file that holds it.
 
-use super::encode::{RowEncoder, RowLayout};
+use super::format::{FileAssembler, Format};
 use crate::codec::Compressor;
 use crate::error::{Error, ErrorKind, Result};
-use crate::input::Artifacts;
-use crate::mixing::Unit;
+use crate::mixing::{CutPlan, OutputRow, ShuffledOrder, natural_order};
 use crate::progress::ProgressCounter;
-use crate::recipe::{Columns, Compression};
-use crate::sample::{Body, Sample};
+use crate::recipe::{Columns, Compression, Order, Source};
+use crate::sample::{RowLayout, Sample};
 use crate::storage::{Publication, Sink, StagedFile};
+use crate::text::TextStore;
 use bytes::Bytes;
 use futures::StreamExt;
+use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 /// About how many bytes of rows are encoded at a time: few enough to be hashed and written out of a processor's cache.
 const BATCH: usize = 512 << 10;
 
+/// How files are written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WriteOptions {
+    /// The format of all files.
+    pub(crate) format: Format,
+    /// The compression of all files.
+    pub(crate) compression: Compression,
+    /// The order of rows.
+    pub(crate) order: Order,
+    /// The seed of a shuffled order.
+    pub(crate) seed: u64,
+}
+
+/// What is written, shared by the threads.
+#[derive(Debug)]
+pub(crate) struct WriteSource {
+    /// The sources, in the order of the mix.
+    pub(crate) sources: Vec<Source>,
+    /// All samples, in natural order.
+    pub(crate) samples: Vec<Sample>,
+    /// Their texts.
+    pub(crate) texts: TextStore,
+    /// Each sample's token length.
+    pub(crate) token_lengths: Vec<u32>,
+    /// The columns and keys of all rows.
+    pub(crate) layout: RowLayout,
+    /// The cuts.
+    pub(crate) plans: Vec<CutPlan>,
+    /// See [`crate::mixing::source_ranges`].
+    pub(crate) source_ranges: Vec<Range<usize>>,
+    /// See [`crate::mixing::most_copies`].
+    pub(crate) most_copies: Vec<u32>,
+}
+
 /// A file to write.
 #[derive(Debug)]
 pub(crate) struct RowsFile {
-    /// Its name in the output folder, without the compression's ending.
-    pub(crate) name: String,
-    /// How often each row of the table stands in it, by the row's number.
-    pub(crate) copies: Vec<u32>,
+    /// Its name in the output folder, without the endings of format and compression.
+    pub(crate) stem: String,
+    /// The rows that it holds.
+    pub(crate) rows: FileRows,
 }
 
-impl RowsFile {
-    fn holds(&self, unit: &Unit) -> bool {
-        self.copies.get(unit.row as usize).is_some_and(|copies| *copies > unit.copy)
+/// The rows that a file holds; the number is the place of a cut in [`WriteSource::plans`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileRows {
+    /// The mix of a cut.
+    Mix(usize),
+    /// What is held out of a cut.
+    Validation(usize),
+}
+
+impl FileRows {
+    /// How often the file holds the sample at a place.
+    fn copies(self, source: &WriteSource, at: usize) -> u32 {
+        match self {
+            Self::Mix(plan) => source.plans[plan].copies(at, source.samples[at].source),
+            Self::Validation(plan) => source.plans[plan].is_validation(at).into(),
+        }
     }
-}
-
-/// All that the encoding of rows needs, shared by the threads.
-#[derive(Debug)]
-pub(crate) struct Rows {
-    /// The samples and their texts.
-    pub(crate) artifacts: Artifacts,
-    /// Each sample's token length.
-    pub(crate) token_lengths: Vec<u32>,
-    /// How rows are written.
-    pub(crate) layout: RowLayout,
 }
 
 /// Rows that were encoded together.
@@ -48,146 +85,203 @@ struct Batch {
     bytes: Bytes,
     /// Where each row ends.
     ends: Vec<usize>,
-    units: Vec<Unit>,
+    rows: Vec<OutputRow>,
 }
 
-/// Writes all files; gives them in the order of `files`, staged but not yet visible.
+/// Writes all files; returns them in the order of `files`, staged but not yet visible.
 ///
-/// `units` is the sequence that all files share; a file takes the units that it holds.
+/// # Errors
+/// If a file cannot be written.
 pub(crate) async fn write_rows(
-    rows: &Arc<Rows>,
-    units: Vec<Unit>,
+    source: &Arc<WriteSource>,
     files: Vec<RowsFile>,
-    compression: Compression,
+    options: WriteOptions,
     publication: &Publication,
     pool: &Arc<rayon::ThreadPool>,
     progress: &ProgressCounter,
 ) -> Result<Vec<StagedFile>> {
-    let mut feeds = Vec::new();
+    let mut senders = Vec::new();
     let mut writers = Vec::new();
     for file in files {
-        let sink = publication.create(&compression.file_name(&file.name)).await?;
-        let (feed, batches) = mpsc::channel(1);
-        feeds.push(feed);
-        writers.push(write_file(file, sink, Compressor::new(compression)?, batches));
+        let name = options.compression.file_name(&format!("{}{}", file.stem, options.format.extension()));
+        let writer = FileWriter {
+            source: source.clone(),
+            rows: file.rows,
+            assembler: options.format.assembler(),
+            compressor: Compressor::new(options.compression)?,
+            sink: publication.create(&name).await?,
+        };
+        let (tx, rx) = mpsc::channel(1);
+        senders.push(tx);
+        writers.push(writer.run(rx));
     }
-    let batches = futures::stream::iter(batches(rows, units))
-        .map(|units| encode_on(pool, rows, units))
+    let batches = in_batches(source.clone(), options, pool.clone());
+    let batches = futures::stream::unfold(batches, async |mut rx| rx.recv().await.map(|batch| (batch, rx)))
+        .map(|rows| encode_on(pool, source, options.format, rows))
         .buffered(pool.current_num_threads() + 1);
-    let feed_all = async move {
+    let send_all = async move {
         futures::pin_mut!(batches);
         while let Some(batch) = batches.next().await {
             let batch = Arc::new(batch?);
-            for feed in &feeds {
+            for tx in &senders {
                 // A writer that hangs up has failed; its error ends the run.
-                let _ = feed.send(Some(batch.clone())).await;
+                let _ = tx.send(Some(batch.clone())).await;
             }
-            progress.advance(batch.units.len() as u64);
+            progress.advance(batch.rows.len() as u64);
         }
-        for feed in &feeds {
-            let _ = feed.send(None).await;
+        for tx in &senders {
+            let _ = tx.send(None).await;
         }
         Ok::<_, Error>(())
     };
-    let ((), staged) = futures::try_join!(feed_all, futures::future::try_join_all(writers))?;
+    let ((), staged) = futures::try_join!(send_all, futures::future::try_join_all(writers))?;
     Ok(staged)
 }
 
-/// Cuts the sequence into batches by an estimate of their size.
-fn batches(rows: &Rows, units: Vec<Unit>) -> Vec<Vec<Unit>> {
-    let mut batches = Vec::new();
-    let mut batch = Vec::new();
-    let mut size = 0;
-    for unit in units {
-        size += estimate(rows, &rows.artifacts.samples[unit.row as usize]);
-        batch.push(unit);
-        if size > BATCH {
-            batches.push(std::mem::take(&mut batch));
-            size = 0;
+/// Produces the sequence of output rows in batches, on a thread of its own: shuffling takes time, and the run has to hear
+/// signals meanwhile.
+fn in_batches(
+    source: Arc<WriteSource>,
+    options: WriteOptions,
+    pool: Arc<rayon::ThreadPool>,
+) -> mpsc::Receiver<Vec<OutputRow>> {
+    let (tx, rx) = mpsc::channel(2);
+    tokio::task::spawn_blocking(move || {
+        let WriteSource { source_ranges, most_copies, .. } = &*source;
+        let mut batcher = Batcher { source: &source, tx, batch: Vec::new(), bytes: 0 };
+        match options.order {
+            Order::Natural => batcher.extend(natural_order(source_ranges, most_copies)),
+            Order::Shuffle => {
+                let order = ShuffledOrder::new(source_ranges, most_copies, options.seed);
+                (0..order.buckets()).try_for_each(|bucket| batcher.extend(pool.install(|| order.bucket(bucket))))
+            }
         }
-    }
-    batches.push(batch);
-    batches.retain(|batch| !batch.is_empty());
-    batches
-}
-
-fn estimate(rows: &Rows, sample: &Sample) -> usize {
-    let length = |id| rows.artifacts.texts.get(id).len();
-    100 + match sample.body {
-        Body::Pair { outline, raw, summary, question, response, thinking } => {
-            let columns = 200 + length(question) + length(outline) + 2 * (length(raw) + length(summary));
-            let messages = length(outline) + length(summary) + length(question) + length(response) + length(thinking);
-            messages + if rows.layout.columns() == Columns::Full { columns } else { 0 }
-        }
-        Body::Chat { messages, tools, .. } => length(messages) + length(tools),
-    }
-}
-
-async fn encode_on(pool: &Arc<rayon::ThreadPool>, rows: &Arc<Rows>, units: Vec<Unit>) -> Result<Batch> {
-    let rows = rows.clone();
-    let (tell, told) = oneshot::channel();
-    pool.spawn(move || {
-        let _ = tell.send(encode_batch(&rows, units));
+        .and_then(|()| batcher.send())
+        // The receiver is gone if the run has failed or was stopped.
+        .ok()
     });
-    told.await.map_err(|_| Error::new(ErrorKind::Bug, "the encoding of rows panicked"))
+    rx
 }
 
-fn encode_batch(rows: &Rows, units: Vec<Unit>) -> Batch {
-    let mut encoder = RowEncoder::new(&rows.layout, &rows.artifacts.sources, &rows.artifacts.texts);
+/// Cuts the sequence into batches by an estimate of their size.
+struct Batcher<'s> {
+    source: &'s WriteSource,
+    tx: mpsc::Sender<Vec<OutputRow>>,
+    batch: Vec<OutputRow>,
+    bytes: usize,
+}
+
+/// Nobody receives batches any more.
+struct Closed;
+
+impl Batcher<'_> {
+    fn extend(&mut self, rows: impl IntoIterator<Item = OutputRow>) -> Result<(), Closed> {
+        for row in rows {
+            self.bytes += estimate(self.source, &self.source.samples[row.row as usize]);
+            self.batch.push(row);
+            if self.bytes > BATCH {
+                self.send()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self) -> Result<(), Closed> {
+        self.bytes = 0;
+        let batch = std::mem::take(&mut self.batch);
+        if batch.is_empty() { Ok(()) } else { self.tx.blocking_send(batch).map_err(|_| Closed) }
+    }
+}
+
+fn estimate(source: &WriteSource, sample: &Sample) -> usize {
+    let kind = sample.body.kind();
+    100 + match source.layout.columns() {
+        Columns::Full => kind.full_row_bytes(&source.texts),
+        Columns::Training => kind.text_bytes(&source.texts),
+    }
+}
+
+async fn encode_on(
+    pool: &Arc<rayon::ThreadPool>,
+    source: &Arc<WriteSource>,
+    format: Format,
+    rows: Vec<OutputRow>,
+) -> Result<Batch> {
+    let source = source.clone();
+    let (tx, rx) = oneshot::channel();
+    pool.spawn(move || {
+        let _ = tx.send(encode_batch(&source, format, rows));
+    });
+    rx.await.map_err(|_| Error::new(ErrorKind::Bug, "encoding rows panicked"))
+}
+
+fn encode_batch(source: &WriteSource, format: Format, rows: Vec<OutputRow>) -> Batch {
+    let mut encoder = format.encoder(&source.layout, &source.sources, &source.texts);
     let mut bytes = Vec::with_capacity(BATCH + BATCH / 4);
-    let ends = units
+    let ends = rows
         .iter()
-        .map(|unit| {
-            let row = unit.row as usize;
-            encoder.encode(&rows.artifacts.samples[row], rows.token_lengths[row], &mut bytes);
+        .map(|row| {
+            let at = row.row as usize;
+            encoder.encode(&source.samples[at], source.token_lengths[at], &mut bytes);
             bytes.len()
         })
         .collect();
-    Batch { bytes: bytes.into(), ends, units }
+    Batch { bytes: bytes.into(), ends, rows }
 }
 
-async fn write_file(
-    file: RowsFile,
-    mut sink: Sink,
-    mut compressor: Compressor,
-    mut batches: mpsc::Receiver<Option<Arc<Batch>>>,
-) -> Result<StagedFile> {
-    loop {
-        let Some(batch) = batches.recv().await else {
-            return Err(Error::new(ErrorKind::Bug, "the writing was given up").at(&file.name));
-        };
-        let Some(batch) = batch else { break };
-        let parts;
-        (compressor, parts) = compressor.push(held_parts(&file, &batch)).await?;
-        if !parts.is_empty() {
-            sink.write(parts).await?;
-        }
-    }
-    let rest = compressor.finish().await?;
-    if !rest.is_empty() {
-        sink.write(vec![rest]).await?;
-    }
-    sink.finish().await
+/// Writes one file.
+struct FileWriter {
+    source: Arc<WriteSource>,
+    rows: FileRows,
+    assembler: Box<dyn FileAssembler>,
+    compressor: Compressor,
+    sink: Sink,
 }
 
-/// The bytes of a batch that a file holds; neighbours stay in one piece.
-fn held_parts(file: &RowsFile, batch: &Batch) -> Vec<Bytes> {
-    let mut parts = Vec::new();
-    let mut open: Option<usize> = None;
-    let mut begin = 0;
-    for (unit, &end) in batch.units.iter().zip(&batch.ends) {
-        match (file.holds(unit), open) {
-            (true, None) => open = Some(begin),
-            (false, Some(first)) => {
-                parts.push(batch.bytes.slice(first..begin));
-                open = None;
+impl FileWriter {
+    /// Writes what the file holds of each batch; `None` is the end of the file.
+    async fn run(mut self, mut batches: mpsc::Receiver<Option<Arc<Batch>>>) -> Result<StagedFile> {
+        loop {
+            let Some(batch) = batches.recv().await else {
+                return Err(Error::new(ErrorKind::Bug, "writing was cut off"));
+            };
+            let Some(batch) = batch else { break };
+            let rows = self.held_rows(&batch);
+            let parts = self.assembler.push(rows)?;
+            let ready;
+            (self.compressor, ready) = self.compressor.push(parts).await?;
+            if !ready.is_empty() {
+                self.sink.write(ready).await?;
             }
-            _ => {}
         }
-        begin = end;
+        let (compressor, mut rest) = self.compressor.push(self.assembler.finish()?).await?;
+        rest.push(compressor.finish().await?);
+        rest.retain(|part| !part.is_empty());
+        if !rest.is_empty() {
+            self.sink.write(rest).await?;
+        }
+        self.sink.finish().await
     }
-    if let Some(first) = open {
-        parts.push(batch.bytes.slice(first..begin));
+
+    /// The bytes of a batch that the file holds; neighbours stay in one piece.
+    fn held_rows(&self, batch: &Batch) -> Vec<Bytes> {
+        let mut parts = Vec::new();
+        let mut open: Option<usize> = None;
+        let mut begin = 0;
+        for (row, &end) in batch.rows.iter().zip(&batch.ends) {
+            match (self.rows.copies(&self.source, row.row as usize) > row.copy, open) {
+                (true, None) => open = Some(begin),
+                (false, Some(first)) => {
+                    parts.push(batch.bytes.slice(first..begin));
+                    open = None;
+                }
+                _ => {}
+            }
+            begin = end;
+        }
+        if let Some(first) = open {
+            parts.push(batch.bytes.slice(first..begin));
+        }
+        parts
     }
-    parts
 }

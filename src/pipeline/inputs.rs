@@ -1,11 +1,10 @@
 //! Which files a run reads.
 
-use super::sources::RunSource;
+use super::prepare::{LocatedSource, PrepareOptions};
 use crate::codec::Codec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::input::{Container, FileFormat, FileOfSource, InputObject, discover, discover_in_source};
-use crate::sample::Source;
-use crate::settings::Settings;
+use crate::recipe::Source;
 use crate::storage::{Location, ObjectInfo, Storage};
 
 /// The files of a run and what a person should know of them.
@@ -17,33 +16,20 @@ pub(crate) struct Inputs {
     pub(crate) warnings: Vec<String>,
 }
 
-/// An output inside an input would be read as input by the next run.
-pub(crate) fn check_output(settings: &Settings, sources: &[RunSource]) -> Result<()> {
-    let given = sources.iter().flat_map(|source| &source.locations);
-    for input in settings.inputs.iter().chain(given) {
-        if input.contains(&settings.output) {
-            return Err(Error::new(ErrorKind::Usage, format!("the output lies inside the input {input}"))
-                .at(&settings.output)
-                .hint("give --output a folder of its own, beside the input"));
-        }
-    }
-    Ok(())
-}
-
 /// Finds the files of all sources.
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`] where no source has a file, or a place that was given for a source holds none.
-pub(crate) async fn find(storage: &Storage, settings: &Settings, sources: &[RunSource]) -> Result<Inputs> {
+pub(crate) async fn find(storage: &Storage, settings: &PrepareOptions, sources: &[LocatedSource]) -> Result<Inputs> {
     let mut found = Inputs::default();
-    let plain: Vec<Source> = sources.iter().map(|source| source.rows.clone()).collect();
+    let plain: Vec<Source> = sources.iter().map(|source| source.source.clone()).collect();
     for (number, source) in sources.iter().enumerate() {
         for (folder, location) in source.locations.iter().enumerate() {
             let (objects, files) = list_source(storage, number, location).await?;
             if files.is_empty() {
                 return Err(Error::new(
                     ErrorKind::NotFound,
-                    format!("nothing to read for the source {}", source.rows.name),
+                    format!("nothing to read for the source {}", source.source.name),
                 )
                 .at(location)
                 .hint(
@@ -82,7 +68,7 @@ pub(crate) async fn find(storage: &Storage, settings: &Settings, sources: &[RunS
         .iter()
         .enumerate()
         .filter(|(number, _)| !found.files.iter().any(|file| file.source == *number))
-        .map(|(_, source)| source.rows.name.as_str())
+        .map(|(_, source)| source.source.name.as_str())
         .collect();
     if found.files.is_empty() {
         let places: Vec<String> = settings.inputs.iter().map(ToString::to_string).collect();

@@ -3,9 +3,11 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::TokenizerModel;
 use crate::storage::{Location, Storage, hub};
-use crate::tokens::{GivenTemplate, TokenizerFiles};
+use crate::tokens::{ChatTemplate, Counter, GivenTemplate, LoadedTokenizer, TokenizerFiles};
 use bytes::Bytes;
 use chrono::{DateTime, NaiveDateTime, Utc};
+use std::sync::Arc;
+use tokio::sync::oneshot;
 
 /// No file of a tokenizer is larger than this.
 const MAX_BYTES: u64 = 512 << 20;
@@ -20,6 +22,27 @@ macro_rules! builtin {
     ($name:literal) => {
         Bytes::from_static(include_bytes!(concat!("../../assets/builtin-tokenizer/", $name)))
     };
+}
+
+/// Fetches a tokenizer, and loads it as soon as the size of the input is known.
+pub(crate) async fn load(
+    model: TokenizerModel,
+    chat_template: Option<Location>,
+    storage: Storage,
+    pool: Arc<rayon::ThreadPool>,
+    size: oneshot::Receiver<u64>,
+) -> Result<LoadedTokenizer> {
+    let date = date_of_run()?;
+    let files = fetch(&storage, &model).await?;
+    let given = given_template(&storage, chat_template.as_ref()).await?;
+    let bytes = size.await.unwrap_or(0);
+    let load = move || {
+        let template = ChatTemplate::load(&files, given, date)?;
+        let counter = Counter::load(&files, bytes, &pool)?;
+        let digest = blake3::hash(&files.tokenizer_json).to_hex().to_string();
+        Ok(LoadedTokenizer { name: files.name, digest, template, counter })
+    };
+    tokio::task::spawn_blocking(load).await.map_err(|_| Error::new(ErrorKind::Bug, "loading the tokenizer panicked"))?
 }
 
 /// Fetches a tokenizer's files.

@@ -1,10 +1,230 @@
-//! What the user's message of a QA pair is made of.
+//! QA pairs: a question and its answer about a summary, a fact, or a raw document.
 
-use super::source::Source;
+use super::clean::{clean_response, is_placeholder_question};
+use super::columns::{Columns, not_a_string};
+use super::conversation::Conversation;
+use super::json::{RowJson, escape, put};
+use super::outcome::{DropReason, ParsedRow, RowError};
+use super::reasoning::Reasoning;
+use super::{Body, SampleKind};
+use crate::index::{PartsHasher, Record, SplitBuilder};
+use crate::recipe::{Kind, Source};
+use crate::text::{Interner, TextId, TextStore};
+use std::borrow::Cow;
 
-/// The texts that stand one after the other in the content of a pair's user message.
+/// What `metadata.dataset` says of QA pairs.
+const DATASET: &str = "document_knowledge_qa";
+
+/// The columns that a pair may need, by the constants below; reasoning columns follow.
+pub(super) const COLUMNS: [&str; 7] =
+    ["question", "response", "document_outline", "summary", "document", "raw_document", "base_document"];
+const QUESTION: usize = 0;
+const RESPONSE: usize = 1;
+const OUTLINE: usize = 2;
+const SUMMARY: usize = 3;
+const DOCUMENT: usize = 4;
+const RAW_DOCUMENT: usize = 5;
+const BASE_DOCUMENT: usize = 6;
+
+/// A QA pair: the ids of its texts. `None` is an empty text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Pair {
+    /// `document_outline`
+    pub(crate) outline: Option<TextId>,
+    /// The raw document; `None` also if the row has none.
+    pub(crate) raw_document: Option<TextId>,
+    /// The summary.
+    pub(crate) summary: Option<TextId>,
+    /// `question`
+    pub(crate) question: TextId,
+    /// `response`, cleaned.
+    pub(crate) response: TextId,
+    /// The teacher's reasoning.
+    pub(crate) reasoning: Option<TextId>,
+}
+
+/// Parses a row of any generation of the generator.
 ///
-/// Parts instead of one text: the counting joins them, the encoder joins their escaped forms.
+/// Which column holds the summary and which the raw document depends on the generation: see the data contract in
+/// docs/files.md.
+///
+/// # Errors
+/// If a required column is missing or not a string.
+pub(super) fn parse(
+    columns: &Columns<'_>,
+    source: &Source,
+    drop_placeholders: bool,
+    reasoning: &Reasoning,
+    texts: &Interner,
+) -> Result<ParsedRow, RowError> {
+    let (summary, raw) = summary_and_raw_document(columns, source.kind);
+    check_columns(columns, source.kind, summary, raw)?;
+    if let Some(reason) = drop_reason(columns, summary, drop_placeholders)? {
+        return Ok(ParsedRow::Dropped(reason));
+    }
+    let (question, response) = (columns.text(QUESTION)?, columns.text(RESPONSE)?);
+    let Some(question) = texts.intern(&question)? else {
+        return Ok(ParsedRow::Dropped(DropReason::EmptyQuestion));
+    };
+    let Some(response) = texts.intern(&clean_response(&response))? else {
+        return Ok(ParsedRow::Dropped(DropReason::EmptyResponse));
+    };
+    Ok(ParsedRow::Kept(Body::Pair(Pair {
+        outline: columns.interned(OUTLINE, texts)?,
+        raw_document: if columns.has(raw) { columns.interned(raw, texts)? } else { None },
+        summary: columns.interned(summary, texts)?,
+        question,
+        response,
+        reasoning: texts.intern(&reasoning.read(columns, COLUMNS.len())?)?,
+    })))
+}
+
+/// The columns of the summary and of the raw document.
+fn summary_and_raw_document(columns: &Columns<'_>, kind: Kind) -> (usize, usize) {
+    match kind {
+        Kind::DocumentQa if columns.has(BASE_DOCUMENT) => (DOCUMENT, BASE_DOCUMENT),
+        Kind::DocumentQa if columns.has(RAW_DOCUMENT) => (DOCUMENT, RAW_DOCUMENT),
+        Kind::DocumentQa => (DOCUMENT, DOCUMENT),
+        _ if columns.has(SUMMARY) && !columns.has(RAW_DOCUMENT) => (SUMMARY, DOCUMENT),
+        _ => (DOCUMENT, RAW_DOCUMENT),
+    }
+}
+
+fn check_columns(columns: &Columns<'_>, kind: Kind, summary: usize, raw: usize) -> Result<(), RowError> {
+    for column in [QUESTION, RESPONSE, OUTLINE, summary] {
+        if columns.get(column).is_none() {
+            return Err(columns.missing(column, required(kind)));
+        }
+    }
+    // Cuts count the summaries of each raw document.
+    if kind == Kind::SummaryQa && !columns.has(raw) {
+        return Err(columns.missing(raw, required(kind)));
+    }
+    for column in [QUESTION, RESPONSE, OUTLINE, summary, raw] {
+        if let Some(value) = columns.get(column).filter(|value| !value.get().starts_with(['"', 'n'])) {
+            return Err(not_a_string(columns.name(column), value.get()));
+        }
+    }
+    Ok(())
+}
+
+/// The required columns, for messages.
+fn required(kind: Kind) -> &'static str {
+    match kind {
+        Kind::SummaryQa => "question, response, document_outline, document (or summary), raw_document (or document)",
+        Kind::DocumentQa => "question, response, document_outline, document",
+        _ => "question, response, document_outline, document (or summary)",
+    }
+}
+
+/// Why the row is dropped, as far as its columns alone decide it. Placeholders are counted first, as the contract has it.
+fn drop_reason(columns: &Columns<'_>, summary: usize, drop_placeholders: bool) -> Result<Option<DropReason>, RowError> {
+    if drop_placeholders && columns.has(QUESTION) && is_placeholder_question(&columns.text(QUESTION)?) {
+        return Ok(Some(DropReason::PlaceholderQuestion));
+    }
+    let nulls = [
+        (QUESTION, DropReason::NullQuestion),
+        (RESPONSE, DropReason::NullResponse),
+        (OUTLINE, DropReason::NullOutline),
+        (summary, DropReason::NullSummary),
+    ];
+    Ok(nulls.into_iter().find(|(column, _)| !columns.has(*column)).map(|(_, reason)| reason))
+}
+
+/// The texts that, joined, are the content of a pair's user message.
+///
+/// Parts instead of one text: counting joins them, encoding joins their escaped forms.
 pub(crate) fn user_content<'t>(source: &Source, outline: &'t str, summary: &'t str, question: &'t str) -> [&'t str; 5] {
     if source.with_document { [outline, "\n", summary, "\n\n", question] } else { ["In ", outline, ", ", question, ""] }
+}
+
+impl Pair {
+    fn user_parts<'t>(&self, source: &Source, texts: &'t TextStore) -> [&'t str; 5] {
+        user_content(source, texts.get(self.outline), texts.get(self.summary), texts.get(self.question))
+    }
+}
+
+impl SampleKind for Pair {
+    fn record(&self, source: &Source, split: &mut SplitBuilder<'_>) -> Record {
+        // Outside of the summary sources an empty raw document is an unknown one.
+        let known = source.kind == Kind::SummaryQa || self.raw_document.is_some();
+        Record {
+            document: known.then(|| split.document(self.raw_document)),
+            outline: self.outline.map(|outline| split.outline(outline)),
+            summary: Some(split.summary(self.raw_document, self.summary)),
+            ..Record::default()
+        }
+    }
+
+    fn outline<'t>(&self, texts: &'t TextStore) -> &'t str {
+        texts.get(self.outline)
+    }
+
+    fn has_reasoning(&self) -> bool {
+        self.reasoning.is_some()
+    }
+
+    fn hash_content(&self, source: &Source, texts: &TextStore, hasher: &mut PartsHasher) {
+        hasher.part(self.user_parts(source, texts).concat().as_bytes());
+        hasher.part(texts.get(self.response).as_bytes());
+        hasher.part(texts.get(self.reasoning).as_bytes());
+    }
+
+    fn response_chars(&self, texts: &TextStore) -> usize {
+        texts.get(self.response).chars().count()
+    }
+
+    fn conversation<'t>(&self, source: &Source, texts: &'t TextStore) -> Conversation<'t> {
+        Conversation::Pair {
+            user: Cow::Owned(self.user_parts(source, texts).concat()),
+            assistant: texts.get(self.response),
+            thinking: texts.get(self.reasoning),
+        }
+    }
+
+    fn text_bytes(&self, texts: &TextStore) -> usize {
+        let length = |id: Option<TextId>| texts.get(id).len();
+        length(self.outline)
+            + length(self.summary)
+            + length(Some(self.question))
+            + length(Some(self.response))
+            + length(self.reasoning)
+    }
+
+    fn full_row_bytes(&self, texts: &TextStore) -> usize {
+        let length = |id: Option<TextId>| texts.get(id).len();
+        200 + length(Some(self.question))
+            + length(self.outline)
+            + 2 * (length(self.raw_document) + length(self.summary))
+            + self.text_bytes(texts)
+    }
+
+    fn write_json(&self, source: &Source, token_length: u32, row: &mut RowJson<'_>, out: &mut Vec<u8>) {
+        let texts = row.texts();
+        let question = escape(texts.get(self.question));
+        let [outline, raw, summary] = row.contexts([self.outline, self.raw_document, self.summary]);
+        out.push(b'{');
+        if row.is_full() {
+            put(out, &[b"\"question\":\"", &question, b"\",\"document_outline\":\"", &outline.once]);
+            put(out, &[b"\",\"raw_document\":\"", &raw.once, b"\",\"document\":\"", &summary.once, b"\","]);
+        }
+        out.extend_from_slice(b"\"messages\":[{\"role\":\"user\",\"content\":\"");
+        // The separators contain line ends, which are escaped like the rest.
+        let [_, between, _, before, _] = user_content(source, "", "", "");
+        if source.with_document {
+            put(out, &[&outline.once, &escape(between), &summary.once, &escape(before), &question]);
+        } else {
+            put(out, &[b"In ", &outline.once, b", ", &question]);
+        }
+        out.extend_from_slice(b"\",\"thinking\":null");
+        row.put_absent_keys(out);
+        put(out, &[b"},{\"role\":\"assistant\",\"content\":\"", &escape(texts.get(self.response))]);
+        put(out, &[b"\",\"thinking\":\"", &escape(texts.get(self.reasoning)), b"\""]);
+        row.put_absent_keys(out);
+        out.extend_from_slice(b"}],");
+        if row.is_full() {
+            row.put_metadata(&summary.twice, DATASET, &raw.twice, source, out);
+        }
+        row.put_end(None, true, token_length, out);
+    }
 }

@@ -8,9 +8,9 @@ pub(crate) use values::{MAX_SEED, parse_bool, parse_cut_sizes, parse_natural, pa
 
 use crate::cli::{RunArguments, SettingArguments, setting};
 use crate::error::{Error, ErrorKind, Result};
-use crate::input::Reasoning;
 use crate::progress::LogFormat;
 use crate::recipe::{BadRows, Columns, Compression, InfeasibleCuts, Order, Recipe};
+use crate::sample::Reasoning;
 use crate::storage::{Location, StorageOptions};
 use clap::ValueEnum;
 use std::collections::BTreeMap;

@@ -17,7 +17,15 @@ mod words;
 
 pub(crate) use counter::Counter;
 pub(crate) use counting::{Backend, Counting, Texts};
-pub(crate) use template::{ChatTemplate, Conversation, GivenTemplate};
+pub(crate) use template::{ChatTemplate, GivenTemplate};
+
+/// A tokenizer that is ready.
+pub(crate) struct LoadedTokenizer {
+    pub(crate) name: String,
+    pub(crate) digest: String,
+    pub(crate) template: ChatTemplate,
+    pub(crate) counter: Counter,
+}
 
 use bytes::Bytes;
 

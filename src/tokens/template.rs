@@ -3,6 +3,7 @@
 use super::config::{self, Config};
 use super::{TokenizerFiles, filters, guard, source};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sample::Conversation;
 use chrono::NaiveDateTime;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Value, ValueKind};
@@ -32,28 +33,6 @@ pub(crate) struct GivenTemplate {
     pub(crate) text: String,
     /// Where it came from, for messages.
     pub(crate) place: String,
-}
-
-/// What is rendered.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Conversation<'a> {
-    /// A QA pair made into a chat of two messages. (The user message's `"thinking": null` is not seen by a template:
-    /// transformers leaves keys out whose value is null.)
-    Pair {
-        /// The user's content.
-        user: &'a str,
-        /// The assistant's content.
-        assistant: &'a str,
-        /// The assistant's `thinking`, `""` where there is none.
-        thinking: &'a str,
-    },
-    /// A ready chat.
-    Messages {
-        /// A JSON array of messages.
-        messages: &'a str,
-        /// A JSON array of tools for the template.
-        tools: Option<&'a str>,
-    },
 }
 
 /// A compiled chat template with the special tokens of its folder.
@@ -111,15 +90,15 @@ impl ChatTemplate {
     /// # Errors
     /// Where the messages are no JSON, or the template fails (`raise_exception` included).
     pub(crate) fn render(&self, conversation: &Conversation<'_>) -> Result<String> {
-        let (context, size) = match *conversation {
+        let (context, size) = match conversation {
             Conversation::Pair { user, assistant, thinking } => {
-                let reasoning = Value::from(thinking);
+                let reasoning = Value::from(*thinking);
                 let messages = vec![
-                    context! { role => "user", content => user },
+                    context! { role => "user", content => user.as_ref() },
                     context! {
                         thinking => reasoning.clone(),
                         role => "assistant",
-                        content => assistant,
+                        content => *assistant,
                         reasoning_content => reasoning,
                     },
                 ];

@@ -1,16 +1,20 @@
 use super::*;
-use crate::sample::known_sources;
+use crate::recipe::{Kind, Recipe};
+use crate::sample::{Body, Chat, Pair, Reasoning};
 use serde_json::{Value, json};
 
 /// The texts of the sample that a row becomes (outline, raw document, summary, question, response, thinking), or what
 /// became of it instead.
 fn parsed(source: &Source, reasoning: &str, placeholders: bool, row: &str) -> Result<[String; 6], String> {
     let interner = Interner::default();
-    let parser = RowParser::new(source, placeholders, &Reasoning::parse(reasoning).unwrap());
+    let reasoning = Reasoning::parse(reasoning).unwrap();
+    let parser = RowParser::new(source, ParseOptions { drop_placeholders: placeholders, reasoning });
     match parser.parse(row.as_bytes(), &interner) {
-        Ok(ParsedRow::Kept(Body::Pair { outline, raw, summary, question, response, thinking })) => {
+        Ok(ParsedRow::Kept(Body::Pair(pair))) => {
+            let Pair { outline, raw_document, summary, question, response, reasoning } = pair;
             let texts = interner.freeze();
-            Ok([outline, raw, summary, question, response, thinking].map(|id| texts.get(id).to_owned()))
+            let ids = [outline, raw_document, summary, Some(question), Some(response), reasoning];
+            Ok(ids.map(|id| texts.get(id).to_owned()))
         }
         Ok(ParsedRow::Kept(chat)) => Err(format!("{chat:?}")),
         Ok(ParsedRow::Dropped(reason)) => Err(reason.as_str().to_owned()),
@@ -19,8 +23,12 @@ fn parsed(source: &Source, reasoning: &str, placeholders: bool, row: &str) -> Re
     }
 }
 
+fn sources() -> Vec<Source> {
+    Recipe::default().all_sources()
+}
+
 fn pair(source: usize, row: Value) -> Result<[String; 6], String> {
-    parsed(&known_sources()[source], "auto", true, &row.to_string())
+    parsed(&sources()[source], "auto", true, &row.to_string())
 }
 
 fn with(row: Value) -> Value {
@@ -74,59 +82,61 @@ fn rows_that_train_nothing_are_dropped_by_reason() {
 }
 
 #[test]
-fn rows_that_cannot_be_read_say_why() {
-    let source = &known_sources()[0];
-    let told = |row: &str| parsed(source, "auto", true, row).unwrap_err();
-    insta::assert_snapshot!(told("{\"question\": "), @"malformed_json: malformed JSON at column 13: EOF while parsing a value");
-    insta::assert_snapshot!(told("{\"question\": \"a\"} x"), @"malformed_json: malformed JSON at column 19: trailing characters");
-    insta::assert_snapshot!(told("[1]"), @"not_an_object: the row is not a JSON object");
-    insta::assert_snapshot!(told("nonsense"), @"malformed_json: malformed JSON at column 2: expected ident");
+fn rows_that_are_not_readable_say_why() {
+    let source = &sources()[0];
+    let error = |row: &str| parsed(source, "auto", true, row).unwrap_err();
+    insta::assert_snapshot!(error("{\"question\": "), @"malformed_json: malformed JSON at column 13: EOF while parsing a value");
+    insta::assert_snapshot!(error("{\"question\": \"a\"} x"), @"malformed_json: malformed JSON at column 19: trailing characters");
+    insta::assert_snapshot!(error("[1]"), @"not_an_object: the row is not a JSON object");
+    insta::assert_snapshot!(error("nonsense"), @"malformed_json: malformed JSON at column 2: expected ident");
     let row = |key: &str, value: Value| {
         let mut row = with(json!({"document": "S", "raw_document": "R", "domain": "ferries"}));
         row[key] = value;
         row.to_string()
     };
-    insta::assert_snapshot!(told(&row("question", json!(7))), @"wrong_type: column `question` is a number, not a string");
-    insta::assert_snapshot!(told(&row("raw_document", json!(null))), @"missing_column: column `raw_document` is missing; needed: question, response, document_outline, document (or summary), raw_document (or document); there: question, response, document_outline, document, domain");
-    insta::assert_snapshot!(told("{\"response\": \"A\"}"), @"missing_column: column `question` is missing; needed: question, response, document_outline, document (or summary), raw_document (or document); there: response");
+    insta::assert_snapshot!(error(&row("question", json!(7))), @"wrong_type: column `question`: expected a string, found a number");
+    insta::assert_snapshot!(error(&row("raw_document", json!(null))), @"missing_column: column `raw_document` is missing; required: question, response, document_outline, document (or summary), raw_document (or document); found: question, response, document_outline, document, domain");
+    insta::assert_snapshot!(error("{\"response\": \"A\"}"), @"missing_column: column `question` is missing; required: question, response, document_outline, document (or summary), raw_document (or document); found: response");
     let lone = row("question", json!("Q")).replace("\"Q\"", "\"\\ud800\"");
-    insta::assert_snapshot!(told(&lone), @"invalid_escape: column `question` holds an escape that is no character: half a surrogate pair");
+    insta::assert_snapshot!(error(&lone), @"invalid_escape: column `question` has an invalid escape: half a surrogate pair");
 }
 
 #[test]
-fn what_stands_in_other_columns_only_has_to_be_json() {
+fn other_columns_only_have_to_be_json() {
     let row = r#"{"x":{"question":"no","y":[1e999,"\ud800",{"question":[]}]},"question":"no","response":"A","document_outline":"O","document":"S","raw_document":"R","questio\u006e":"Q\u0000"}"#;
-    let texts = parsed(&known_sources()[0], "auto", true, row).unwrap();
+    let texts = parsed(&sources()[0], "auto", true, row).unwrap();
     // The last of equal keys wins, and an escaped key is a key.
     assert_eq!(texts[3], "Q\0");
 }
 
 #[test]
-fn reasoning_is_found_where_it_is_asked_for() {
+fn reasoning_is_found_at_its_path() {
     let row = with(json!({
         "document": "S", "raw_document": "R", "reasoning": "last", "reasoning_content": null,
         "response_reasoning_content": "second", "response_dict": [{"reasoning_content": "nested"}], "list": [1],
     }))
     .to_string();
-    let thinking = |reasoning: &str| parsed(&known_sources()[0], reasoning, false, &row).map(|texts| texts[5].clone());
+    let thinking = |reasoning: &str| parsed(&sources()[0], reasoning, false, &row).map(|texts| texts[5].clone());
     assert_eq!(thinking("auto").unwrap(), "second");
     assert_eq!(thinking("none").unwrap(), "");
     assert_eq!(thinking("reasoning").unwrap(), "last");
     assert_eq!(thinking("response_dict.0.reasoning_content").unwrap(), "nested");
     assert_eq!(thinking("response_dict.1.reasoning_content").unwrap(), "");
     assert_eq!(thinking("absent.path").unwrap(), "");
-    assert!(thinking("list.0").unwrap_err().starts_with("wrong_type: column `list.0` is a number"));
-    assert!(thinking("list").unwrap_err().starts_with("wrong_type: column `list` is a list"));
+    assert!(
+        thinking("list.0").unwrap_err().starts_with("wrong_type: column `list.0`: expected a string, found a number")
+    );
+    assert!(thinking("list").unwrap_err().starts_with("wrong_type: column `list`: expected a string, found a list"));
 }
 
 #[test]
 fn ready_chats_are_checked() {
-    let source = Source::new("replay", SourceKind::Messages);
+    let source = Source { name: "replay".to_owned(), kind: Kind::Messages, unmask: false, ..sources().remove(0) };
     let chat = |row: Value| {
         let interner = Interner::default();
-        let parser = RowParser::new(&source, false, &Reasoning::Auto);
+        let parser = RowParser::new(&source, ParseOptions { drop_placeholders: false, reasoning: Reasoning::Auto });
         match parser.parse(row.to_string().as_bytes(), &interner) {
-            Ok(ParsedRow::Kept(Body::Chat { messages, tools, unmask })) => {
+            Ok(ParsedRow::Kept(Body::Chat(Chat { messages, tools, unmask }))) => {
                 let texts = interner.freeze();
                 Ok((texts.get(messages).to_owned(), texts.get(tools).to_owned(), unmask))
             }
@@ -144,17 +154,17 @@ fn ready_chats_are_checked() {
     );
     assert_eq!(chat(json!({"messages": []})), Err("empty_messages".into()));
     for (row, said) in [
-        (json!({"text": "x"}), "column `messages` is missing; needed: messages; there: text"),
-        (json!({"messages": "x"}), "column `messages` is a string, not a list"),
-        (json!({"messages": [1]}), "message 1 of `messages`: is a number, not an object"),
+        (json!({"text": "x"}), "column `messages` is missing; required: messages; found: text"),
+        (json!({"messages": "x"}), "column `messages`: expected a list, found a string"),
+        (json!({"messages": [1]}), "column `messages`, message 1: expected an object, found a number"),
         (
             json!({"messages": [{"role": "robot", "content": ""}]}),
-            "message 1 of `messages`: role `robot` is none of system, user, assistant, tool",
+            "column `messages`, message 1: invalid role `robot`: expected system, user, assistant or tool",
         ),
-        (json!({"messages": [{"role": "user"}]}), "message 1 of `messages`: has neither content nor tool_calls"),
-        (json!({"messages": hello, "tools": "[{"}), "column `tools` is a string that is not JSON"),
-        (json!({"messages": hello, "tools": {}}), "column `tools` is an object, not a list"),
-        (json!({"messages": hello, "unmask": "no"}), "column `unmask` is a string, not true or false"),
+        (json!({"messages": [{"role": "user"}]}), "column `messages`, message 1: neither content nor tool_calls"),
+        (json!({"messages": hello, "tools": "[{"}), "column `tools`: the string is not valid JSON"),
+        (json!({"messages": hello, "tools": {}}), "column `tools`: expected a list, found an object"),
+        (json!({"messages": hello, "unmask": "no"}), "column `unmask`: expected true or false, found a string"),
     ] {
         assert_eq!(chat(row), Err(said.to_owned()));
     }

@@ -5,7 +5,8 @@ mod render;
 #[rustfmt::skip]
 mod snippets;
 
-use super::{ChatTemplate, Conversation, Counter, GivenTemplate, Texts, TokenizerFiles};
+use super::{ChatTemplate, Counter, GivenTemplate, Texts, TokenizerFiles};
+use crate::sample::Conversation;
 use bytes::Bytes;
 
 /// What the snippets are rendered with.

@@ -24,7 +24,7 @@ fn a_pair_is_the_messages_that_it_stands_for() {
             {"role": "assistant", "content": assistant, "thinking": thinking},
         ]);
         let mut pair = String::from("before|");
-        template.render_into(&Conversation::Pair { user, assistant, thinking }, &mut pair).unwrap();
+        template.render_into(&Conversation::Pair { user: user.into(), assistant, thinking }, &mut pair).unwrap();
         let whole = template.render(&Conversation::Messages { messages: &messages.to_string(), tools: None }).unwrap();
         let parsed = |text: &str| -> Vec<serde_json::Value> {
             serde_json::Deserializer::from_str(text).into_iter().next().unwrap().unwrap()
@@ -42,7 +42,7 @@ fn reasoning_has_every_name_that_templates_read_it_under() {
     let text = given(names).unwrap().render(&Conversation::Messages { messages, tools: None }).unwrap();
     assert_eq!(text, "||;r|r|r;c|t|;||;");
     let string = "{% for m in messages %}{{ m.reasoning_content is string }} {% endfor %}";
-    let pair = Conversation::Pair { user: "u", assistant: "a", thinking: "" };
+    let pair = Conversation::Pair { user: "u".into(), assistant: "a", thinking: "" };
     assert_eq!(given(string).unwrap().render(&pair).unwrap(), "False True ");
 }
 
@@ -171,7 +171,7 @@ proptest! {
     #[test]
     fn contents_come_out_as_they_went_in(user in any::<String>(), assistant in any::<String>(), thinking in any::<String>()) {
         let template = given("{% for m in messages %}{{ m.role + ':' ~ m.content }}{{ m.thinking or '' }};{% endfor %}").unwrap();
-        let pair = Conversation::Pair { user: &user, assistant: &assistant, thinking: &thinking };
+        let pair = Conversation::Pair { user: user.as_str().into(), assistant: &assistant, thinking: &thinking };
         prop_assert_eq!(template.render(&pair).unwrap(), format!("user:{user};assistant:{assistant}{thinking};"));
     }
 }

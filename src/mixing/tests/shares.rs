@@ -1,6 +1,6 @@
 //! The arithmetic of shares and budgets against a naive model in floats, and at its edges.
 
-use super::shares::{solve_shares, split_budget};
+use super::super::shares::{solve_shares, split_budget};
 use crate::recipe::Decimal;
 use proptest::prelude::*;
 

@@ -1,0 +1,111 @@
+//! What mixing is asked for.
+
+use super::row::Row;
+use crate::recipe::{Decimal, OnDuplicate, OnLong, OnShortfall, Recipe, RepeatUnit, Source};
+
+/// What is requested of mixing, besides the sources.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// The seed of validation splits and orders. (Ranks have it in their hashes.)
+    pub(crate) seed: u64,
+    /// Which rows are dropped before anything is ranked.
+    pub(crate) filter: Filter,
+    /// Which part of the documents is held out for validation.
+    pub(crate) validation: Option<Decimal>,
+    /// The size of a mix.
+    pub(crate) budget: Option<Budget>,
+    /// What happens if the data cannot fill a share or a budget.
+    pub(crate) on_shortfall: OnShortfall,
+}
+
+/// Which rows are dropped before anything is ranked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Filter {
+    /// Rows with more tokens are dropped. (A recipe's `long_samples: keep` leaves this `None`.)
+    pub(crate) max_tokens: Option<u32>,
+    /// Rows with a shorter response are dropped.
+    pub(crate) min_response_chars: Option<u32>,
+    /// Of rows with the same messages, only the best-ranked is kept.
+    pub(crate) duplicates: bool,
+}
+
+/// The size of a mix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Budget {
+    /// At most this number of tokens.
+    Tokens(u64),
+    /// At most this number of samples.
+    Samples(u64),
+}
+
+impl Options {
+    /// What a recipe requests; the default recipe requests nothing.
+    pub(crate) fn from_recipe(recipe: &Recipe, seed: u64) -> Self {
+        let filter = &recipe.filter;
+        Self {
+            seed,
+            filter: Filter {
+                max_tokens: filter.max_tokens.filter(|_| filter.long_samples == OnLong::Drop),
+                min_response_chars: filter.min_response_chars,
+                duplicates: filter.duplicates == OnDuplicate::Drop,
+            },
+            validation: recipe.split.map(|split| split.validation),
+            budget: recipe.budget.and_then(|budget| match (budget.tokens, budget.samples) {
+                (Some(tokens), _) => Some(Budget::Tokens(tokens.get())),
+                (None, Some(samples)) => Some(Budget::Samples(samples.get())),
+                (None, None) => None,
+            }),
+            on_shortfall: recipe.on_shortfall,
+        }
+    }
+}
+
+/// How much of a source a mix holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Amount {
+    /// A number of copies of all its rows; the fraction is a prefix of the source's order.
+    Repeat {
+        /// `2.5`: two whole copies and a half.
+        times: Decimal,
+        /// Whether the fraction counts samples or whole documents.
+        unit: RepeatUnit,
+    },
+    /// A part of the mix.
+    Share(Decimal),
+}
+
+impl Amount {
+    /// The amount that a recipe requests of a source.
+    pub(crate) fn of(source: &Source) -> Self {
+        match source.share {
+            Some(share) => Self::Share(share),
+            None => Self::Repeat { times: source.repeat, unit: source.unit },
+        }
+    }
+
+    /// Whether nothing of the source is requested.
+    pub(super) fn is_zero(self) -> bool {
+        matches!(self, Self::Repeat { times: Decimal::ZERO, .. } | Self::Share(Decimal::ZERO))
+    }
+}
+
+/// Whether a cut holds a row of this source, before any repeat, share or budget. Rows have to be ranked.
+pub(super) fn holds(source: &Source, row: &Row, cut: u32) -> bool {
+    row.is_kept() && row.rank < cut && source.qa_per_doc.is_none_or(|most| row.pair < most)
+}
+
+/// Whether a filter needs all token lengths, before [`super::place`].
+pub(crate) fn needs_tokens(options: &Options) -> bool {
+    options.filter.max_tokens.is_some()
+}
+
+/// Whether records need their content hashes.
+pub(crate) fn needs_content(sources: &[Source], options: &Options) -> bool {
+    options.filter.duplicates
+        || options.validation.is_some()
+        || options.budget.is_some()
+        || sources.iter().any(|source| match Amount::of(source) {
+            Amount::Repeat { times, .. } => times.part() != Decimal::ZERO,
+            Amount::Share(_) => true,
+        })
+}

@@ -1,0 +1,65 @@
+//! Counts the tokens of samples.
+
+use super::context::Context;
+use crate::error::Result;
+use crate::mixing::Row;
+use crate::progress::ProgressUnit;
+use crate::recipe::Source;
+use crate::sample::Sample;
+use crate::text::TextStore;
+use crate::tokens::{self, ChatTemplate, Counter};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Renders and counts samples.
+pub(super) struct SampleCounter<'c> {
+    pub(super) context: &'c Context,
+    pub(super) sources: &'c [Source],
+    pub(super) samples: &'c [Sample],
+    pub(super) texts: &'c TextStore,
+    pub(super) template: &'c ChatTemplate,
+    pub(super) counter: &'c Counter,
+}
+
+impl SampleCounter<'_> {
+    /// The token lengths of the samples at these places, in their order; returns what counted them.
+    pub(super) fn count(&self, places: &[u32]) -> Result<(Vec<u32>, String)> {
+        let bar = self.context.progress.bar("counting", places.len() as u64, ProgressUnit::Rows);
+        let progress = bar.counter();
+        let bytes = places.iter().map(|at| self.samples[*at as usize].body.kind().text_bytes(self.texts) as u64).sum();
+        self.counter.load_fast_in_background(bytes, &self.context.pool);
+        let done = AtomicUsize::new(0);
+        let texts = tokens::Texts {
+            count: places.len(),
+            text: &|number, out| self.render(places[number], out),
+            progress: &|count| {
+                let before = done.fetch_max(count, Ordering::Relaxed);
+                progress.advance(count.saturating_sub(before) as u64);
+            },
+            check: &|| Ok(()),
+        };
+        let counted = self.counter.count_all(&texts, &self.context.pool)?;
+        if let Some(fallback) = counted.fallback {
+            self.context.warnings.warn(fallback);
+        }
+        if let Some(info) = counted.info {
+            self.context.progress.info(&info);
+        }
+        Ok((counted.lengths, counted.backend.to_string()))
+    }
+
+    /// Counts the samples of rows into their records; returns what counted them.
+    pub(super) fn count_rows(&self, rows: &mut [Row], places: &[u32]) -> Result<String> {
+        let (lengths, counted_by) = self.count(places)?;
+        for (at, length) in places.iter().zip(lengths) {
+            rows[*at as usize].record.tokens = length;
+        }
+        Ok(counted_by)
+    }
+
+    /// Appends a sample's conversation as the chat template renders it.
+    pub(super) fn render(&self, at: u32, out: &mut String) -> Result<()> {
+        let sample = &self.samples[at as usize];
+        let source = &self.sources[sample.source as usize];
+        self.template.render_into(&sample.body.kind().conversation(source, self.texts), out)
+    }
+}

@@ -1,0 +1,149 @@
+//! Stage 5: writes metrics, summary, report and manifest, and publishes the mix.
+
+use super::context::Context;
+use crate::error::{Error, ErrorKind, Result};
+use crate::input::RejectedRow;
+use crate::manifest::{MANIFEST_NAME, Manifest, OutputFile, OutputKind};
+use crate::report::{self, statistics::Statistics};
+use crate::storage::{Location, Publication};
+use bytes::Bytes;
+use std::collections::BTreeSet;
+
+/// What a run made, or would make.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// What the mix was made of and what it holds.
+    pub(crate) manifest: Manifest,
+    /// The numbers behind the reports.
+    pub(crate) statistics: Statistics,
+    /// The flat numbers of `metrics.json`.
+    pub(crate) metrics: serde_json::Map<String, serde_json::Value>,
+    /// The cut that is passed to a next step.
+    pub(crate) selected_cut: u32,
+    /// The text of `summary.md`; empty for a plan.
+    pub(crate) summary_md: String,
+    /// The text of `report.html`; empty for a plan.
+    pub(crate) report_html: String,
+}
+
+impl Outcome {
+    /// The outcome of a plan: nothing is written.
+    pub(super) fn of_plan(manifest: Manifest, statistics: Statistics, selected_cut: u32) -> Self {
+        let metrics = report::metrics::metrics(&manifest, &statistics);
+        Self { manifest, statistics, metrics, selected_cut, summary_md: String::new(), report_html: String::new() }
+    }
+}
+
+/// Writes the remaining files and makes the mix visible.
+///
+/// # Errors
+/// If a file cannot be written, or another run is publishing to the same output.
+pub(super) async fn finish(
+    manifest: Manifest,
+    statistics: Statistics,
+    selected_cut: u32,
+    rejected: &[RejectedRow],
+    publication: Publication,
+    output: &Location,
+    context: &Context,
+) -> Result<Outcome> {
+    let earlier = earlier_names(&publication);
+    let staged = write_small_files(manifest, statistics, selected_cut, rejected, &publication).await;
+    let outcome = match staged.and_then(|outcome| Ok((json_file(&outcome.manifest)?, outcome))) {
+        Ok((manifest, outcome)) => {
+            let names: BTreeSet<&str> = outcome.manifest.outputs.iter().map(|file| file.name.as_str()).collect();
+            let obsolete: Vec<String> = earlier.into_iter().filter(|name| !names.contains(name.as_str())).collect();
+            publication.commit(manifest, &obsolete).await?;
+            outcome
+        }
+        Err(error) => {
+            publication.abort().await;
+            return Err(error);
+        }
+    };
+    warn_of_other_files(&outcome.manifest, output, context).await;
+    Ok(outcome)
+}
+
+/// Writes all files but the mixes and the manifest, under staging names.
+async fn write_small_files(
+    manifest: Manifest,
+    statistics: Statistics,
+    selected_cut: u32,
+    rejected: &[RejectedRow],
+    publication: &Publication,
+) -> Result<Outcome> {
+    let mut outcome = Outcome::of_plan(manifest, statistics, selected_cut);
+    outcome.summary_md = report::summary::summary(&outcome.manifest, &outcome.statistics);
+    outcome.report_html = report::page::page(&outcome.manifest, &outcome.statistics)?;
+    let mut files = vec![
+        ("metrics.json", OutputKind::Metrics, json_file(&outcome.metrics)?),
+        ("summary.md", OutputKind::Report, outcome.summary_md.clone().into()),
+        ("report.html", OutputKind::Report, outcome.report_html.clone().into()),
+    ];
+    if !rejected.is_empty() {
+        files.push(("rejected.jsonl", OutputKind::Rejected, json_lines(rejected)?));
+    }
+    for (name, kind, bytes) in files {
+        let mut sink = publication.create(name).await?;
+        sink.write(vec![bytes]).await?;
+        let file = sink.finish().await?;
+        outcome.manifest.outputs.push(OutputFile {
+            name: file.name,
+            kind,
+            cut: None,
+            rows: None,
+            tokens: None,
+            bytes: file.bytes,
+            digest: file.digest,
+        });
+    }
+    Ok(outcome)
+}
+
+fn json_lines(rows: &[RejectedRow]) -> Result<Bytes> {
+    let mut lines = Vec::new();
+    for row in rows {
+        serde_json::to_writer(&mut lines, row).map_err(not_json)?;
+        lines.push(b'\n');
+    }
+    Ok(lines.into())
+}
+
+fn json_file(value: &impl serde::Serialize) -> Result<Bytes> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(not_json)?;
+    text.push(b'\n');
+    Ok(text.into())
+}
+
+fn not_json(error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::Bug, "cannot serialize as JSON").caused_by(error)
+}
+
+/// The files of the mix that is in the output now; none if its manifest is not readable.
+fn earlier_names(publication: &Publication) -> Vec<String> {
+    publication
+        .previous_manifest()
+        .and_then(|bytes| serde_json::from_slice::<Manifest>(bytes).ok())
+        .map(|manifest| manifest.outputs.into_iter().map(|file| file.name).collect())
+        .unwrap_or_default()
+}
+
+/// Files in the output that this mix does not name are left untouched; the user should know of them.
+async fn warn_of_other_files(manifest: &Manifest, output: &Location, context: &Context) {
+    const SHOWN: usize = 5;
+    let Ok(found) = context.storage.list(output).await else { return };
+    let ours = |key: &str| key == MANIFEST_NAME || manifest.outputs.iter().any(|file| file.name == key);
+    let hidden = |key: &str| key.split('/').any(|part| part.starts_with('.'));
+    let keys = found.iter().map(|object| object.key.as_str());
+    let others: Vec<&str> = keys.filter(|key| !ours(key) && !hidden(key)).collect();
+    if others.is_empty() {
+        return;
+    }
+    let shown = others.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    let more = match others.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    context.warnings.warn(format!("{output}: not part of the mix, left untouched: {shown}{more}"));
+}

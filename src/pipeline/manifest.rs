@@ -1,0 +1,108 @@
+//! What the manifest says of a run before its files are written.
+
+use super::plan::MixPlan;
+use super::statistics::{requested, validation};
+use super::survey::Survey;
+use crate::index::Number;
+use crate::manifest::{
+    CutRecord, MANIFEST_FORMAT, Manifest, MixSettings, Program, ShareRecord, SourceRecord, TokenizerRecord,
+};
+use crate::mixing::{Cut, CutPlan, Row};
+use crate::recipe::Source;
+use crate::report::statistics::{SourceStatistics, Statistics};
+use crate::settings::Settings;
+use std::collections::HashSet;
+
+/// The manifest without its outputs.
+pub(super) fn manifest(
+    settings: MixSettings,
+    tokenizer: TokenizerRecord,
+    survey: &Survey,
+    plan: &MixPlan,
+    sources: &[Source],
+    statistics: &Statistics,
+) -> Manifest {
+    Manifest {
+        format: MANIFEST_FORMAT,
+        program: Program { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
+        settings,
+        tokenizer,
+        inputs: survey.inputs.clone(),
+        sources: source_records(sources, &statistics.sources, &plan.rows),
+        cuts: plan.cuts.requested.iter().map(|cut| cut_record(cut, plan, sources)).collect(),
+        outputs: Vec::new(),
+    }
+}
+
+/// The settings that decide the bytes of a mix.
+pub(super) fn mix_settings(settings: &Settings) -> MixSettings {
+    MixSettings {
+        cut_sizes: settings.cut_sizes.clone(),
+        qa_per_doc: settings.qa_per_doc,
+        save_gpt_oss_format: settings.save_gpt_oss_format,
+        seed: settings.seed,
+        reasoning: settings.reasoning.to_string(),
+        columns: settings.columns.name().to_owned(),
+        compression: settings.compression.name().to_owned(),
+        infeasible_cuts: settings.infeasible_cuts.name().to_owned(),
+        bad_rows: settings.bad_rows.name().to_owned(),
+        order: settings.order.name().to_owned(),
+        recipe: settings.recipe_given.then(|| settings.recipe.for_manifest()),
+    }
+}
+
+fn source_records(sources: &[Source], statistics: &[SourceStatistics], rows: &[Row]) -> Vec<SourceRecord> {
+    let mut records: Vec<SourceRecord> = statistics
+        .iter()
+        .zip(sources)
+        .map(|(statistics, source)| SourceRecord {
+            name: source.name.clone(),
+            kind: source.kind.name().to_owned(),
+            read: statistics.read,
+            kept: statistics.kept,
+            dropped: statistics.dropped.iter().cloned().collect(),
+            documents: 0,
+            summaries: 0,
+        })
+        .collect();
+    let mut documents: HashSet<(u32, Number)> = HashSet::new();
+    let mut summaries: HashSet<(u32, Number)> = HashSet::new();
+    for row in rows.iter().filter(|row| row.is_kept()) {
+        let source = row.record.source;
+        let record = &mut records[source as usize];
+        record.documents += u64::from(row.record.document.is_some_and(|number| documents.insert((source, number))));
+        record.summaries += u64::from(row.record.summary.is_some_and(|number| summaries.insert((source, number))));
+    }
+    records
+}
+
+fn cut_record(cut: &Cut, plan: &MixPlan, sources: &[Source]) -> CutRecord {
+    let plan = plan.plans.iter().find(|plan| plan.cut == cut.size);
+    let actual = plan.map(CutPlan::actual).unwrap_or_default();
+    let validation = plan.and_then(validation);
+    CutRecord {
+        cut: cut.size,
+        feasible: cut.feasible,
+        written: cut.written,
+        samples: actual.samples,
+        tokens: actual.tokens,
+        validation_samples: validation.map(|(samples, _)| samples),
+        validation_tokens: validation.map(|(_, tokens)| tokens),
+        sources: plan.map(|plan| share_records(plan, sources)).unwrap_or_default(),
+    }
+}
+
+fn share_records(plan: &CutPlan, sources: &[Source]) -> Vec<ShareRecord> {
+    plan.sources
+        .iter()
+        .zip(sources)
+        .map(|(of_source, source)| ShareRecord {
+            name: source.name.clone(),
+            samples: of_source.actual.samples,
+            tokens: of_source.actual.tokens,
+            distinct: of_source.distinct,
+            rule: of_source.rule.clone(),
+            requested: requested(plan, of_source),
+        })
+        .collect()
+}

@@ -1,0 +1,174 @@
+//! `mix` and `plan`: the stages composed in one process. The text stays in memory from survey to write, and the input is
+//! read once.
+
+use super::context::Context;
+use super::count::SampleCounter;
+use super::finish::{Outcome, finish};
+use super::manifest::{manifest, mix_settings};
+use super::plan::{MixPlan, PlanOptions, nothing_left, plan_mix};
+use super::prepare::{PrepareOptions, prepare};
+use super::statistics::statistics;
+use super::survey::{Survey, SurveyOptions, survey};
+use super::tokenizer;
+use super::write::{WriteMixOptions, write_mix};
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::Index;
+use crate::manifest::{Manifest, TokenizerRecord};
+use crate::recipe::Source;
+use crate::report::statistics::Statistics;
+use crate::sample::Reasoning;
+use crate::settings::Settings;
+use crate::storage::Publication;
+use crate::tokens::LoadedTokenizer;
+use tokio::sync::oneshot;
+
+/// Reports what [`mix`] would make, and whether it is what the recipe requests; writes nothing.
+///
+/// # Errors
+/// Everything that [`mix`] finds before it writes.
+pub(crate) async fn plan(settings: &Settings, context: &Context) -> Result<(Outcome, Result<()>)> {
+    let Planned { plan, manifest, statistics, .. } = plan_run(settings, context).await?;
+    Ok((Outcome::of_plan(manifest, statistics, plan.selected_cut), plan.checked))
+}
+
+/// Makes the mix and publishes it.
+///
+/// # Errors
+/// Each with its kind and exit code; then nothing is published, and an earlier mix is unchanged.
+pub(crate) async fn mix(settings: &Settings, context: &Context) -> Result<Outcome> {
+    // Opened before anything is read: an output that cannot be written should not cost a run.
+    let publication = context.storage.publish(&settings.output).await?;
+    let written = match plan_run(settings, context).await {
+        Ok(planned) => write_run(planned, settings, &publication, context).await,
+        Err(error) => Err(error),
+    };
+    match written {
+        Ok(Written { manifest, statistics, selected_cut, rejected }) => {
+            finish(manifest, statistics, selected_cut, &rejected, publication, &settings.output, context).await
+        }
+        Err(error) => {
+            publication.abort().await;
+            Err(error)
+        }
+    }
+}
+
+/// A run up to the point where files are written.
+struct Planned {
+    sources: Vec<Source>,
+    survey: Survey,
+    plan: MixPlan,
+    manifest: Manifest,
+    statistics: Statistics,
+}
+
+/// Prepares, surveys and plans; the tokenizer loads while the input is listed and read.
+async fn plan_run(settings: &Settings, context: &Context) -> Result<Planned> {
+    let (size_tx, size_rx) = oneshot::channel();
+    let loading = tokio::spawn(tokenizer::load(
+        settings.tokenizer_model.clone(),
+        settings.chat_template.clone(),
+        context.storage.clone(),
+        context.pool.clone(),
+        size_rx,
+    ));
+    let job = prepare(&PrepareOptions::of(settings), context).await?;
+    // The receiver is gone if loading has failed; then its error is reported below.
+    let _ = size_tx.send(job.input_bytes());
+    let loading = async { loading.await.map_err(|_| Error::new(ErrorKind::Bug, "loading the tokenizer panicked"))? };
+    let survey_options = SurveyOptions::of(settings, &job.sources);
+    let (tokenizer, (survey, index)) = futures::try_join!(loading, survey(&job, &survey_options, context))?;
+    let (options, mix_settings) = (PlanOptions::of(settings), mix_settings(settings));
+    let reasoning = settings.reasoning.clone();
+    let planning = move |context: &Context| {
+        warn_of_reading(&survey, &job.sources, &reasoning, context);
+        let (plan, statistics, tokenizer) = decide(&survey, index, &job.sources, tokenizer, &options, context)?;
+        let manifest = manifest(mix_settings, tokenizer, &survey, &plan, &job.sources, &statistics);
+        Ok(Planned { sources: job.sources, survey, plan, manifest, statistics })
+    };
+    context.compute("planning", planning).await
+}
+
+/// Plans the mixes of a survey and computes the statistics.
+fn decide(
+    survey: &Survey,
+    index: Index,
+    sources: &[Source],
+    tokenizer: LoadedTokenizer,
+    options: &PlanOptions,
+    context: &Context,
+) -> Result<(MixPlan, Statistics, TokenizerRecord)> {
+    if survey.samples.is_empty() {
+        return Err(nothing_left(&survey.ledgers, &[]));
+    }
+    let counter = SampleCounter {
+        context,
+        sources,
+        samples: &survey.samples,
+        texts: &survey.texts,
+        template: &tokenizer.template,
+        counter: &tokenizer.counter,
+    };
+    let plan = plan_mix(index, sources, &survey.ledgers, options, &counter, context)?;
+    let statistics = statistics(survey, &plan, sources, &counter, context.warnings.all())?;
+    let record = TokenizerRecord {
+        name: tokenizer.name,
+        digest: tokenizer.digest,
+        chat_template_digest: tokenizer.template.digest(),
+        chat_template_date: tokenizer.template.date_used(),
+    };
+    // Freeing hundreds of thousands of strings is not worth waiting for.
+    context.pool.spawn(move || drop(tokenizer.counter));
+    Ok((plan, statistics, record))
+}
+
+/// A run whose rows are written and not yet visible.
+struct Written {
+    manifest: Manifest,
+    statistics: Statistics,
+    selected_cut: u32,
+    rejected: Vec<crate::input::RejectedRow>,
+}
+
+async fn write_run(
+    planned: Planned,
+    settings: &Settings,
+    publication: &Publication,
+    context: &Context,
+) -> Result<Written> {
+    let Planned { sources, mut survey, mut plan, mut manifest, statistics } = planned;
+    std::mem::replace(&mut plan.checked, Ok(()))?;
+    let selected_cut = plan.selected_cut;
+    let rejected = std::mem::take(&mut survey.rejected);
+    let options = WriteMixOptions::of(settings);
+    manifest.outputs = write_mix(sources, survey, plan, options, publication, context).await?;
+    Ok(Written { manifest, statistics, selected_cut, rejected })
+}
+
+/// Warnings about what was read.
+fn warn_of_reading(survey: &Survey, sources: &[Source], reasoning: &Reasoning, context: &Context) {
+    for file in survey.inputs.iter().filter(|file| file.rows == 0) {
+        context.warnings.warn(format!("{}/{} is empty", file.source, file.key));
+    }
+    for (source, ledger) in sources.iter().zip(&survey.ledgers).filter(|(_, ledger)| ledger.read > 0) {
+        let (name, reasons) = (&source.name, ledger.reasons());
+        match (ledger.kept, ledger.read) {
+            (0, 1) => context.warnings.warn(format!("source {name}: the only row was dropped: {reasons}")),
+            (0, rows) => context.warnings.warn(format!("source {name}: all {rows} rows were dropped: {reasons}")),
+            _ => {}
+        }
+    }
+    if matches!(reasoning, Reasoning::Path(_))
+        && !survey.samples.iter().any(|sample| sample.body.kind().has_reasoning())
+    {
+        context.warnings.warn(format!("no row has reasoning at `{reasoning}`"));
+    }
+    // A plan writes no rejected.jsonl, and a run may still fail: do not say that the file exists.
+    match survey.rejected.len() {
+        0 => {}
+        1 => context.warnings.warn("1 row is not readable and is left out; rejected.jsonl of the mix lists it"),
+        rows => context
+            .warnings
+            .warn(format!("{rows} rows are not readable and are left out; rejected.jsonl of the mix lists them")),
+    }
+}

@@ -1,0 +1,132 @@
+//! Stage 3: decides which samples each mix holds.
+
+use super::context::Context;
+use super::count::SampleCounter;
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::Index;
+use crate::input::SourceLedger;
+use crate::mixing::{self, CutPlan, Cuts, Row, select_cut};
+use crate::recipe::{InfeasibleCuts, OnLong, Recipe, Source};
+use crate::settings::Settings;
+
+/// What is requested of the mixes.
+#[derive(Debug, Clone)]
+pub(crate) struct PlanOptions {
+    /// Filters, budgets, the validation split.
+    pub(crate) mixing: mixing::Options,
+    /// The cuts, ascending.
+    pub(crate) cut_sizes: Vec<u32>,
+    /// What happens to cuts that the data cannot fill.
+    pub(crate) infeasible_cuts: InfeasibleCuts,
+    /// The cut that is passed to a next step; `None` is the largest one written.
+    pub(crate) select_cut: Option<u32>,
+    /// The longest sample that the trainer takes, if longer ones are kept.
+    pub(crate) keep_longer_than: Option<u32>,
+}
+
+impl PlanOptions {
+    /// The options of a run with these settings.
+    pub(crate) fn of(settings: &Settings) -> Self {
+        let Recipe { filter, .. } = &settings.recipe;
+        Self {
+            mixing: mixing::Options::from_recipe(&settings.recipe, settings.seed),
+            cut_sizes: settings.cut_sizes.clone(),
+            infeasible_cuts: settings.infeasible_cuts,
+            select_cut: settings.select_cut,
+            keep_longer_than: filter.max_tokens.filter(|_| filter.long_samples == OnLong::Keep),
+        }
+    }
+}
+
+/// Which samples each mix holds.
+#[derive(Debug)]
+pub(crate) struct MixPlan {
+    /// Every sample, in natural order.
+    pub(crate) rows: Vec<Row>,
+    /// The requested cuts.
+    pub(crate) cuts: Cuts,
+    /// The mixes to write, ascending.
+    pub(crate) plans: Vec<CutPlan>,
+    /// The cut that is passed to a next step.
+    pub(crate) selected_cut: u32,
+    /// Whether the plans give what the recipe requests; the sub-command `plan` shows them in any case.
+    pub(crate) checked: Result<()>,
+    /// Which library counted tokens.
+    pub(crate) counted_by: String,
+}
+
+/// Decides which samples each mix holds. Tokens are counted in between: all of them if a filter needs them, else those that
+/// a cut can hold.
+///
+/// # Errors
+/// If no sample is left, no cut is feasible, or the selected cut is not written.
+pub(super) fn plan_mix(
+    mut index: Index,
+    sources: &[Source],
+    ledgers: &[SourceLedger],
+    options: &PlanOptions,
+    counter: &SampleCounter<'_>,
+    context: &Context,
+) -> Result<MixPlan> {
+    let mut counted_by = None;
+    if mixing::needs_tokens(&options.mixing) {
+        let all: Vec<u32> = (0..).take(index.records.len()).collect();
+        let (lengths, by) = counter.count(&all)?;
+        index.records.iter_mut().zip(lengths).for_each(|(record, length)| record.tokens = length);
+        counted_by = Some(by);
+    }
+    let (mut rows, warnings) = context.pool.install(|| mixing::place(index, sources, &options.mixing));
+    warnings.into_iter().for_each(|warning| context.warnings.warn(warning));
+    if !rows.iter().any(Row::is_kept) {
+        return Err(nothing_left(ledgers, &rows));
+    }
+    let cuts = mixing::feasible(&rows, sources, &options.cut_sizes, options.infeasible_cuts)?;
+    cuts.warnings.iter().for_each(|warning| context.warnings.warn(warning));
+    let written = cuts.written();
+    // Before anything is counted or written: a wrong --select-cut should not cost a run.
+    let selected_cut = select_cut(&written, options.select_cut)?;
+    let counted_by = match counted_by {
+        Some(counted_by) => counted_by,
+        None => {
+            let candidates = mixing::candidates(&rows, sources, written.last().copied().unwrap_or_default());
+            counter.count_rows(&mut rows, &candidates)?
+        }
+    };
+    let plan_cut = |cut: &u32| mixing::plan_cut(&rows, sources, &options.mixing, *cut);
+    let plans: Vec<CutPlan> = context.pool.install(|| written.iter().map(plan_cut).collect());
+    if let (Some(plan), Some(most)) = (plans.last(), options.keep_longer_than) {
+        warn_of_long_samples(plan, &rows, most, context);
+    }
+    let checked = mixing::check(&plans, sources, options.mixing.on_shortfall);
+    Ok(MixPlan { rows, cuts, plans, selected_cut, checked, counted_by })
+}
+
+/// The error for an input of which no sample is left.
+pub(super) fn nothing_left(ledgers: &[SourceLedger], filtered: &[Row]) -> Error {
+    let mut all = SourceLedger::default();
+    ledgers.iter().for_each(|ledger| all.merge(ledger));
+    filtered.iter().for_each(|row| all.drop_rows(row.fate.reason(), 1));
+    let why = match all.read {
+        0 => "no file has any rows".to_owned(),
+        1 => format!("the only row was dropped: {}", all.reasons()),
+        rows => format!("all {rows} rows were dropped: {}", all.reasons()),
+    };
+    Error::new(ErrorKind::Data, format!("nothing to mix: {why}"))
+        .hint("check the rows that the generation step wrote, --save-gpt-oss-format, and the recipe's filters")
+}
+
+/// Warns of what a trainer that takes at most `most` tokens misses.
+fn warn_of_long_samples(plan: &CutPlan, rows: &[Row], most: u32, context: &Context) {
+    let (mut samples, mut tokens) = (0u64, 0u64);
+    for (at, row) in rows.iter().enumerate().filter(|(_, row)| row.record.tokens > most) {
+        let copies = u64::from(plan.copies(at, row.record.source)) + u64::from(plan.is_validation(at));
+        samples += copies;
+        tokens += copies * u64::from(row.record.tokens - most);
+    }
+    if samples > 0 {
+        let cut = plan.cut;
+        context.warnings.warn(format!(
+            "cut {cut}: {samples} samples are longer than {most} tokens and kept as the recipe says; {tokens} tokens are beyond that length"
+        ));
+    }
+}

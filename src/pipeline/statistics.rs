@@ -1,0 +1,136 @@
+//! The statistics of a run, for reports and the manifest.
+
+use super::count::SampleCounter;
+use super::plan::MixPlan;
+use super::survey::Survey;
+use crate::error::Result;
+use crate::index::Number;
+use crate::manifest::{Measure, Requested};
+use crate::mixing::{CutPlan, Row, Size, SourcePlan, source_ranges};
+use crate::recipe::{Kind, Source};
+use crate::report::statistics::{
+    CutSourceStatistics, CutStatistics, DocumentStatistics, Example, SourceStatistics, Statistics,
+};
+use std::collections::{HashMap, HashSet};
+
+/// How many conversations of each source the report shows.
+const EXAMPLES: usize = 2;
+
+/// Computes the statistics of a plan.
+///
+/// # Errors
+/// If an example cannot be rendered.
+pub(super) fn statistics(
+    survey: &Survey,
+    plan: &MixPlan,
+    sources: &[Source],
+    counter: &SampleCounter<'_>,
+    warnings: Vec<String>,
+) -> Result<Statistics> {
+    Ok(Statistics {
+        sources: source_statistics(survey, sources, &plan.rows),
+        cuts: plan.plans.iter().map(|cut| cut_statistics(cut, sources, &plan.rows)).collect(),
+        examples: examples(counter, sources, plan)?,
+        warnings,
+        counted_by: plan.counted_by.clone(),
+    })
+}
+
+/// The first conversations of each source in the largest mix.
+fn examples(counter: &SampleCounter<'_>, sources: &[Source], plan: &MixPlan) -> Result<Vec<Example>> {
+    let Some(largest) = plan.plans.last() else { return Ok(Vec::new()) };
+    let mut examples = Vec::new();
+    for range in source_ranges(&plan.rows) {
+        let source = plan.rows[range.start].record.source;
+        for at in range.filter(|at| largest.copies(*at, source) > 0).take(EXAMPLES) {
+            let mut text = String::new();
+            counter.render(at as u32, &mut text)?;
+            let tokens = plan.rows[at].record.tokens;
+            examples.push(Example { source: sources[source as usize].name.clone(), text, tokens });
+        }
+    }
+    Ok(examples)
+}
+
+fn source_statistics(survey: &Survey, sources: &[Source], rows: &[Row]) -> Vec<SourceStatistics> {
+    let ranges: HashMap<u32, _> =
+        source_ranges(rows).into_iter().map(|range| (rows[range.start].record.source, range)).collect();
+    let of_source = |(number, source): (u32, &Source)| {
+        let range = ranges.get(&number).cloned().unwrap_or(0..0);
+        let mut ledger = survey.ledgers[number as usize].clone();
+        for row in rows[range.clone()].iter().filter(|row| !row.is_kept()) {
+            ledger.kept -= 1;
+            ledger.drop_rows(row.fate.reason(), 1);
+        }
+        let mut dropped: Vec<(String, u64)> =
+            ledger.dropped.iter().map(|(reason, rows)| ((*reason).to_owned(), *rows)).collect();
+        dropped.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        let documents = if source.kind == Kind::SummaryQa { documents(survey, rows, range) } else { Vec::new() };
+        SourceStatistics { name: source.name.clone(), read: ledger.read, kept: ledger.kept, dropped, documents }
+    };
+    (0..).zip(sources).map(of_source).collect()
+}
+
+/// Each raw document of a summary source with its number of summaries, in input order.
+fn documents(survey: &Survey, rows: &[Row], range: std::ops::Range<usize>) -> Vec<DocumentStatistics> {
+    let mut numbers: HashMap<Option<Number>, usize> = HashMap::new();
+    let mut seen: HashSet<Option<Number>> = HashSet::new();
+    let mut documents: Vec<DocumentStatistics> = Vec::new();
+    for at in range.filter(|at| rows[*at].is_kept()) {
+        let record = &rows[at].record;
+        let number = *numbers.entry(record.document).or_insert_with(|| {
+            let outline = survey.samples[at].body.kind().outline(&survey.texts).to_owned();
+            documents.push(DocumentStatistics { outline, summaries: 0 });
+            documents.len() - 1
+        });
+        documents[number].summaries += u32::from(seen.insert(record.summary));
+    }
+    documents
+}
+
+fn cut_statistics(plan: &CutPlan, sources: &[Source], rows: &[Row]) -> CutStatistics {
+    let mut of_sources: Vec<CutSourceStatistics> = sources
+        .iter()
+        .zip(&plan.sources)
+        .map(|(source, of_source)| CutSourceStatistics {
+            name: source.name.clone(),
+            distinct: of_source.distinct,
+            rule: of_source.rule.clone(),
+            requested: requested(plan, of_source),
+            ..CutSourceStatistics::default()
+        })
+        .collect();
+    for (at, row) in rows.iter().enumerate() {
+        let source = row.record.source;
+        of_sources[source as usize]
+            .lengths
+            .extend(std::iter::repeat_n(row.record.tokens, plan.copies(at, source) as usize));
+    }
+    of_sources.iter_mut().for_each(|of| of.lengths.sort_unstable());
+    CutStatistics { cut: plan.cut, sources: of_sources, validation: validation(plan) }
+}
+
+/// What the recipe requests of a source, in numbers; `None` if it has no rule for any source.
+pub(super) fn requested(plan: &CutPlan, of_source: &SourcePlan) -> Option<Requested> {
+    if plan.sources.iter().all(|of_source| of_source.rule.is_none()) {
+        return None;
+    }
+    let size: fn(Size) -> u64 = match plan.measure {
+        Measure::Tokens => |size| size.tokens,
+        Measure::Samples => |size| size.samples,
+    };
+    let actual = size(of_source.actual);
+    Some(Requested {
+        measure: plan.measure,
+        target: of_source.target.unwrap_or(actual),
+        available: size(of_source.available),
+        actual,
+        shortfall: of_source.shortfall.unwrap_or(0),
+    })
+}
+
+/// Samples and tokens that are held out of a mix; `None` if there are none.
+pub(super) fn validation(plan: &CutPlan) -> Option<(u64, u64)> {
+    let Size { samples, tokens } = plan.validation();
+    (samples > 0).then_some((samples, tokens))
+}

@@ -1,0 +1,129 @@
+//! Stage 2: reads every row and indexes it.
+
+use super::context::Context;
+use super::prepare::Job;
+use crate::error::Result;
+use crate::index::{Index, PartsHasher, SplitBuilder, SplitIndex};
+use crate::input::{Artifacts, ReadOptions, RejectedRow, SourceLedger, read};
+use crate::manifest::InputFile;
+use crate::mixing;
+use crate::progress::ProgressUnit;
+use crate::recipe::{BadRows, Source};
+use crate::sample::{ParseOptions, Sample};
+use crate::settings::Settings;
+use crate::text::TextStore;
+use rayon::prelude::*;
+
+/// How rows are read, and what of them is indexed.
+#[derive(Debug, Clone)]
+pub(crate) struct SurveyOptions {
+    /// How rows are parsed.
+    pub(crate) parse: ParseOptions,
+    /// What happens to rows that are not readable.
+    pub(crate) bad_rows: BadRows,
+    /// The seed of ranks.
+    pub(crate) seed: u64,
+    /// Whether mixing needs content hashes.
+    pub(crate) content: bool,
+    /// Whether a filter needs the length of responses.
+    pub(crate) response_chars: bool,
+}
+
+impl SurveyOptions {
+    /// The options of a run with these settings and sources.
+    pub(crate) fn of(settings: &Settings, sources: &[Source]) -> Self {
+        let mixing = mixing::Options::from_recipe(&settings.recipe, settings.seed);
+        Self {
+            parse: ParseOptions {
+                drop_placeholders: settings.save_gpt_oss_format,
+                reasoning: settings.reasoning.clone(),
+            },
+            bad_rows: settings.bad_rows,
+            seed: settings.seed,
+            content: mixing::needs_content(sources, &mixing),
+            response_chars: mixing.filter.min_response_chars.is_some(),
+        }
+    }
+}
+
+/// All rows, read and indexed.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    /// The samples in natural order.
+    pub(crate) samples: Vec<Sample>,
+    /// Their texts, which stay in memory until they are written.
+    pub(crate) texts: TextStore,
+    /// What became of each source's rows.
+    pub(crate) ledgers: Vec<SourceLedger>,
+    /// The files that were read.
+    pub(crate) inputs: Vec<InputFile>,
+    /// The rows that were not readable, in input order.
+    pub(crate) rejected: Vec<RejectedRow>,
+}
+
+/// Reads and indexes the rows of all splits.
+///
+/// # Errors
+/// What storage reports; [`crate::error::ErrorKind::Data`] with file and line for what is not readable.
+pub(crate) async fn survey(job: &Job, options: &SurveyOptions, context: &Context) -> Result<(Survey, Index)> {
+    let bar = context.progress.bar("reading", job.input_bytes(), ProgressUnit::Bytes);
+    let read_options = ReadOptions {
+        sources: job.sources.clone(),
+        files: job.files.clone(),
+        parse: options.parse.clone(),
+        bad_rows: options.bad_rows,
+    };
+    let artifacts = read(&context.storage, read_options, &context.pool, &bar.counter()).await?;
+    drop(bar);
+    let (sources, options) = (job.sources.clone(), options.clone());
+    let indexing = move |context: &Context| context.pool.install(|| index(artifacts, &sources, &options));
+    context.compute("indexing rows", indexing).await
+}
+
+/// Indexes the samples split by split.
+fn index(artifacts: Artifacts, sources: &[Source], options: &SurveyOptions) -> Result<(Survey, Index)> {
+    let Artifacts { texts, samples, samples_by_file, ledgers, inputs, rejected } = artifacts;
+    let mut rest = &samples[..];
+    let splits: Vec<&[Sample]> = samples_by_file
+        .iter()
+        .map(|count| {
+            let split;
+            (split, rest) = rest.split_at(*count);
+            split
+        })
+        .filter(|split| !split.is_empty())
+        .collect();
+    let splits: Vec<(u32, SplitIndex)> = splits
+        .par_iter()
+        .map(|split| {
+            let source = split[0].source;
+            (source, index_split(split, &sources[source as usize], &texts, options))
+        })
+        .collect();
+    let index = Index::merge(splits)?;
+    Ok((Survey { samples, texts, ledgers, inputs, rejected }, index))
+}
+
+/// The index of the samples of one split.
+fn index_split(samples: &[Sample], source: &Source, texts: &TextStore, options: &SurveyOptions) -> SplitIndex {
+    let mut builder = SplitBuilder::new(texts, options.seed, &source.name, samples.len());
+    for sample in samples {
+        let record = sample.body.kind().record(source, &mut builder);
+        builder.push(record);
+    }
+    let mut index = builder.finish();
+    if options.content || options.response_chars {
+        index.update(|row, record| {
+            let kind = samples[row].body.kind();
+            if options.content {
+                let mut hasher = PartsHasher::default();
+                kind.hash_content(source, texts, &mut hasher);
+                record.content = hasher.finish();
+            }
+            if options.response_chars {
+                record.response_chars = u32::try_from(kind.response_chars(texts)).unwrap_or(u32::MAX);
+            }
+        });
+    }
+    index
+}

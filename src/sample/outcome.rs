@@ -1,0 +1,114 @@
+//! What becomes of an input row: a sample, a drop with its reason, or an error.
+
+use super::Body;
+use crate::error::Error;
+use serde::Serialize;
+
+/// A row that was read.
+#[derive(Debug)]
+pub(crate) enum ParsedRow {
+    /// It is a sample.
+    Kept(Body),
+    /// It cannot train anything.
+    Dropped(DropReason),
+}
+
+/// Why a readable row cannot train anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DropReason {
+    /// `question` is `null`.
+    NullQuestion,
+    /// `response` is `null`.
+    NullResponse,
+    /// `document_outline` is `null`.
+    NullOutline,
+    /// The summary is `null`.
+    NullSummary,
+    /// `question` is empty.
+    EmptyQuestion,
+    /// `response` is empty after cleaning.
+    EmptyResponse,
+    /// The question is a placeholder of a gpt-oss teacher (only with `--save-gpt-oss-format`).
+    PlaceholderQuestion,
+    /// A chat without messages.
+    EmptyMessages,
+}
+
+impl DropReason {
+    /// The reason's name in tables, manifests and metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::NullQuestion => "null_question",
+            Self::NullResponse => "null_response",
+            Self::NullOutline => "null_outline",
+            Self::NullSummary => "null_summary",
+            Self::EmptyQuestion => "empty_question",
+            Self::EmptyResponse => "empty_response",
+            Self::PlaceholderQuestion => "placeholder_question",
+            Self::EmptyMessages => "empty_messages",
+        }
+    }
+}
+
+/// Why a row is not readable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RejectReason {
+    /// Not UTF-8.
+    InvalidUtf8,
+    /// Not JSON.
+    MalformedJson,
+    /// JSON, but not an object.
+    NotAnObject,
+    /// A required column is missing.
+    MissingColumn,
+    /// A required column does not have the expected type.
+    WrongType,
+    /// A string has an escape that is not a character (half a surrogate pair).
+    InvalidEscape,
+}
+
+impl RejectReason {
+    /// The reason's name in tables, manifests and `rejected.jsonl`.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidUtf8 => "invalid_utf8",
+            Self::MalformedJson => "malformed_json",
+            Self::NotAnObject => "not_an_object",
+            Self::MissingColumn => "missing_column",
+            Self::WrongType => "wrong_type",
+            Self::InvalidEscape => "invalid_escape",
+        }
+    }
+}
+
+/// A row that is not readable.
+#[derive(Debug)]
+pub(crate) struct BadRow {
+    /// Why.
+    pub(crate) reason: RejectReason,
+    /// What exactly is wrong.
+    pub(crate) message: String,
+}
+
+/// Why a row gave no [`ParsedRow`].
+#[derive(Debug)]
+pub(crate) enum RowError {
+    /// The row is bad; `--bad-rows` decides whether the run continues.
+    Bad(BadRow),
+    /// The run cannot continue.
+    Fatal(Error),
+}
+
+impl RowError {
+    /// A bad row.
+    pub(crate) fn bad(reason: RejectReason, message: impl Into<String>) -> Self {
+        Self::Bad(BadRow { reason, message: message.into() })
+    }
+}
+
+impl From<Error> for RowError {
+    fn from(error: Error) -> Self {
+        Self::Fatal(error)
+    }
+}
