@@ -9,6 +9,7 @@ use crate::mixing::{self, CutPlan, Cuts, NO_TEXT, Row, select_cut};
 use crate::output::RowLayout;
 use crate::progress::ProgressUnit;
 use crate::recipe::{Kind, OnLong};
+use crate::report::length_counts::LengthCounts;
 use crate::report::statistics::{
     CutSourceStatistics, CutStatistics, DocumentStatistics, Example, SourceStatistics, Statistics,
 };
@@ -452,19 +453,16 @@ fn kept_long(plan: &CutPlan, table: &[Row], most: u32) -> Option<String> {
 }
 
 fn cut_statistics(plan: &CutPlan, sources: &[mixing::Source], table: &[Row]) -> CutStatistics {
-    let mut lengths: Vec<Vec<u32>> = vec![Vec::new(); sources.len()];
+    let mut lengths = vec![LengthCounts::default(); sources.len()];
     for (row, copies) in table.iter().zip(&plan.copies).filter(|(row, _)| !row.validation) {
-        lengths[row.source as usize].extend(std::iter::repeat_n(row.tokens, *copies as usize));
+        lengths[row.source as usize].add(row.tokens, u64::from(*copies));
     }
-    let sources = sources.iter().zip(&plan.sources).zip(lengths).map(|((source, of_source), mut lengths)| {
-        lengths.sort_unstable();
-        CutSourceStatistics {
+    let sources =
+        sources.iter().zip(&plan.sources).zip(lengths).map(|((source, of_source), lengths)| CutSourceStatistics {
             name: source.name.clone(),
             lengths,
-            distinct: of_source.distinct,
             rule: of_source.rule.clone(),
             requested: record::requested(plan, of_source),
-        }
-    });
+        });
     CutStatistics { cut: plan.cut, sources: sources.collect(), validation: record::validation(plan) }
 }
