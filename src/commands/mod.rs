@@ -5,7 +5,8 @@ use crate::error::{Error, ErrorKind, Result, exit_code};
 use crate::pipeline::{self, Context, Outcome};
 use crate::progress::{Progress, ProgressUnit};
 use crate::recipe::Recipe;
-use crate::report::table::{DEFAULT_WIDTH, Occasion, table};
+use crate::report::table::{DEFAULT_WIDTH, table};
+use crate::report::wording::RunKind;
 use crate::settings::{self, Environment, RunSettings, Settings};
 use crate::storage::{self, Location, Storage, StorageOptions};
 use crate::warnings::Warnings;
@@ -141,7 +142,7 @@ async fn run(cli: Cli, environment: &Environment, progress: &Progress, storage: 
             let (settings, context) = prepare(&arguments.settings, environment, progress, storage).await?;
             let (outcome, enough) = pipeline::plan(&settings, &context).await?;
             match arguments.format {
-                PlanFormat::Table => print(&closing_table(&outcome, Occasion::Plan)),
+                PlanFormat::Table => print(&closing_table(&outcome, RunKind::Plan)),
                 PlanFormat::Json => print(&plan_json(&outcome)?),
             }
             .and(enough)
@@ -182,7 +183,7 @@ async fn mix(
         OutputParameters::of(&outcome.manifest, outcome.selected_cut)?.write(folder)?;
     }
     progress.info(&format!("the mix is whole: {}", settings.output.join(crate::manifest::MANIFEST_NAME)));
-    if progress.is_quiet() { Ok(()) } else { print(&closing_table(&outcome, Occasion::Mix)) }
+    if progress.is_quiet() { Ok(()) } else { print(&closing_table(&outcome, RunKind::Mix)) }
 }
 
 /// Arguments, recipe and variables become checked settings.
@@ -212,7 +213,7 @@ async fn kfp_step(
         let (settings, context) = prepare(step.settings(), environment, progress, storage).await?;
         let outcome = pipeline::mix(&settings, &context).await?;
         if !progress.is_quiet() {
-            print(&closing_table(&outcome, Occasion::Mix))?;
+            print(&closing_table(&outcome, RunKind::Mix))?;
         }
         step.publish(&Finished {
             manifest: outcome.manifest,
@@ -260,11 +261,11 @@ async fn read_recipe(value: &str, storage: &Storage) -> Result<Recipe> {
     Recipe::parse(text, &location.to_string())
 }
 
-fn closing_table(outcome: &Outcome, occasion: Occasion) -> String {
+fn closing_table(outcome: &Outcome, run: RunKind) -> String {
     let (_, width) = console::Term::stdout().size_checked().unwrap_or((0, DEFAULT_WIDTH));
     format!(
         "{}counted by {}\n",
-        table(&outcome.manifest, &outcome.statistics, occasion, width),
+        table(&outcome.manifest, &outcome.statistics, run, width),
         outcome.statistics.counted_by
     )
 }

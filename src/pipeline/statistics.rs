@@ -94,7 +94,6 @@ fn cut_statistics(plan: &CutPlan, sources: &[Source], rows: &[Row]) -> CutStatis
         .zip(&plan.sources)
         .map(|(source, of_source)| CutSourceStatistics {
             name: source.name.clone(),
-            distinct: of_source.distinct,
             rule: of_source.rule.clone(),
             requested: requested(plan, of_source),
             ..CutSourceStatistics::default()
@@ -102,11 +101,8 @@ fn cut_statistics(plan: &CutPlan, sources: &[Source], rows: &[Row]) -> CutStatis
         .collect();
     for (at, row) in rows.iter().enumerate() {
         let source = row.record.source;
-        of_sources[source as usize]
-            .lengths
-            .extend(std::iter::repeat_n(row.record.tokens, plan.copies(at, source) as usize));
+        of_sources[source as usize].lengths.add(row.record.tokens, plan.copies(at, source).into());
     }
-    of_sources.iter_mut().for_each(|of| of.lengths.sort_unstable());
     CutStatistics { cut: plan.cut, sources: of_sources, validation: validation(plan) }
 }
 

@@ -1,30 +1,29 @@
-//! `metrics.json`: the figures of a run, flat, numbers only, for engines that draw metrics.
+//! `metrics.json`: the figures of a run as a flat object of numbers, for engines that plot metrics.
 
 use super::format::line;
-use super::statistics::{self, CutStatistics, LIMITS, Statistics};
-use crate::manifest::Manifest;
+use super::length_counts::LengthCounts;
+use super::statistics::{CutStatistics, LIMITS, Statistics};
+use crate::manifest::{CutRecord, Manifest, ShareRecord};
 use serde_json::{Map, Value};
-
-/// The name of the metrics' file.
-pub(crate) const METRICS_NAME: &str = "metrics.json";
 
 /// All figures of a run by name.
 ///
-/// In go the manifest (samples and tokens are its figures) and the statistics (everything about lengths); out comes a
-/// flat object of whole numbers in a fixed order:
+/// Samples and tokens come from the manifest, figures about lengths from the statistics. The result is a flat object of
+/// whole numbers in a fixed order:
 ///
-/// | key | |
+/// | key | figure |
 /// |---|---|
-/// | `samples`, `tokens`, `largest_cut` | of the largest cut that was written; absent where none was |
-/// | `rows.read`, `rows.kept`, `rows.dropped`, `rows.dropped.REASON` | of all sources |
-/// | `sources.SOURCE.read`, `.kept`, `.dropped`, `.documents`, `.summaries` | of one source |
-/// | `cut_N.samples`, `.tokens` | of one mix |
-/// | `cut_N.token_length.min`, `.median`, `.p95`, `.max` | nearest rank, see [`statistics::percentile`]; absent where the mix is empty |
-/// | `cut_N.over_4096.samples`, `.tokens` | samples longer than 4096, and what a trainer with that limit would cut off (also 2048, 8192) |
-/// | `cut_N.SOURCE.…` | the same of one source in one mix, `distinct`, and `shortfall_tokens` (with a budget of samples: `shortfall_samples`) where a recipe asks for something of any source |
-/// | `cut_N.validation.samples`, `.tokens` | what a split keeps back |
+/// | `samples`, `tokens`, `largest_cut` | the largest cut that was written; absent if none was |
+/// | `rows.read`, `rows.kept`, `rows.dropped`, `rows.dropped.REASON` | all sources |
+/// | `sources.SOURCE.read`, `.kept`, `.dropped`, `.documents`, `.summaries` | one source |
+/// | `cut_N.samples`, `.tokens` | one mix |
+/// | `cut_N.token_length.min`, `.median`, `.p95`, `.max` | by nearest rank ([`LengthCounts::percentile`]); absent if the mix is empty |
+/// | `cut_N.over_4096.samples`, `.tokens` | samples longer than 4096 tokens, and their tokens beyond it (also 2048, 8192) |
+/// | `cut_N.validation.samples`, `.tokens` | held out for validation, if the recipe holds out documents |
+/// | `cut_N.SOURCE.…` | the same figures for one source in one mix, `distinct`, and, if the recipe has a rule for any source, `shortfall_tokens` (with a budget of samples: `shortfall_samples`) |
 ///
-/// In a REASON all but ASCII letters and digits is an underscore; a SOURCE's name is free of control characters.
+/// In REASON, every character other than ASCII letters and digits becomes an underscore. In SOURCE, control characters are
+/// replaced.
 pub(crate) fn metrics(manifest: &Manifest, statistics: &Statistics) -> Map<String, Value> {
     let mut map = Map::new();
     let written = manifest.cuts.iter().filter(|cut| cut.written);
@@ -35,46 +34,12 @@ pub(crate) fn metrics(manifest: &Manifest, statistics: &Statistics) -> Map<Strin
     }
     rows(&mut map, manifest);
     for cut in written {
-        let prefix = format!("cut_{}", cut.cut);
-        put(&mut map, &format!("{prefix}.samples"), cut.samples);
-        put(&mut map, &format!("{prefix}.tokens"), cut.tokens);
-        for (what, figure) in [("samples", cut.validation_samples), ("tokens", cut.validation_tokens)] {
-            if let Some(figure) = figure {
-                put(&mut map, &format!("{prefix}.validation.{what}"), figure);
-            }
-        }
-        let details = statistics.cuts.iter().find(|details| details.cut == cut.cut);
-        if let Some(details) = details {
-            lengths(&mut map, &prefix, &details.lengths());
-        }
-        for share in &cut.sources {
-            let prefix = format!("{prefix}.{}", line(&share.name));
-            put(&mut map, &format!("{prefix}.samples"), share.samples);
-            put(&mut map, &format!("{prefix}.tokens"), share.tokens);
-            put(&mut map, &format!("{prefix}.distinct"), share.distinct);
-            if let Some(requested) = share.requested {
-                put(&mut map, &format!("{prefix}.shortfall_{}", requested.measure.name()), requested.shortfall);
-            }
-            if let Some(of_source) = details.and_then(|details| lengths_of(details, &share.name)) {
-                lengths(&mut map, &prefix, of_source);
-            }
-        }
+        mix(&mut map, cut, statistics.cuts.iter().find(|details| details.cut == cut.cut));
     }
     map
 }
 
-/// The text of `metrics.json`: one figure a line.
-pub(crate) fn metrics_json(map: &Map<String, Value>) -> String {
-    let mut text = String::from("{\n");
-    for (place, (name, value)) in map.iter().enumerate() {
-        let comma = if place + 1 < map.len() { "," } else { "" };
-        text.push_str(&format!("  {}: {value}{comma}\n", Value::from(name.as_str())));
-    }
-    text.push_str("}\n");
-    text
-}
-
-/// The part of a metric's name that stands for a reason of dropping.
+/// The part of a metric's name that stands for a reason to drop rows.
 pub(super) fn reason_key(reason: &str) -> String {
     reason.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
 }
@@ -86,8 +51,8 @@ fn rows(map: &mut Map<String, Value>, manifest: &Manifest) {
     put(map, "rows.dropped", sources.iter().flat_map(|source| source.dropped.values()).sum());
     for (reason, rows) in sources.iter().flat_map(|source| &source.dropped) {
         let name = format!("rows.dropped.{}", reason_key(reason));
-        let before = map.get(&name).and_then(Value::as_u64).unwrap_or_default();
-        put(map, &name, before + rows);
+        let sum = map.get(&name).and_then(Value::as_u64).unwrap_or_default();
+        put(map, &name, sum + rows);
     }
     for source in sources {
         let prefix = format!("sources.{}", line(&source.name));
@@ -99,23 +64,49 @@ fn rows(map: &mut Map<String, Value>, manifest: &Manifest) {
     }
 }
 
-fn lengths(map: &mut Map<String, Value>, prefix: &str, sorted: &[u32]) {
-    if let Some(summary) = statistics::summarise(sorted) {
+fn mix(map: &mut Map<String, Value>, cut: &CutRecord, details: Option<&CutStatistics>) {
+    let prefix = format!("cut_{}", cut.cut);
+    put(map, &format!("{prefix}.samples"), cut.samples);
+    put(map, &format!("{prefix}.tokens"), cut.tokens);
+    for (unit, figure) in [("samples", cut.validation_samples), ("tokens", cut.validation_tokens)] {
+        if let Some(figure) = figure {
+            put(map, &format!("{prefix}.validation.{unit}"), figure);
+        }
+    }
+    if let Some(details) = details {
+        lengths(map, &prefix, &details.lengths());
+    }
+    for share in &cut.sources {
+        let details = details.and_then(|details| details.sources.iter().find(|source| source.name == share.name));
+        source_in_mix(map, &prefix, share, details.map(|details| &details.lengths));
+    }
+}
+
+fn source_in_mix(map: &mut Map<String, Value>, mix: &str, share: &ShareRecord, counts: Option<&LengthCounts>) {
+    let prefix = format!("{mix}.{}", line(&share.name));
+    put(map, &format!("{prefix}.samples"), share.samples);
+    put(map, &format!("{prefix}.tokens"), share.tokens);
+    put(map, &format!("{prefix}.distinct"), share.distinct);
+    if let Some(requested) = share.requested {
+        put(map, &format!("{prefix}.shortfall_{}", requested.measure.name()), requested.shortfall);
+    }
+    if let Some(counts) = counts {
+        lengths(map, &prefix, counts);
+    }
+}
+
+fn lengths(map: &mut Map<String, Value>, prefix: &str, counts: &LengthCounts) {
+    if let Some(summary) = counts.summary() {
         let figures = [("min", summary.min), ("median", summary.median), ("p95", summary.p95), ("max", summary.max)];
         for (name, value) in figures {
             put(map, &format!("{prefix}.token_length.{name}"), u64::from(value));
         }
     }
     for limit in LIMITS {
-        let overlong = statistics::overlong(sorted, limit);
+        let overlong = counts.longer_than(limit);
         put(map, &format!("{prefix}.over_{limit}.samples"), overlong.samples);
         put(map, &format!("{prefix}.over_{limit}.tokens"), overlong.tokens);
     }
-}
-
-fn lengths_of<'a>(details: &'a CutStatistics, source: &str) -> Option<&'a [u32]> {
-    let found = details.sources.iter().find(|candidate| candidate.name == source);
-    found.map(|found| found.lengths.as_slice())
 }
 
 fn put(map: &mut Map<String, Value>, name: &str, value: u64) {
@@ -128,17 +119,15 @@ mod tests {
     use crate::report::synthetic;
 
     #[test]
-    fn figures_are_flat_numbers_under_names_that_stay() {
+    fn names_are_stable_and_values_are_whole_numbers() {
         let (manifest, statistics) = synthetic::small();
         let map = metrics(&manifest, &statistics);
         assert!(map.values().all(Value::is_u64));
-        let text = metrics_json(&map);
-        assert_eq!(serde_json::from_str::<Map<String, Value>>(&text).unwrap(), map);
-        insta::assert_snapshot!(text);
+        insta::assert_snapshot!(serde_json::to_string_pretty(&map).unwrap());
     }
 
     #[test]
-    fn a_run_that_wrote_nothing_has_no_figures_of_a_mix() {
+    fn a_run_without_a_mix_has_no_figures_of_mixes() {
         let (mut manifest, mut statistics) = synthetic::small();
         manifest.cuts.iter_mut().for_each(|cut| cut.written = false);
         statistics.cuts.clear();

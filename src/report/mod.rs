@@ -1,13 +1,13 @@
-//! What a person sees of a mix: statistics, the terminal's table, the page.
+//! The reports on a mix: the closing table, metrics, the Markdown summary and the HTML page.
 
-mod charts;
 pub(crate) mod format;
+pub(crate) mod length_counts;
 pub(crate) mod metrics;
 pub(crate) mod page;
 pub(crate) mod statistics;
 pub(crate) mod summary;
 pub(crate) mod table;
-mod views;
+pub(crate) mod wording;
 
 #[cfg(test)]
 pub(crate) mod synthetic;

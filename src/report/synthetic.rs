@@ -1,5 +1,6 @@
-//! Runs made of nothing, for the tests of the reports: a small one, a usual one, a huge one.
+//! Made-up runs for the tests of the reports.
 
+use super::length_counts::LengthCounts;
 use super::statistics::{
     CutSourceStatistics, CutStatistics, DocumentStatistics, Example, SourceStatistics, Statistics,
 };
@@ -8,33 +9,33 @@ use crate::manifest::{
     ShareRecord, SourceRecord, TokenizerRecord,
 };
 
-/// How much of everything a run has.
+/// The size of a run.
 struct Shape {
     documents: u32,
-    /// Summaries of a document: from, to.
+    /// The smallest and largest number of summaries per document.
     summaries: (u32, u32),
     facts: u32,
     cuts: &'static [u32],
-    /// Shifts all lengths: about 2 to the power of `length`.
+    /// The base-2 logarithm of the median token length.
     length: f64,
 }
 
-/// Three documents, a cut that is not feasible, some drops.
+/// Three documents, an infeasible cut, a few dropped rows.
 pub(crate) fn small() -> (Manifest, Statistics) {
     build(&Shape { documents: 3, summaries: (4, 7), facts: 11, cuts: &[2, 5], length: 8.6 }, &[50])
 }
 
-/// Forty documents, cuts 5 and 50 and three more.
+/// Forty documents, five cuts from 5 to 50.
 pub(crate) fn typical() -> (Manifest, Statistics) {
     build(&Shape { documents: 40, summaries: (44, 62), facts: 9_000, cuts: &[5, 10, 20, 30, 50], length: 10.6 }, &[])
 }
 
-/// Three thousand documents of very different sizes.
+/// Three thousand documents with 1 to 110 summaries.
 pub(crate) fn huge() -> (Manifest, Statistics) {
     build(&Shape { documents: 3000, summaries: (1, 110), facts: 120_000, cuts: &[5, 50], length: 10.9 }, &[100])
 }
 
-/// A usual run with a recipe that replays general chats, more of them than there are.
+/// A typical run with a recipe that requests more general chats than there are.
 pub(crate) fn with_recipe() -> (Manifest, Statistics) {
     let (mut manifest, mut statistics) = typical();
     manifest.settings.recipe = Some(serde_json::json!({
@@ -59,13 +60,11 @@ pub(crate) fn with_recipe() -> (Manifest, Statistics) {
     });
     let mut random = Random(99);
     for (record, cut) in manifest.cuts.iter_mut().zip(&mut statistics.cuts) {
-        let mut lengths: Vec<u32> = (0..1400).map(|_| random.length(7.5)).collect();
-        lengths.sort_unstable();
-        let tokens: u64 = lengths.iter().map(|length| u64::from(*length)).sum();
+        let lengths = random.lengths(1400, 7.5);
+        let tokens = lengths.tokens();
         let rest = cut.tokens();
         let source = CutSourceStatistics {
             name: "general_chat".to_owned(),
-            distinct: 700,
             rule: Some("share 0.1, at most 2 copies".to_owned()),
             requested: Some(Requested {
                 measure: Measure::Tokens,
@@ -80,22 +79,23 @@ pub(crate) fn with_recipe() -> (Manifest, Statistics) {
         let facts = cut.sources.iter_mut().find(|source| source.name == "key_facts_to_qa").unwrap();
         facts.rule = Some("repeat 0.5".to_owned());
         for source in cut.sources.iter_mut().filter(|source| source.requested.is_none()) {
-            let got = source.tokens();
-            let available = if source.rule.is_some() { got * 2 } else { got };
+            let actual = source.tokens();
+            let available = if source.rule.is_some() { actual * 2 } else { actual };
             source.requested =
-                Some(Requested { measure: Measure::Tokens, target: got, available, actual: got, shortfall: 0 });
+                Some(Requested { measure: Measure::Tokens, target: actual, available, actual, shortfall: 0 });
         }
         cut.validation = Some((40, 60_000));
         *record = cut_record(cut, record.feasible);
+        record.sources.last_mut().unwrap().distinct = 700;
     }
     (manifest, statistics)
 }
 
-/// Texts as an enemy would write them.
+/// Text that an attacker might write.
 pub(crate) const HOSTILE: &str = "<|im_start|>user\n</script><script>alert(1)</script><img src=x onerror=alert(2)>\n\
     {{ 7 * 7 }} &lt;b&gt; \"quoted\" 'single' `ticks` \u{202e}reversed\u{0} \u{1b}[31m]]>--><!--<|im_end|>\n";
 
-/// A small run in which an enemy wrote every text.
+/// A small run in which every text is hostile.
 pub(crate) fn hostile() -> (Manifest, Statistics) {
     let (mut manifest, mut statistics) = small();
     statistics.warnings.push(HOSTILE.to_owned());
@@ -119,7 +119,7 @@ pub(crate) fn hostile() -> (Manifest, Statistics) {
     (manifest, statistics)
 }
 
-/// More sources than there are colours, with long names.
+/// More sources than series colors, with long names.
 pub(crate) fn many_sources() -> (Manifest, Statistics) {
     let (mut manifest, mut statistics) = small();
     for n in 0..8 {
@@ -145,66 +145,39 @@ impl Random {
         from + (self.next() % u64::from(to - from + 1)) as u32
     }
     fn length(&mut self, center: f64) -> u32 {
-        // The sum of several draws looks like a bell, and 2 to its power like lengths do.
+        // The sum of several draws is about normal, and token lengths are about log-normal.
         let bell = (0..6).map(|_| self.between(0, 1000) as f64 / 1000.0 - 0.5).sum::<f64>();
         2.0_f64.powf(center + bell * 1.1) as u32
     }
+    fn lengths(&mut self, samples: u64, center: f64) -> LengthCounts {
+        let mut counts = LengthCounts::default();
+        (0..samples).for_each(|_| counts.add(self.length(center), 1));
+        counts
+    }
 }
+
+/// The sources of every run: name, kind, and how much longer their samples are, in powers of two.
+const SOURCES: [(&str, &str, f64); 4] = [
+    ("extractive_summary", "summary_qa", 0.0),
+    ("detailed_summary", "summary_qa", 0.35),
+    ("key_facts_to_qa", "fact_qa", -3.6),
+    ("document_based_qa", "document_qa", 0.8),
+];
 
 fn build(shape: &Shape, infeasible: &[u32]) -> (Manifest, Statistics) {
     let mut random = Random(7);
-    let names = ["extractive_summary", "detailed_summary", "key_facts_to_qa", "document_based_qa"];
-    let shifts = [0.0, 0.35, -3.6, 0.8];
-    let kinds = ["summary_qa", "summary_qa", "fact_qa", "document_qa"];
-    let mut sources = Vec::new();
-    let mut records = Vec::new();
-    for (place, name) in names.iter().enumerate() {
-        let mut source = SourceStatistics { name: (*name).to_owned(), ..Default::default() };
-        if place < 2 {
-            source.documents = (0..shape.documents)
-                .map(|n| DocumentStatistics {
-                    outline: format!("Handbook of small harbours, chapter {}: lights, tides & moorings", n + 1),
-                    summaries: random.between(shape.summaries.0, shape.summaries.1),
-                })
-                .collect();
-        }
-        source.kept = match place {
-            0 | 1 => source.summaries() * 4,
-            2 => u64::from(shape.facts),
-            _ => u64::from(shape.documents) * 12,
-        };
-        source.dropped = match place {
-            0 => vec![("empty response".to_owned(), source.kept / 60 + 2), ("placeholder question".to_owned(), 1)],
-            1 => vec![("empty response".to_owned(), 3)],
-            _ => Vec::new(),
-        };
-        source.read = source.kept + source.dropped_rows();
-        records.push(SourceRecord {
-            name: source.name.clone(),
-            kind: kinds[place].to_owned(),
-            read: source.read,
-            kept: source.kept,
-            dropped: source.dropped.iter().cloned().collect(),
-            documents: if place == 2 { 0 } else { u64::from(shape.documents) },
-            summaries: if place < 2 { source.summaries() } else { 0 },
-        });
-        sources.push(source);
-    }
-    let mut cuts = Vec::new();
-    for cut in shape.cuts {
-        let of_sources = names.iter().enumerate().map(|(place, name)| {
-            let samples = match place {
-                0 | 1 => sources[place].documents.iter().map(|d| u64::from(d.summaries.min(*cut))).sum::<u64>() * 3,
-                _ => sources[place].kept,
-            };
-            let mut random = Random(place as u64 + 1);
-            let mut lengths: Vec<u32> = (0..samples).map(|_| random.length(shape.length + shifts[place])).collect();
-            lengths.sort_unstable();
-            let name = (*name).to_owned();
-            CutSourceStatistics { name, lengths, distinct: samples, ..Default::default() }
-        });
-        cuts.push(CutStatistics { cut: *cut, sources: of_sources.collect(), validation: None });
-    }
+    let sources: Vec<SourceStatistics> = (0..SOURCES.len()).map(|index| source(shape, index, &mut random)).collect();
+    let records = sources.iter().enumerate().map(|(index, source)| SourceRecord {
+        name: source.name.clone(),
+        kind: SOURCES[index].1.to_owned(),
+        read: source.read,
+        kept: source.kept,
+        dropped: source.dropped.iter().cloned().collect(),
+        documents: if index == 2 { 0 } else { u64::from(shape.documents) },
+        summaries: source.summaries(),
+    });
+    let records = records.collect();
+    let cuts: Vec<CutStatistics> = shape.cuts.iter().map(|cut| mix(shape, &sources, *cut)).collect();
     let mut cut_records: Vec<CutRecord> = cuts.iter().map(|cut| cut_record(cut, true)).collect();
     cut_records.extend(infeasible.iter().map(|cut| CutRecord {
         cut: *cut,
@@ -219,11 +192,46 @@ fn build(shape: &Shape, infeasible: &[u32]) -> (Manifest, Statistics) {
     let statistics = Statistics {
         sources,
         cuts,
-        examples: examples(&names),
+        examples: examples(),
         warnings: warnings(infeasible),
         counted_by: "fastokens, checked against tokenizers".to_owned(),
     };
     (manifest(records, cut_records), statistics)
+}
+
+fn source(shape: &Shape, index: usize, random: &mut Random) -> SourceStatistics {
+    let mut source = SourceStatistics { name: SOURCES[index].0.to_owned(), ..Default::default() };
+    if index < 2 {
+        let document = |n| DocumentStatistics {
+            outline: format!("Handbook of small harbours, chapter {}: lights, tides & moorings", n + 1),
+            summaries: random.between(shape.summaries.0, shape.summaries.1),
+        };
+        source.documents = (0..shape.documents).map(document).collect();
+    }
+    source.kept = match index {
+        0 | 1 => source.summaries() * 4,
+        2 => u64::from(shape.facts),
+        _ => u64::from(shape.documents) * 12,
+    };
+    source.dropped = match index {
+        0 => vec![("empty response".to_owned(), source.kept / 60 + 2), ("placeholder question".to_owned(), 1)],
+        1 => vec![("empty response".to_owned(), 3)],
+        _ => Vec::new(),
+    };
+    source.read = source.kept + source.dropped_rows();
+    source
+}
+
+fn mix(shape: &Shape, sources: &[SourceStatistics], cut: u32) -> CutStatistics {
+    let of_source = |(index, source): (usize, &SourceStatistics)| {
+        let samples = match index {
+            0 | 1 => source.documents.iter().map(|document| u64::from(document.summaries.min(cut))).sum::<u64>() * 3,
+            _ => source.kept,
+        };
+        let lengths = Random(index as u64 + 1).lengths(samples, shape.length + SOURCES[index].2);
+        CutSourceStatistics { name: source.name.clone(), lengths, ..Default::default() }
+    };
+    CutStatistics { cut, sources: sources.iter().enumerate().map(of_source).collect(), validation: None }
 }
 
 fn cut_record(cut: &CutStatistics, feasible: bool) -> CutRecord {
@@ -231,7 +239,7 @@ fn cut_record(cut: &CutStatistics, feasible: bool) -> CutRecord {
         name: source.name.clone(),
         samples: source.samples(),
         tokens: source.tokens(),
-        distinct: source.distinct,
+        distinct: source.samples(),
         rule: source.rule.clone(),
         requested: source.requested,
     });
@@ -248,34 +256,34 @@ fn cut_record(cut: &CutStatistics, feasible: bool) -> CutRecord {
 }
 
 fn warnings(infeasible: &[u32]) -> Vec<String> {
-    let left_out = infeasible.iter().map(|cut| format!("cut {cut} is not feasible and is left out"));
-    left_out.chain(["folder `notes` is no source and is passed over".to_owned()]).collect()
+    let left_out = infeasible.iter().map(|cut| format!("cut {cut} is not feasible and is skipped"));
+    left_out.chain(["folder `notes` is not a source and is skipped".to_owned()]).collect()
 }
 
-fn examples(names: &[&str]) -> Vec<Example> {
+fn examples() -> Vec<Example> {
     let mut examples = Vec::new();
-    for name in names {
+    for (name, ..) in SOURCES {
         let text = format!(
             "<|im_start|>user\nHandbook of small harbours, chapter 1\nThe inner light shows white over the fairway \
              and red over the rocks of {name}.\n\nWhat does a skipper see who is too far north?<|im_end|>\n\
              <|im_start|>assistant\nThe red sector of the inner light.<|im_end|>\n"
         );
-        examples.push(Example { source: (*name).to_owned(), text, tokens: 61 });
+        examples.push(Example { source: name.to_owned(), text, tokens: 61 });
         let long = format!("<|im_start|>user\n{}<|im_end|>\n", "The tide turns twice a day. ".repeat(120));
-        examples.push(Example { source: (*name).to_owned(), text: long, tokens: 848 });
+        examples.push(Example { source: name.to_owned(), text: long, tokens: 848 });
     }
-    examples[1] = Example { source: names[0].to_owned(), text: HOSTILE.to_owned(), tokens: 88 };
+    examples[1] = Example { source: SOURCES[0].0.to_owned(), text: HOSTILE.to_owned(), tokens: 88 };
     examples
 }
 
 fn manifest(sources: Vec<SourceRecord>, cuts: Vec<CutRecord>) -> Manifest {
     let digest = |n: u64| blake3::hash(&n.to_le_bytes()).to_hex().to_string();
-    let inputs = sources.iter().enumerate().map(|(place, source)| InputFile {
+    let inputs = sources.iter().enumerate().map(|(index, source)| InputFile {
         source: source.name.clone(),
         key: "part-00000.jsonl.gz".to_owned(),
         folder: 0,
         bytes: source.read * 4_100 + 17,
-        digest: digest(place as u64 + 1),
+        digest: digest(index as u64 + 1),
         rows: source.read,
     });
     let outputs = cuts.iter().filter(|cut| cut.written).map(|cut| OutputFile {

@@ -1,44 +1,37 @@
-//! The closing table: what a run read, dropped and wrote, for people at a terminal or before a pod's log.
+//! The closing table: what a run read, dropped and wrote, for a terminal or a pod's log.
 //!
-//! It is plain text without colours; all frames are ASCII, so it reads the same wherever it ends up.
+//! Plain text without colors, and all rules are ASCII, so that it reads the same everywhere.
 
-use super::format::{counted, line, percent, thousands};
-use super::statistics::{self, CutStatistics, SourceStatistics, Statistics};
+use super::format::{cut_name, line, percent, thousands};
+use super::length_counts::LengthCounts;
+use super::statistics::{CutStatistics, SourceStatistics, Statistics};
+use super::wording::{DEFAULT_RULE, RunKind, average_summaries, infeasible_cuts};
 use crate::manifest::{Manifest, Measure};
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, TableComponent};
 
-/// The width of a table where the terminal's width is not known.
+/// The width of the table if the terminal's width is unknown.
 pub(crate) const DEFAULT_WIDTH: u16 = 80;
 
-/// The limits that the closing table has a column for; the page shows more of them.
+/// The limits that have a column in this table; the page shows one more.
 const LIMITS: [u32; 2] = [4096, 8192];
 
-/// A name that is longer may be broken to make room for what stands beside it.
+/// Longer source names may wrap, so that the columns beside them do not have to.
 const LONG_NAME: usize = 24;
 
-/// Narrower than this, words would be broken into letters; the terminal may wrap the lines instead.
+/// Below this width words would break into single letters; the terminal may wrap the lines instead.
 const MIN_WIDTH: u16 = 64;
 
-/// Whether the mixes were made or would be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Occasion {
-    /// `mix`: they are there.
-    Mix,
-    /// `plan`: nothing was written.
-    Plan,
-}
-
-/// The closing table: sources, drops, mixes, token lengths, and what a recipe asked for and got.
+/// The closing table: sources, dropped rows, mixes, token lengths and recipe targets.
 ///
-/// `width` is the number of columns of the terminal ([`DEFAULT_WIDTH`] where it is not known); cells wrap where a table
-/// would be wider. The text ends with a newline. For `plan`, the manifest's cuts are `written` where they would be.
-pub(crate) fn table(manifest: &Manifest, statistics: &Statistics, occasion: Occasion, width: u16) -> String {
+/// `width` is the terminal's number of columns ([`DEFAULT_WIDTH`] if unknown); cells wrap if a table would be wider. The
+/// text ends with a newline. For `plan`, a cut in the manifest is `written` if it would be.
+pub(crate) fn table(manifest: &Manifest, statistics: &Statistics, run: RunKind, width: u16) -> String {
     let mut text = sources(manifest, statistics, width);
     text.push_str(&drops(&statistics.sources));
-    text.push_str(&mixes(statistics, occasion, width));
-    text.push_str(&not_as_asked(manifest, statistics, occasion));
+    text.push_str(&mixes(statistics, run, width));
+    text.push_str(&infeasible(manifest, statistics, run));
     text.push_str(&lengths(statistics, width));
-    text.push_str(&wishes(statistics, occasion, width));
+    text.push_str(&targets(statistics, run, width));
     text.truncate(text.trim_end().len());
     text + "\n"
 }
@@ -65,7 +58,7 @@ fn sources(manifest: &Manifest, statistics: &Statistics, width: u16) -> String {
             thousands(statistics.sources.iter().map(|source| source.kept).sum()),
         ]);
     }
-    finish(&table)
+    block(&table)
 }
 
 fn drops(sources: &[SourceStatistics]) -> String {
@@ -81,10 +74,10 @@ fn drops(sources: &[SourceStatistics]) -> String {
     text
 }
 
-fn mixes(statistics: &Statistics, occasion: Occasion, width: u16) -> String {
-    let title = match occasion {
-        Occasion::Mix => "Mixes",
-        Occasion::Plan => "Would be",
+fn mixes(statistics: &Statistics, run: RunKind, width: u16) -> String {
+    let title = match run {
+        RunKind::Mix => "Mixes",
+        RunKind::Plan => "Planned",
     };
     let mut table = new_table(&[title, "source", "samples", "of mix", "tokens", "of mix"], 2, width);
     for cut in &statistics.cuts {
@@ -102,41 +95,21 @@ fn mixes(statistics: &Statistics, occasion: Occasion, width: u16) -> String {
         }
         table.add_row([name, "all".to_owned(), thousands(samples), String::new(), thousands(tokens), String::new()]);
         if let Some((samples, tokens)) = cut.validation {
-            let name = "kept for validation".to_owned();
+            let name = "held out for validation".to_owned();
             table.add_row([String::new(), name, thousands(samples), String::new(), thousands(tokens), String::new()]);
         }
     }
-    if table.is_empty() { String::new() } else { finish(&table) }
+    block(&table)
 }
 
-/// The infeasible cuts, each in a line, and the figures that say why.
-fn not_as_asked(manifest: &Manifest, statistics: &Statistics, occasion: Occasion) -> String {
-    let mut lines: Vec<String> = infeasible_cuts(manifest, occasion).collect();
+/// One line per infeasible cut, and the figures that explain it.
+fn infeasible(manifest: &Manifest, statistics: &Statistics, run: RunKind) -> String {
+    let mut lines: Vec<String> = infeasible_cuts(manifest, run).collect();
     if lines.is_empty() {
         return String::new();
     }
-    lines.extend(mean_summaries(statistics));
+    lines.extend(average_summaries(statistics));
     lines.join("\n") + "\n\n"
-}
-
-/// A sentence about each infeasible cut and what was done with it.
-pub(super) fn infeasible_cuts(manifest: &Manifest, occasion: Occasion) -> impl Iterator<Item = String> {
-    manifest.cuts.iter().filter(|cut| !cut.feasible).map(move |cut| {
-        let done = match (cut.written, occasion) {
-            (true, Occasion::Mix) => "but was written all the same",
-            (true, Occasion::Plan) => "but would be written all the same",
-            (false, Occasion::Mix) => "and was not written",
-            (false, Occasion::Plan) => "and would not be written",
-        };
-        format!("cut {} is not feasible {done}", cut_name(cut.cut))
-    })
-}
-
-/// What feasibility is judged by: a cut N needs a mean of N in each of these sources.
-pub(super) fn mean_summaries(statistics: &Statistics) -> Option<String> {
-    let mean = |source: &SourceStatistics| Some(format!("{} {:.1}", line(&source.name), source.mean_summaries()?));
-    let means: Vec<String> = statistics.sources.iter().filter_map(mean).collect();
-    (!means.is_empty()).then(|| format!("mean summaries of a raw document: {}", means.join(", ")))
 }
 
 fn lengths(statistics: &Statistics, width: u16) -> String {
@@ -151,34 +124,23 @@ fn lengths(statistics: &Statistics, width: u16) -> String {
         }
         table.add_row(length_row(name, "all", &cut.lengths()));
     }
-    if table.is_empty() { String::new() } else { finish(&table) }
+    block(&table)
 }
 
-fn length_row(cut: String, name: &str, sorted: &[u32]) -> Row {
-    let mut row = Row::new();
-    row.add_cell(cut.into()).add_cell(name.into());
-    match statistics::summarise(sorted) {
-        Some(summary) => {
-            for length in [summary.min, summary.median, summary.p95, summary.max] {
-                row.add_cell(thousands(u64::from(length)).into());
-            }
-        }
-        None => {
-            for _ in 0..4 {
-                row.add_cell("-".into());
-            }
-        }
-    }
-    for limit in LIMITS {
-        row.add_cell(thousands(statistics::overlong(sorted, limit).samples).into());
-    }
-    row
+fn length_row(cut: String, name: &str, counts: &LengthCounts) -> Row {
+    let lengths = counts.summary().map(|summary| [summary.min, summary.median, summary.p95, summary.max]);
+    let lengths = lengths.map(|lengths| lengths.map(|length| thousands(u64::from(length))));
+    let over = LIMITS.map(|limit| thousands(counts.longer_than(limit).samples));
+    let mut row = vec![cut, name.to_owned()];
+    row.extend(lengths.unwrap_or_else(|| ["-"; 4].map(str::to_owned)));
+    row.extend(over);
+    Row::from(row)
 }
 
-fn wishes(statistics: &Statistics, occasion: Occasion, width: u16) -> String {
-    let got = match occasion {
-        Occasion::Mix => "got",
-        Occasion::Plan => "would get",
+fn targets(statistics: &Statistics, run: RunKind, width: u16) -> String {
+    let actual = match run {
+        RunKind::Mix => "actual",
+        RunKind::Plan => "planned",
     };
     let names = statistics.cuts.iter().flat_map(|cut| &cut.sources).map(|source| source.name.chars().count());
     let longest_name = names.max().unwrap_or(0);
@@ -187,20 +149,20 @@ fn wishes(statistics: &Statistics, occasion: Occasion, width: u16) -> String {
         Measure::Tokens => "Tokens",
         Measure::Samples => "Samples",
     };
-    let mut table = new_table(&[title, "source", "wish", "there", "asked", got, "short by"], 3, width);
-    for (place, column) in table.column_iter_mut().enumerate() {
-        // The words wrap, so that no number and no name has to, unless it is an uncommonly long one.
-        if place != 2 && (place != 1 || longest_name <= LONG_NAME) {
+    let mut table = new_table(&[title, "source", "rule", "available", "target", actual, "shortfall"], 3, width);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        // The rule wraps, so that numbers and names of common length do not have to.
+        if index != 2 && (index != 1 || longest_name <= LONG_NAME) {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
-    for cut in statistics.cuts.iter().filter(|cut| cut.has_wishes()) {
+    for cut in &statistics.cuts {
         let mut name = cut_name(cut.cut);
         for (source, requested) in cut.sources.iter().filter_map(|source| Some((source, source.requested?))) {
             table.add_row([
                 std::mem::take(&mut name),
                 line(&source.name),
-                source.rule.as_deref().map_or_else(|| UNASKED.to_owned(), line),
+                source.rule.as_deref().map_or_else(|| DEFAULT_RULE.to_owned(), line),
                 thousands(requested.available),
                 thousands(requested.target),
                 thousands(requested.actual),
@@ -208,48 +170,32 @@ fn wishes(statistics: &Statistics, occasion: Occasion, width: u16) -> String {
             ]);
         }
     }
-    if table.is_empty() { String::new() } else { finish(&table) }
-}
-
-/// What a recipe that says nothing of a source asks of it.
-pub(super) const UNASKED: &str = "once";
-
-/// One line for a log or a termination message: `5x: 1,234 samples, 567,890 tokens; 50x: ...`.
-pub(crate) fn one_line(statistics: &Statistics) -> String {
-    let mixes = statistics.cuts.iter().map(|cut| {
-        let samples = counted(cut.samples(), "sample", "samples");
-        format!("{}: {samples}, {}", cut_name(cut.cut), counted(cut.tokens(), "token", "tokens"))
-    });
-    mixes.collect::<Vec<_>>().join("; ")
-}
-
-/// `5x`
-pub(super) fn cut_name(cut: u32) -> String {
-    format!("{cut}x")
+    block(&table)
 }
 
 fn or_dash(number: u64) -> String {
     if number == 0 { "-".to_owned() } else { thousands(number) }
 }
 
-/// A table without a frame, its header underlined, numbers to the right from column `first_number` on.
+/// A table without a frame, its header underlined, its columns right-aligned from `first_number` on.
 fn new_table(header: &[&str], first_number: usize, width: u16) -> Table {
     let mut table = Table::new();
     table.load_preset(comfy_table::presets::NOTHING);
     table.set_style(TableComponent::HeaderLines, '-').set_style(TableComponent::MiddleHeaderIntersections, '-');
     table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.max(MIN_WIDTH));
     table.set_header(header.to_vec());
-    for (place, column) in table.column_iter_mut().enumerate() {
+    for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 1));
-        if place >= first_number {
+        if index >= first_number {
             column.set_padding((1, 0)).set_cell_alignment(CellAlignment::Right);
         }
     }
     table
 }
 
-fn finish(table: &Table) -> String {
-    table.trim_fmt() + "\n\n"
+/// The text of a table and an empty line; nothing for a table without rows.
+fn block(table: &Table) -> String {
+    if table.is_empty() { String::new() } else { table.trim_fmt() + "\n\n" }
 }
 
 #[cfg(test)]
@@ -258,41 +204,45 @@ mod tests {
     use crate::report::synthetic;
 
     #[test]
-    fn a_small_run() {
+    fn small_run() {
         let (manifest, statistics) = synthetic::small();
-        insta::assert_snapshot!(table(&manifest, &statistics, Occasion::Mix, DEFAULT_WIDTH));
-        insta::assert_snapshot!(one_line(&statistics));
+        insta::assert_snapshot!(table(&manifest, &statistics, RunKind::Mix, DEFAULT_WIDTH));
     }
 
     #[test]
-    fn a_plan_says_would() {
+    fn a_plan_does_not_claim_that_files_exist() {
         let (manifest, statistics) = synthetic::small();
-        insta::assert_snapshot!(table(&manifest, &statistics, Occasion::Plan, DEFAULT_WIDTH));
+        insta::assert_snapshot!(table(&manifest, &statistics, RunKind::Plan, DEFAULT_WIDTH));
     }
 
     #[test]
-    fn a_recipe_sees_asked_there_got_and_short() {
+    fn a_recipe_adds_its_targets() {
         let (manifest, mut statistics) = synthetic::with_recipe();
         statistics.cuts.truncate(2);
-        insta::assert_snapshot!(table(&manifest, &statistics, Occasion::Mix, DEFAULT_WIDTH));
+        insta::assert_snapshot!(table(&manifest, &statistics, RunKind::Mix, DEFAULT_WIDTH));
     }
 
     #[test]
     fn a_huge_run_fits_into_eighty_columns() {
         let (manifest, statistics) = synthetic::huge();
-        let text = table(&manifest, &statistics, Occasion::Mix, DEFAULT_WIDTH);
+        let text = table(&manifest, &statistics, RunKind::Mix, DEFAULT_WIDTH);
         let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
         assert!(widest <= 80, "{text}");
     }
 
     #[test]
-    fn a_run_of_nothing_and_hostile_names_do_no_harm() {
+    fn control_characters_do_not_reach_the_terminal() {
         let (manifest, mut statistics) = synthetic::small();
         statistics.sources[0].name = "evil\u{1b}[2J\nname".to_owned();
         statistics.cuts[0].sources[0].name = "evil\u{1b}[2J\nname".to_owned();
-        let text = table(&manifest, &statistics, Occasion::Mix, 40);
+        let text = table(&manifest, &statistics, RunKind::Mix, 40);
         assert!(!text.contains('\u{1b}'));
-        let text = table(&manifest, &Statistics::default(), Occasion::Mix, 0);
-        assert!(text.starts_with("Sources"), "{text}");
+    }
+
+    #[test]
+    fn an_empty_run_has_an_empty_table() {
+        let (mut manifest, _) = synthetic::small();
+        manifest.cuts.clear();
+        assert_eq!(table(&manifest, &Statistics::default(), RunKind::Mix, 0), "\n");
     }
 }

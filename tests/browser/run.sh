@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Makes a mix of the examples and opens its report in a real browser.   run.sh BINARY [SCREENSHOT_DIR]
+# Mixes the examples and checks their reports in a real browser.
+#
+#   run.sh BINARY [SCREENSHOT_DIR]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 binary=$(realpath "$1")
 browser=${CHROMIUM:-/usr/bin/chromium}
 if ! command -v node >/dev/null || ! [ -x "$browser" ]; then
-    echo "SKIPPED: tests/browser: needs node and chromium (apt-get install chromium)"
+    echo "SKIPPED: tests/browser: node or chromium not found; install them (apt-get install nodejs chromium)"
     [ "${CI:-}" != true ]
     exit
 fi

@@ -1,50 +1,49 @@
-//! `report.html`: one page that needs nothing but itself, for people who are about to start a training.
+//! `report.html`: one self-contained page for people who are about to start a training run.
 //!
-//! What it shows is prepared here and in [`views`](super::views); how it looks is in `page.html` and `page.css`. All
-//! figures that `metrics.json` also has are taken from there and marked with its names (`data-metric`). Texts of others
-//! (names, outlines, conversations) pass the template's escaping; no script is on the page, and its own policy forbids any.
+//! Its content is prepared by this module's files; its layout is in `page.html`, `chart.html` and `page.css`. Every figure
+//! that `metrics.json` has comes from there and carries its name (`data-metric`). The template escapes untrusted text
+//! (names, outlines, conversations). The page has no scripts, and its own content security policy forbids them.
+
+mod charts;
+mod documents;
+mod lengths;
+mod views;
 
 use super::format;
 use super::metrics::metrics;
 use super::statistics::{LIMITS, Statistics};
-use super::table::{self, Occasion};
-use super::views;
+use super::wording::{RunKind, average_summaries, infeasible_cuts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, State, context};
 
-/// The name of the page's file.
-pub(crate) const PAGE_NAME: &str = "report.html";
-
-/// At most so many input files are listed; the manifest has them all.
+/// The number of input files that the page lists; the manifest has all of them.
 const INPUTS_SHOWN: usize = 100;
 
-/// The page of a run.
+/// The page of a run, from its manifest (without the page itself) and its statistics.
 ///
-/// In go the manifest as far as it is known (its list of outputs without the page itself) and the statistics; out comes
-/// the text of `report.html`. The same input gives the same bytes. An error is a bug of this program.
+/// The same input gives the same bytes.
+///
+/// # Errors
+/// A bug of this program.
 pub(crate) fn page(manifest: &Manifest, statistics: &Statistics) -> Result<String> {
     let figures = metrics(manifest, statistics);
-    let infeasible: Vec<String> = table::infeasible_cuts(manifest, Occasion::Mix).collect();
     let settings = serde_json::to_value(&manifest.settings).map_err(bug)?;
-    let recipe = match &manifest.settings.recipe {
-        Some(recipe) => Some(serde_json::to_string_pretty(recipe).map_err(bug)?),
-        None => None,
-    };
+    let recipe = manifest.settings.recipe.as_ref().map(serde_json::to_string_pretty).transpose().map_err(bug)?;
     let view = context! {
         style => Value::from_safe_string(include_str!("page.css").to_owned()),
         figures => Serde(&figures),
         limits => LIMITS,
         warnings => statistics.warnings.clone(),
-        infeasible,
-        mean_summaries => table::mean_summaries(statistics),
-        cuts => views::cuts(manifest, statistics),
-        bars => views::bars(statistics)?,
+        infeasible => infeasible_cuts(manifest, RunKind::Mix).collect::<Vec<_>>(),
+        average_summaries => average_summaries(statistics),
+        cuts => views::cuts(manifest),
+        bars => views::bars(statistics),
         drops => views::drops(manifest),
-        distributions => views::distributions(statistics)?,
-        documents => views::documents(manifest, statistics)?,
+        distributions => lengths::distributions(statistics),
+        documents => documents::documents(manifest, statistics),
         conversations => views::conversations(statistics),
         settings => views::settings(&settings),
         recipe,
@@ -58,66 +57,68 @@ pub(crate) fn page(manifest: &Manifest, statistics: &Statistics) -> Result<Strin
 
 fn environment() -> std::result::Result<Environment<'static>, minijinja::Error> {
     let mut environment = Environment::new();
-    // The name's ending switches the escaping on; `a_hostile_text_stays_a_text` watches over it.
+    // The suffix of a template's name turns escaping on; `untrusted_text_stays_text` checks it.
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::SemiStrict);
     environment.add_filter("thousands", format::thousands);
     environment.add_filter("size", format::size);
     environment.add_filter("line", |text: &str| format::line(text));
-    environment.add_filter("short", |text: &str, max: usize| format::short(text, max));
     environment.add_function("percent", format::percent);
-    environment.add_function("counted", |number: u64, one: &str, several: &str| format::counted(number, one, several));
+    environment
+        .add_function("counted", |number: u64, singular: &str, plural: &str| format::counted(number, singular, plural));
     environment.add_function("metric", |state: &State<'_, '_>, name: &str| {
         state.lookup("figures").and_then(|figures| figures.get_item(&Value::from(name)).ok()).unwrap_or_default()
     });
+    environment.add_template("chart.html", include_str!("chart.html"))?;
     environment.add_template("page.html", include_str!("page.html"))?;
     Ok(environment)
 }
 
 fn bug(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(ErrorKind::Bug, "cannot make the report's page").caused_by(error)
+    Error::new(ErrorKind::Bug, "cannot render report.html").caused_by(error)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{metrics::metrics_json, synthetic};
+    use crate::report::synthetic;
     use std::collections::BTreeMap;
 
-    /// Every `data-metric` of a page with the number that a reader sees.
-    fn seen(page: &str) -> BTreeMap<String, u64> {
+    /// Every `data-metric` of a page and the number that a reader sees.
+    fn shown_metrics(page: &str) -> BTreeMap<String, u64> {
         let parts = page.split("data-metric=\"").skip(1);
-        let read = parts.map(|part| {
+        let numbers = parts.map(|part| {
             let (name, rest) = part.split_once("\">").unwrap();
             let number: String = rest.split('<').next().unwrap().chars().filter(|c| *c != ',').collect();
             (unescape(name), number.parse().unwrap())
         });
-        read.collect()
+        numbers.collect()
     }
 
     fn unescape(text: &str) -> String {
-        let signs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#x27;", "'"), ("&#x2f;", "/"), ("&amp;", "&")];
-        signs.iter().fold(text.to_owned(), |text, (escaped, sign)| text.replace(escaped, sign))
+        let entities =
+            [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#x27;", "'"), ("&#x2f;", "/"), ("&amp;", "&")];
+        entities.iter().fold(text.to_owned(), |text, (entity, character)| text.replace(entity, character))
     }
 
     #[test]
-    fn the_page_shows_every_figure_of_metrics_json_and_no_other() {
+    fn the_page_shows_every_metric_and_no_other() {
         for (manifest, statistics) in
             [synthetic::small(), synthetic::with_recipe(), synthetic::many_sources(), synthetic::hostile()]
         {
             let figures = metrics(&manifest, &statistics);
             let expected: BTreeMap<_, _> =
                 figures.iter().map(|(name, value)| (name.clone(), value.as_u64().unwrap())).collect();
-            assert_eq!(seen(&page(&manifest, &statistics).unwrap()), expected);
+            assert_eq!(shown_metrics(&page(&manifest, &statistics).unwrap()), expected);
         }
     }
 
     #[test]
-    fn a_hostile_text_stays_a_text() {
+    fn untrusted_text_stays_text() {
         let (manifest, statistics) = synthetic::hostile();
         let page = page(&manifest, &statistics).unwrap();
-        for harm in ["<script", "<img", "</script", "\u{1b}", "\0"] {
-            assert!(!page.contains(harm), "{harm:?}");
+        for markup in ["<script", "<img", "</script", "\u{1b}", "\0"] {
+            assert!(!page.contains(markup), "{markup:?}");
         }
         for text in ["&lt;script&gt;", "&amp;lt;b&amp;gt;", "{{ 7 * 7 }}"] {
             assert!(page.contains(text), "{text}");
@@ -126,22 +127,22 @@ mod tests {
     }
 
     #[test]
-    fn the_page_needs_nothing_but_itself_and_is_the_same_each_time() {
+    fn the_page_is_self_contained_and_reproducible() {
         let (manifest, statistics) = synthetic::with_recipe();
         let text = page(&manifest, &statistics).unwrap();
         assert_eq!(text, page(&manifest, &statistics).unwrap());
-        for reach in ["http://", "https://", "url(", "@import"] {
-            assert!(!text.contains(reach), "{reach}");
+        for reference in ["http://", "https://", "url(", "@import"] {
+            assert!(!text.contains(reference), "{reference}");
         }
         let tags = text.split('<').skip(1).map(|part| part.split('>').next().unwrap_or_default());
         for tag in tags {
-            let calm = !tag.contains(" src=") && !tag.contains(" on") && !tag.starts_with("script");
-            assert!(calm && !tag.contains("href=") || tag == "link rel=\"icon\" href=\"data:,\"", "{tag}");
+            let inert = !tag.contains(" src=") && !tag.contains(" on") && !tag.starts_with("script");
+            assert!(inert && !tag.contains("href=") || tag == "link rel=\"icon\" href=\"data:,\"", "{tag}");
         }
     }
 
     #[test]
-    fn a_page_of_nothing_is_a_page() {
+    fn an_empty_run_has_a_page() {
         let (mut manifest, _) = synthetic::small();
         manifest.cuts.clear();
         manifest.sources.clear();
@@ -151,16 +152,16 @@ mod tests {
     }
 
     #[test]
-    fn a_huge_run_stays_a_page_that_opens() {
+    fn the_page_of_a_huge_run_stays_small() {
         let (manifest, statistics) = synthetic::huge();
         let text = page(&manifest, &statistics).unwrap();
         assert!(text.len() < 400_000, "{}", text.len());
     }
 
-    /// Writes pages to look at, with their metrics: `cargo test --lib pages_to_look_at -- --ignored`.
+    /// Writes pages and their metrics for a look in a browser: `cargo test --lib write_sample_pages -- --ignored`.
     #[test]
     #[ignore = "writes files into target/report"]
-    fn pages_to_look_at() {
+    fn write_sample_pages() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/report");
         std::fs::create_dir_all(&folder).unwrap();
         let runs = [
@@ -173,7 +174,7 @@ mod tests {
         ];
         for (name, (manifest, statistics)) in runs {
             std::fs::write(folder.join(format!("{name}.html")), page(&manifest, &statistics).unwrap()).unwrap();
-            let figures = metrics_json(&metrics(&manifest, &statistics));
+            let figures = serde_json::to_string_pretty(&metrics(&manifest, &statistics)).unwrap();
             std::fs::write(folder.join(format!("{name}.json")), figures).unwrap();
         }
     }

@@ -1,0 +1,148 @@
+//! The values that the page's template shows, except for its histograms.
+
+use super::charts::{self, Caption, StackedBar, color};
+use crate::manifest::{CutRecord, Manifest, Measure, ShareRecord};
+use crate::report::format::{counted, cut_name, line, percent, thousands};
+use crate::report::metrics::reason_key;
+use crate::report::statistics::{CutSourceStatistics, CutStatistics, Statistics};
+use crate::report::wording::DEFAULT_RULE;
+use minijinja::context;
+use minijinja::value::{Serde, Value};
+use std::collections::BTreeMap;
+
+/// The longest part of a sample conversation that the page shows, in characters.
+const CONVERSATION_SHOWN: usize = 20_000;
+
+/// Every cut that was written, with the contribution of each source and the recipe's targets.
+pub(super) fn cuts(manifest: &Manifest) -> Vec<Value> {
+    manifest.cuts.iter().filter(|cut| cut.written).map(cut_view).collect()
+}
+
+fn cut_view(cut: &CutRecord) -> Value {
+    let source = |(index, share): (usize, &ShareRecord)| {
+        context! {
+            name => share.name.as_str(),
+            color => color(index),
+            rule => share.rule.as_deref().map_or_else(|| DEFAULT_RULE.to_owned(), line),
+            requested => share.requested.map(Serde),
+        }
+    };
+    let sources: Vec<Value> = cut.sources.iter().enumerate().map(source).collect();
+    let measure = cut.sources.iter().find_map(|share| share.requested).map(|requested| requested.measure);
+    context! {
+        cut => cut.cut,
+        name => cut_name(cut.cut),
+        measure => measure.map(Measure::name),
+        has_validation => cut.validation_samples.is_some(),
+        sources,
+    }
+}
+
+/// The stacked bars of samples and of tokens.
+pub(super) fn bars(statistics: &Statistics) -> Vec<Value> {
+    if statistics.cuts.is_empty() {
+        return Vec::new();
+    }
+    vec![
+        bars_of(statistics, "Samples", CutSourceStatistics::samples),
+        bars_of(statistics, "Tokens", CutSourceStatistics::tokens),
+    ]
+}
+
+fn bars_of(statistics: &Statistics, title: &str, amount: fn(&CutSourceStatistics) -> u64) -> Value {
+    let bar = |cut: &CutStatistics| {
+        // Sources that share a color share a part.
+        let mut parts: Vec<(usize, u64)> = Vec::new();
+        for (index, source) in cut.sources.iter().enumerate() {
+            match parts.last_mut() {
+                Some((last, sum)) if *last == color(index) => *sum += amount(source),
+                _ => parts.push((color(index), amount(source))),
+            }
+        }
+        let total = parts.iter().map(|(_, amount)| amount).sum();
+        StackedBar { label: cut_name(cut.cut), total: thousands(total), parts }
+    };
+    let bars: Vec<StackedBar> = statistics.cuts.iter().map(bar).collect();
+    let totals: Vec<String> = bars.iter().map(|bar| format!("{} {}", bar.label, bar.total)).collect();
+    let caption = Caption {
+        id: format!("bars-{}", title.to_ascii_lowercase()),
+        title: format!("{title} by cut"),
+        description: format!("Totals: {}. The table below has the figures of each source.", totals.join(", ")),
+    };
+    context! { title, chart => Serde(charts::stacked_bars(caption, &bars)) }
+}
+
+/// The reasons for which rows were dropped, the most frequent one first, with the rows of each source.
+pub(super) fn drops(manifest: &Manifest) -> Vec<Value> {
+    // Reasons that share a metric share an entry, too.
+    let mut by_key: BTreeMap<String, (String, Vec<Value>, u64)> = BTreeMap::new();
+    for source in &manifest.sources {
+        for (reason, rows) in &source.dropped {
+            let entry = by_key.entry(reason_key(reason)).or_insert_with(|| (line(reason), Vec::new(), 0));
+            let name = line(&source.name);
+            entry.1.push(context! { name, rows => rows, of_read => percent(*rows, source.read) });
+            entry.2 += rows;
+        }
+    }
+    let mut reasons: Vec<_> = by_key.into_iter().collect();
+    reasons.sort_by_key(|(_, (_, _, rows))| std::cmp::Reverse(*rows));
+    reasons.into_iter().map(|(key, (reason, sources, _))| context! { key, reason, sources }).collect()
+}
+
+/// The sample conversations by source.
+pub(super) fn conversations(statistics: &Statistics) -> Vec<Value> {
+    let mut names: Vec<&str> = Vec::new();
+    for example in &statistics.examples {
+        if !names.contains(&example.source.as_str()) {
+            names.push(&example.source);
+        }
+    }
+    let of_source = |name: &str| -> Vec<Value> {
+        let examples = statistics.examples.iter().filter(|example| example.source == name);
+        let shown = examples.map(|example| {
+            let (text, hidden) = visible(&example.text, CONVERSATION_SHOWN);
+            let tokens = counted(u64::from(example.tokens), "token", "tokens");
+            let hidden = (hidden > 0).then(|| counted(hidden, "more character is", "more characters are"));
+            context! { text, hidden, tokens }
+        });
+        shown.collect()
+    };
+    names.iter().map(|name| context! { name => line(name), examples => of_source(name) }).collect()
+}
+
+/// The first `max` characters, with symbols in place of invisible ones, and the number of characters left out.
+fn visible(text: &str, max: usize) -> (String, u64) {
+    let mut characters = text.chars();
+    let shown = characters.by_ref().take(max).map(|c| match c {
+        '\n' | '\t' => c,
+        // Unicode has a picture for every ASCII control character.
+        '\0'..='\u{1f}' => char::from_u32(0x2400 + c as u32).unwrap_or('\u{fffd}'),
+        '\u{7f}' => '\u{2421}',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    });
+    let shown = shown.collect();
+    (shown, characters.count() as u64)
+}
+
+/// Every setting and its value as text, in the order of the manifest.
+pub(super) fn settings(settings: &serde_json::Value) -> Vec<(String, String)> {
+    let text = |value: &serde_json::Value| match value {
+        serde_json::Value::String(text) => line(text),
+        serde_json::Value::Array(values) => values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    };
+    let entries = settings.as_object().into_iter().flatten().filter(|(name, _)| *name != "recipe");
+    entries.map(|(name, value)| (name.replace('_', "-"), text(value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_become_visible_and_long_texts_are_cut() {
+        assert_eq!(visible("a\0b\u{1b}c\n\u{85}", 99), ("a\u{2400}b\u{241b}c\n\u{fffd}".to_owned(), 0));
+        assert_eq!(visible("äöü", 2), ("äö".to_owned(), 1));
+    }
+}
