@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Make step_02 artifacts of any size, to measure with. Sizes grow in proportion to --docs.
+"""Generate step_02 artifacts of any size for benchmarks. The size grows in proportion to --docs.
 
-The prose is the project's own: the sentences of scripts/corpus and sentences made of its word list. Shapes of rows:
+The text is the project's own: the sentences of scripts/corpus, and sentences built from its word list. Shapes of rows:
 
-    narrow   what the generator writes today: 11 to 12 columns, no prompts
-    wide     what it wrote before: every prompt and raw reply is kept in every row (10 documents: about 770 MB)
+    narrow   as sdg_hub 0.9 writes them: 11 to 12 columns, no prompts
+    wide     as sdg_hub 0.6 and 0.7 wrote them: every row keeps all prompts and raw replies (10 documents: about 770 MB)
 
     python bench/generate.py OUT --docs 10 --shape wide
 """
@@ -21,7 +21,7 @@ SOURCES = ["extractive_summary", "detailed_summary", "key_facts_to_qa", "documen
 
 
 def word_sentences(count):
-    """Sentences made of the corpus's word list; the tokenizer's training script has them too, but needs its library."""
+    """Sentences built from the corpus's word list. (The tokenizer's training script has such sentences too, but needs tokenizers.)"""
     r = random.Random("bench")
     lines = [line.split() for line in (ROOT / "scripts" / "corpus" / "words.txt").read_text("utf-8").splitlines()]
     function, nouns, verbs, adjectives, adverbs = lines[:5]
@@ -36,7 +36,7 @@ def word_sentences(count):
 
 
 def prose():
-    """Sentences of 30 characters and more."""
+    """Sentences of at least 30 characters."""
     corpus = ROOT / "scripts" / "corpus"
     text = "\n".join((corpus / name).read_text("utf-8") for name in ("prose.txt", "more.txt"))
     found = [s.strip() for line in text.split("\n") if not line.startswith("#") for s in re.split(r"(?<=[.?!]) ", line)]
@@ -62,7 +62,7 @@ class Maker:
         return f"{start} {sentence[0].lower()}{sentence[1:].rstrip('.?!')}?"
 
     def row(self, source, base, raw, summary, question, response, extra=None):
-        """One row in the shape that was asked for."""
+        """Writes one row in the requested shape."""
         r = {}
         if source in SOURCES[:2] or (self.wide and source == "key_facts_to_qa"):
             r["raw_document"] = raw

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The peer that is fast: DuckDB selects the samples and writes the JSON. It counts no tokens, checks nothing, drops nothing.
+"""The fast peer: DuckDB selects the samples and writes the JSON. It counts no tokens and neither checks nor drops rows.
 
     python bench/peer_duckdb.py INPUT OUTPUT --cuts 10,20,30,40,50 --qa-per-doc 6
 """
@@ -18,25 +18,25 @@ def columns_of(file):
 
 
 def select_source(folder, source, order):
-    """SQL for the samples of a source: only the columns that are needed are built."""
+    """SQL for the samples of a source; reads only the needed columns."""
     files = sorted(str(p) for p in (folder / source).glob("*.jsonl"))
-    there = columns_of(files[0])
-    wanted = [c for c in ("question", "response", "document_outline", "document", "raw_document", "base_document") if c in there]
-    raw = next((c for c in ("base_document", "raw_document") if c in there), None) if source != "key_facts_to_qa" else (
-        "raw_document" if "raw_document" in there else "''")
+    present = columns_of(files[0])
+    wanted = [c for c in ("question", "response", "document_outline", "document", "raw_document", "base_document") if c in present]
+    raw = next((c for c in ("base_document", "raw_document") if c in present), None) if source != "key_facts_to_qa" else (
+        "raw_document" if "raw_document" in present else "''")
     raw = raw or "document"
     spec = "{" + ", ".join(f"{c}: 'VARCHAR'" for c in wanted) + "}"
     content = ("'In ' || document_outline || ', ' || question" if source == "key_facts_to_qa"
                else "document_outline || chr(10) || document || chr(10) || chr(10) || question")
     rows = f"""
-        SELECT {order} AS source_order, row_number() OVER () AS place, question, document_outline, {raw} AS raw_document, document,
+        SELECT {order} AS source_order, row_number() OVER () AS input_order, question, document_outline, {raw} AS raw_document, document,
                trim(replace(replace(response, '[END]', ''), '[ANSWER]', ''), chr(9) || chr(10) || chr(13) || ' ') AS answer,
                {content} AS content, '{source}' AS source
         FROM read_json({files!r}, format = 'newline_delimited', columns = {spec}, maximum_object_size = 268435456)"""
-    if order < 2:  # a rank for each summary within its raw document, a number for each pair within its summary
+    if order < 2:  # ranks each summary within its raw document, numbers each pair within its summary
         return f"""
             SELECT *, dense_rank() OVER (PARTITION BY raw_document ORDER BY hash(document, $seed), document) - 1 AS rank,
-                   row_number() OVER (PARTITION BY raw_document, document ORDER BY place) AS pair
+                   row_number() OVER (PARTITION BY raw_document, document ORDER BY input_order) AS pair
             FROM ({rows})"""
     return f"SELECT *, 0 AS rank, 1 AS pair FROM ({rows})"
 
@@ -53,8 +53,8 @@ def main():
     output.mkdir(parents=True, exist_ok=True)
     db = duckdb.connect()
     db.execute("SET preserve_insertion_order = true")
-    there = [(i, s) for i, s in enumerate(SOURCES) if (folder / s).is_dir()]
-    union = "\nUNION ALL\n".join(f"SELECT * FROM ({select_source(folder, s, i)})" for i, s in there)
+    present = [(i, s) for i, s in enumerate(SOURCES) if (folder / s).is_dir()]
+    union = "\nUNION ALL\n".join(f"SELECT * FROM ({select_source(folder, s, i)})" for i, s in present)
     db.execute(f"CREATE TABLE samples AS SELECT * FROM ({union.replace('$seed', str(o.seed))}) WHERE answer <> '' AND pair <= {o.qa_per_doc}")
     for cut in (int(c) for c in o.cuts.split(",")):
         db.execute(f"""
@@ -65,7 +65,7 @@ def main():
                        to_json({{'sdg_document': document, 'dataset': 'document_knowledge_qa', 'raw_document': raw_document,
                                  'source': source}})::VARCHAR AS metadata,
                        true AS unmask
-                FROM samples WHERE rank < {cut} ORDER BY source_order, place
+                FROM samples WHERE rank < {cut} ORDER BY source_order, input_order
             ) TO '{output / f"combined_cut_{cut}x.jsonl"}' (FORMAT JSON)""")
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The peer that works as notebooks do: polars loads everything, each cut is sampled, formatted, counted and written afresh.
+"""The peer that works as the notebook does: polars loads everything, then samples, formats, counts and writes each cut separately.
 
-Token lengths come from transformers, row by row, through `datasets`' map; --processes spreads them over processes.
+transformers counts tokens row by row, through the `map` of `datasets`; --processes spreads this over processes.
 
     python bench/peer_polars.py INPUT OUTPUT --tokenizer FOLDER --cuts 10,20,30,40,50 --qa-per-doc 6
 """
@@ -31,7 +31,7 @@ def load(folder, source):
 
 
 def sampled(frame, cut, qa_per_doc, seed):
-    """`cut` summaries of each raw document, the first pairs of each."""
+    """The rows of `cut` summaries of each raw document, the first pairs of each."""
     summaries = frame.select("raw_document", "document").unique(maintain_order=True)
     chosen = summaries.filter(pl.int_range(pl.len()).shuffle(seed).over("raw_document") < cut)
     return (frame.join(chosen, on=["raw_document", "document"], how="semi", maintain_order="left")
@@ -39,7 +39,7 @@ def sampled(frame, cut, qa_per_doc, seed):
 
 
 def formatted(frame, source):
-    """The rows of the training file, but for their token lengths."""
+    """The rows of the training file, without token lengths."""
     def make(row):
         answer = row["response"].replace("[END]", "").replace("[ANSWER]", "").strip()
         outline, question = row["document_outline"], row["question"]

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Make examples/step_02 and examples/chats out of scripts/corpus/handbook.txt and the sentences below.
+"""Generate examples/step_02 and examples/chats from scripts/corpus/handbook.txt and the sentences below.
 
-The organisation, its rules and all conversations are invented. The same text gives the same files again; --check
-says whether the examples are what this script makes.
+The organisation, its rules and all conversations are invented. The same text gives the same files; --check reports whether
+the examples are up to date.
 
-Each line of the handbook is a sentence with the question that it answers and a short answer. An extractive summary is a
-choice of sentences, a detailed summary tells the chapter with a lead-in; the pairs of a summary ask for what stands in it.
+Each line of the handbook is a sentence, a question that it answers, and a short answer. An extractive summary is a selection of
+sentences; a detailed summary retells the chapter with an introduction. The pairs of a summary ask about its sentences.
 """
 import argparse
 import gzip
@@ -16,7 +16,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 EXAMPLES = HERE.parent / "examples"
-SUMMARY_COUNTS = [12, 9, 8, 7, 6, 8]  # of each chapter, in each of the two summary sources
+SUMMARY_COUNTS = [12, 9, 8, 7, 6, 8]  # per chapter, in each of the two summary sources
 ICL = {
     "icl_document": "The tool library lends five tools at a time. A tool is lent for one week.",
     "icl_query_1": "How many tools may be lent at a time?",
@@ -40,7 +40,7 @@ def chapters():
 
 
 def lower(text):
-    """A sentence that goes on inside another one: the first letter small, where it is not part of a name."""
+    """A sentence to continue another one: starts with a small letter, unless it starts with a name."""
     first = text.split()[0]
     return text if first in {"Ostrand", "Tern", "Gannet", "Monday", "Islanders"} else text[0].lower() + text[1:]
 
@@ -77,7 +77,7 @@ def detailed(chapter, r, taken):
 
 
 def pairs_of(facts, r, number):
-    """Pairs that the summary answers: the question as it is, or said to be about the handbook."""
+    """Pairs that the summary answers; some questions and answers refer to the handbook."""
     out = []
     for sentence, question, answer in r.sample(facts, min(number, len(facts))):
         if r.random() < 0.3:
@@ -93,13 +93,13 @@ def base(chapter):
 
 
 def row_09(chapter, summary, question, response):
-    """What the generator writes today."""
+    """A row as sdg_hub 0.9 writes it."""
     return {"raw_document": chapter["text"], **base(chapter), "document": summary, "question": question,
             "response": response, "faithfulness_explanation": FAITHFUL, "faithfulness_judgment": "YES"}
 
 
 def row_07(chapter, summary, question, response, kind):
-    """What it wrote before: every prompt and raw reply is kept, the reasoning stands inside a reply."""
+    """A row as sdg_hub 0.7 wrote it: with every prompt and raw reply; the reasoning is inside a reply."""
     ask = lambda text: [{"role": "system", "content": "You write training data."}, {"role": "user", "content": text}]  # noqa: E731
     return {
         "raw_document": chapter["text"], **base(chapter), "base_document": chapter["text"],
@@ -119,14 +119,14 @@ def row_07(chapter, summary, question, response, kind):
 
 
 def row_renamed(chapter, summary, question, response):
-    """The schema with new names: `summary` is the summary, `document` the raw document."""
+    """A row of the renamed schema: `summary` is the summary, `document` the raw document."""
     return {"document": chapter["text"], **base(chapter), "question": question, "response": response,
             "parse_response_dict_reasoning_content": "The user asks: " + question,
             "faithfulness_explanation": FAITHFUL, "faithfulness_judgment": "YES", "summary": summary}
 
 
 def rough(rows):
-    """What a teacher leaves behind now and then: markers, placeholders, an empty answer."""
+    """Adds what teachers sometimes leave behind: markers, placeholders, an empty answer."""
     for i, row in enumerate(rows):
         if i % 17 == 5:
             row["response"] = f"[ANSWER]\n{row['response']}\n[END]"
@@ -224,7 +224,7 @@ SYSTEMS = ["You are a helpful assistant.", "You answer briefly and plainly.", "Y
 
 
 def general_chats(r):
-    """Questions of every day, arithmetic, short texts; with one to three turns."""
+    """Everyday questions, arithmetic and short texts, with one to three turns."""
     for question, answer in SMALL_TALK:
         yield {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]}
     for question, answer in SMALL_TALK[::2]:
@@ -262,7 +262,7 @@ def general_chats(r):
 
 
 def tool_chats(r):
-    """Chats that call a function; the tools differ from row to row."""
+    """Chats that call a function; the tools differ between rows."""
     for i in range(36):
         place, place2 = r.sample(PLACES, 2)
         degrees = r.randint(-3, 27)
@@ -290,7 +290,7 @@ def tool_chats(r):
 
 
 def masked_chats(r):
-    """Chats that say themselves whether all of their text is trained on."""
+    """Chats that set `unmask` themselves."""
     for i, (question, answer) in enumerate(r.sample(SMALL_TALK, 18)):
         turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer},
                  {"role": "user", "content": "Say it in other words, please."},
@@ -315,27 +315,27 @@ def build():
 def same(path, data):
     if not path.is_file():
         return False
-    there = path.read_bytes()
-    return gzip.decompress(there) == gzip.decompress(data) if path.suffix == ".gz" else there == data
+    existing = path.read_bytes()
+    return gzip.decompress(existing) == gzip.decompress(data) if path.suffix == ".gz" else existing == data
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--check", action="store_true", help="write nothing; fail if the files are not what this makes")
+    arguments.add_argument("--check", action="store_true", help="write nothing; fail if a file is out of date")
     check = arguments.parse_args().check
     files = build()
     if check:
         stale = [path for path, (_, data) in files.items() if not same(EXAMPLES / path, data)]
         if stale:
-            sys.exit("not what this script makes: " + ", ".join(stale))
-        print("the examples are what this script makes")
+            sys.exit("out of date: " + ", ".join(stale))
+        print("the examples are up to date")
         return
     for path, (rows, data) in files.items():
         target = EXAMPLES / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
         print(f"{path}: {len(rows)} rows, {len(data)} bytes")
-    print("together", sum(len(data) for _, data in files.values()), "bytes")
+    print("total", sum(len(data) for _, data in files.values()), "bytes")
 
 
 if __name__ == "__main__":

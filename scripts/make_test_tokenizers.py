@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
-"""Make the small tokenizers that the tests judge with: tests/fixtures/tokenizers.
+"""Generate the small tokenizers of the tests: tests/fixtures/tokenizers.
 
-Each folder stands for a family of published models and for the ways in which their files differ:
+Each folder stands for a family of published models and for the differences between their files:
 
-    chatml   byte-level BPE, NFC, ChatML; the template a list of named ones inside the config; a token that only the config names
-    llama3   byte-level BPE with a post-processor that adds <|begin_of_text|>, which the template writes too; special tokens as
+    chatml   byte-level BPE, NFC, ChatML; a list of named templates in the config; a token that only the config has
+    llama3   byte-level BPE with a post-processor that adds <|begin_of_text|>, which the template prints too; special tokens as
              objects in special_tokens_map.json; chat_template.jinja with {% generation %}, strftime_now and loop controls
     spm      SentencePiece-like BPE with byte fallback, Prepend and Replace instead of a pre-tokenizer, [INST]; truncation and
-             padding sections that must be ignored; a padding token that only the config names; tokenizer_class LlamaTokenizer
+             padding sections that must be ignored; a padding token that only the config has; tokenizer_class LlamaTokenizer
     gptoss   byte-level BPE with the o200k split; chat_template.json; the template renders `thinking`, with macros and items()
 
-All of them are trained on the project's own corpus. expected.jsonl beside them holds conversations with the text and the
-number of tokens that transformers gives, so that tests without Python have something to compare with. expected_reasoning.jsonl is made with reasoning.jinja, which shows what
-transformers 5 does to messages before the template sees them.
+All are trained on the project's own corpus. expected.jsonl next to them has conversations with the text and the number of tokens
+that transformers gives, so that tests without Python can compare with it. expected_reasoning.jsonl is made with reasoning.jinja,
+which shows how transformers 5 changes messages before the template sees them.
 
     python scripts/make_test_tokenizers.py [--check] [--no-expected]
 """
@@ -28,7 +28,7 @@ import train_builtin_tokenizer as builtin
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "tests" / "fixtures" / "tokenizers"
-DATE = "2025-03-09"  # what strftime_now gives in expected.jsonl
+DATE = "2025-03-09"  # the date of strftime_now in expected.jsonl
 
 # Words by their case, numbers of at most three digits, slashes with the punctuation before them.
 O200K = "|".join([
@@ -294,8 +294,8 @@ GPTOSS = """\
 """
 
 
-# Reads what transformers 5 makes of a message before the template sees it (transformers 4 hands it over as it is):
-# keys that are null are gone, and `thinking` stands under `reasoning_content` too.
+# Shows how transformers 5 changes a message before the template sees it (transformers 4 passes it on unchanged): it removes
+# keys that are null, and offers `thinking` as `reasoning_content` too.
 REASONING = """\
 {%- for message in messages %}
 {{- '<|im_start|>' + message.role + '\\n' }}
@@ -312,7 +312,7 @@ def dumps(value):
 
 
 def finish(tokenizer):
-    """tokenizer.json as data, with merges as "a b", which every version of the libraries reads."""
+    """tokenizer.json as data, with merges as "a b": every version of the libraries reads this form."""
     data = json.loads(tokenizer.to_str())
     data["model"]["merges"] = [pair if isinstance(pair, str) else " ".join(pair) for pair in data["model"]["merges"]]
     return data
@@ -323,7 +323,7 @@ def compact(data):
 
 
 def byte_level(split, size, special, normalizer=None):
-    """A byte-level BPE tokenizer with the special tokens at its end."""
+    """A byte-level BPE tokenizer with the special tokens at the end of its vocabulary."""
     tokenizer = Tokenizer(models.BPE())
     if normalizer:
         tokenizer.normalizer = normalizer
@@ -341,7 +341,7 @@ def byte_level(split, size, special, normalizer=None):
 
 
 def decoder_map(data):
-    """`added_tokens_decoder` of a config, from the file's added tokens."""
+    """`added_tokens_decoder` for a config, from the added tokens of tokenizer.json."""
     keys = ("content", "lstrip", "normalized", "rstrip", "single_word", "special")
     return {str(token["id"]): {k: token[k] for k in keys} for token in data["added_tokens"]}
 
@@ -357,7 +357,7 @@ def chatml():
     top = 1 + max(token["id"] for token in data["added_tokens"])
     config = {
         "add_bos_token": False, "add_prefix_space": False,
-        # the last one stands only here, as in folders whose tokenizer.json was made before a token was added
+        # the last token is only here, as in folders whose tokenizer.json is older than the token
         "added_tokens_decoder": {**decoder_map(data), str(top): plain("<|late_token|>")},
         "additional_special_tokens": ["<|im_start|>", "<|im_end|>"],
         "bos_token": None,
@@ -390,14 +390,14 @@ def llama3():
 
 
 def spm():
-    # Trained on words, as SentencePiece does; used on whole texts, as the published files do
+    # Trained on words, like SentencePiece; applied to complete texts, like the published files
     teacher = Tokenizer(models.BPE(unk_token="<unk>"))
     teacher.pre_tokenizer = pre_tokenizers.Sequence([
         pre_tokenizers.Split(Regex(r"[\r\n\t]|\p{N}|[^\s\p{L}\p{N}]"), behavior="isolated"),
         pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="never"),
     ])
     letters = collections.Counter(letter for text in builtin.corpus() for letter in text.replace(" ", "▁"))
-    # named one by one: where the trainer chooses among equally frequent letters, it chooses anew in each run
+    # listed explicitly: the trainer's choice among equally frequent letters differs between runs
     alphabet = sorted(letter for letter, _ in sorted(letters.items(), key=lambda item: (-item[1], item[0]))[:120])
     teacher.train_from_iterator(builtin.corpus(), trainers.BpeTrainer(
         vocab_size=2000, min_frequency=2, show_progress=False, initial_alphabet=alphabet, limit_alphabet=len(alphabet),
@@ -471,13 +471,13 @@ CONVERSATIONS = [
           "name": "get_weather", "arguments": {"place": "Hâle", "days": 2, "x": [1.5, True, None, "<&>"]}}}]},
       {"role": "tool", "content": "{\"degrees\": 11}", "tool_call_id": "call_1"},
       {"role": "assistant", "content": "It is 11 degrees."}], TOOLS),
-    ([{"role": "user", "content": "first"}, {"role": "user", "content": "second"}], None),  # some templates refuse this
+    ([{"role": "user", "content": "first"}, {"role": "user", "content": "second"}], None),  # some templates reject this
     ([{"role": "oracle", "content": "who?"}], None),
 ]
 
 
 def expected(folder):
-    """What transformers makes of the conversations, or that the template refuses them."""
+    """What transformers makes of the conversations, or the error if the template rejects them."""
     sys.path.insert(0, str(ROOT / "tests" / "python"))
     from reference import Reference
 
@@ -489,7 +489,7 @@ def expected(folder):
             try:
                 text = reference.render(messages, tools)
                 row |= {"text": text, "tokens": reference.count_text(text)}
-            except Exception as error:  # the template's own refusal
+            except Exception as error:  # raised by the template itself
                 if type(error).__name__ not in ("TemplateError", "UndefinedError"):
                     raise
                 row |= {"error": str(error)}
@@ -498,7 +498,7 @@ def expected(folder):
 
 
 def expected_reasoning(folder):
-    """The same for REASONING with chatml's tokenizer, as transformers 5 has it."""
+    """The same for REASONING with the tokenizer of chatml; needs transformers 5."""
     from reference import Reference
 
     reference = Reference(folder / "chatml", date=DATE, chat_template=folder / "reasoning.jinja")
@@ -512,8 +512,8 @@ def expected_reasoning(folder):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--check", action="store_true", help="write nothing; fail if the files are not what this makes")
-    arguments.add_argument("--no-expected", action="store_true", help="leave expected.jsonl alone (needs no transformers)")
+    arguments.add_argument("--check", action="store_true", help="write nothing; fail if a file is out of date")
+    arguments.add_argument("--no-expected", action="store_true", help="do not write or check expected.jsonl (works without transformers)")
     options = arguments.parse_args()
     files = {f"{make.__name__}/{name}": text for make in (chatml, llama3, spm, gptoss) for name, text in make().items()}
     files["reasoning.jinja"] = REASONING
@@ -523,8 +523,8 @@ def main():
             files["expected_reasoning.jsonl"] = expected_reasoning(FOLDER)
         stale = [n for n, text in files.items() if not (FOLDER / n).is_file() or (FOLDER / n).read_text("utf-8") != text]
         if stale:
-            sys.exit("not what this script makes: " + ", ".join(stale))
-        print("the test tokenizers are what this script makes")
+            sys.exit("out of date: " + ", ".join(stale))
+        print("the test tokenizers are up to date")
         return
     for name, text in files.items():
         (FOLDER / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Train the tokenizer that the program carries inside: assets/builtin-tokenizer.
+"""Train the tokenizer that is built into the program: assets/builtin-tokenizer.
 
-The text is the project's own: the files of scripts/corpus (prose, code, some lines of other languages, a list of common
-words) and sentences that this script makes of the words, so that frequent words are frequent and inflected forms occur.
-The same files give the same bytes again: run with --check to see whether assets/builtin-tokenizer is what they give.
+The training text is the project's own: the files in scripts/corpus (prose, code, some lines in other languages, a list of common
+words), and sentences that this script builds from the word list, so that common words are frequent and inflected forms occur.
+The same files give the same bytes. Run with --check to see whether assets/builtin-tokenizer is up to date.
 
     python scripts/train_builtin_tokenizer.py [--check]
 """
@@ -19,8 +19,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 FOLDER = HERE.parent / "assets" / "builtin-tokenizer"
 VOCABULARY = 6000
 
-# The split of today's byte-level models: contractions, words with one character before them, numbers of at most three
-# digits, punctuation with the line ends behind it, line ends, spaces.
+# The pattern of current byte-level models: contractions, words with one preceding character, numbers of at most three
+# digits, punctuation with following line ends, line ends, spaces.
 SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -60,12 +60,12 @@ TEMPLATE = """\
 
 
 def words():
-    """The word list, line by line; the first line holds the most frequent words, most frequent first."""
+    """The lines of the word list, split into words. The first line has the most frequent words, in descending order."""
     return [line.split() for line in (HERE / "corpus" / "words.txt").read_text("utf-8").splitlines() if line.strip()]
 
 
 def inflected(word, kind):
-    """The forms of a word that English text is likely to show."""
+    """The forms of a word that are likely in English text."""
     if kind == "noun":
         plural = word[:-1] + "ies" if word.endswith("y") and word[-2] not in "aeiou" else (
             word + "es" if word.endswith(("s", "x", "ch", "sh")) else word + "s")
@@ -83,7 +83,7 @@ def inflected(word, kind):
 
 
 def sentences(count, seed=20240517):
-    """Sentences out of the word list: no sense, but words, forms, punctuation and numbers about as often as in prose."""
+    """Sentences from the word list: nonsense, but with words, forms, punctuation and numbers about as often as in prose."""
     r = random.Random(seed)
     function, nouns, verbs, adjectives, adverbs, prepositions, numbers, names, technical = words()
     weights = [1 / (i + 2) for i in range(len(function))]
@@ -118,7 +118,7 @@ def sentences(count, seed=20240517):
 
 
 def corpus():
-    """All texts to train on. What was written by hand counts several times: its frequencies are the true ones."""
+    """All training texts. Handwritten text is repeated, because its word frequencies are real."""
     read = lambda name: (HERE / "corpus" / name).read_text("utf-8")  # noqa: E731
     for _ in range(6):
         yield read("prose.txt")
@@ -132,7 +132,7 @@ def corpus():
 
 
 def build():
-    """The files of the folder: name to text."""
+    """The files of the folder, by name."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
@@ -148,7 +148,7 @@ def build():
     tokenizer.train_from_iterator(corpus(), trainer)
     tokenizer.add_special_tokens([ENDOFTEXT, IM_START, IM_END])
     data = json.loads(tokenizer.to_str())
-    # merges as "a b": what every version of the libraries reads
+    # merges as "a b": every version of the libraries reads this form
     data["model"]["merges"] = [pair if isinstance(pair, str) else " ".join(pair) for pair in data["model"]["merges"]]
     ids = {token["content"]: token for token in data["added_tokens"]}
     config = {
@@ -173,14 +173,14 @@ def build():
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--check", action="store_true", help="write nothing; fail if the files are not what this makes")
+    arguments.add_argument("--check", action="store_true", help="write nothing; fail if a file is out of date")
     check = arguments.parse_args().check
     files = build()
     if check:
         stale = [n for n, text in files.items() if not (FOLDER / n).is_file() or (FOLDER / n).read_text("utf-8") != text]
         if stale:
-            sys.exit(f"{FOLDER}: not what this script makes: {', '.join(stale)}")
-        print("assets/builtin-tokenizer is what this script makes")
+            sys.exit(f"{FOLDER}: out of date: {', '.join(stale)}")
+        print("assets/builtin-tokenizer is up to date")
         return
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():

@@ -1,60 +1,60 @@
-//! What can go wrong, told to a person who reads a pod's log, and the exit code that tells it to an engine.
+//! The error type: a message for the person who reads a pod's log, and an exit code for the engine.
 
 use std::fmt;
 
-/// The exit codes. Argo's executor keeps 64 and 65 for itself, so neither is used here.
+/// The exit codes. Argo's executor reserves 64 and 65, so neither is used here.
 pub(crate) mod exit_code {
-    /// The mix is whole.
+    /// The mix is complete.
     pub(crate) const OK: u8 = 0;
-    /// The command line, a variable or a recipe is wrong.
+    /// The command line, an environment variable or a recipe is invalid.
     pub(crate) const USAGE: u8 = 2;
-    /// The input cannot be used as it is.
+    /// The input data is invalid.
     pub(crate) const DATA: u8 = 3;
-    /// No cut that was asked for is feasible.
+    /// None of the requested cuts is feasible.
     pub(crate) const NO_FEASIBLE_CUT: u8 = 4;
-    /// An input, a tokenizer or a template is not there.
+    /// An input, a tokenizer or a chat template was not found.
     pub(crate) const NOT_FOUND: u8 = 66;
-    /// A storage service cannot be reached: worth a retry.
+    /// A storage service cannot be reached; a retry may succeed.
     pub(crate) const UNREACHABLE: u8 = 69;
-    /// A bug of this program.
+    /// A bug in this program.
     pub(crate) const BUG: u8 = 70;
     /// Reading or writing failed.
     pub(crate) const IO: u8 = 74;
-    /// Another run is at work on the same output: try again.
+    /// Another run is publishing to the same output; a retry may succeed.
     pub(crate) const TRY_AGAIN: u8 = 75;
-    /// Ended by SIGINT.
+    /// Stopped by SIGINT.
     pub(crate) const INTERRUPTED: u8 = 130;
-    /// Ended by SIGTERM.
+    /// Stopped by SIGTERM.
     pub(crate) const TERMINATED: u8 = 143;
 }
 
-/// The kinds of error: one for each exit code.
+/// The kinds of error, one per exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The command line, a variable or a recipe is wrong.
+    /// The command line, an environment variable or a recipe is invalid.
     Usage,
-    /// The input cannot be used as it is.
+    /// The input data is invalid.
     Data,
-    /// No cut that was asked for is feasible.
+    /// None of the requested cuts is feasible.
     NoFeasibleCut,
-    /// An input, a tokenizer or a template is not there.
+    /// An input, a tokenizer or a chat template was not found.
     NotFound,
     /// A storage service cannot be reached.
     Unreachable,
-    /// A bug of this program.
+    /// A bug in this program.
     Bug,
-    /// Reading or writing failed, or is not allowed.
+    /// Reading or writing failed, or access was denied.
     Io,
-    /// Another run is at work on the same output.
+    /// Another run is publishing to the same output.
     TryAgain,
-    /// Ended by SIGINT.
+    /// Stopped by SIGINT.
     Interrupted,
-    /// Ended by SIGTERM.
+    /// Stopped by SIGTERM.
     Terminated,
 }
 
 impl ErrorKind {
-    /// The exit code that tells this kind to an engine.
+    /// Returns the exit code that reports this kind to the caller.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Usage => exit_code::USAGE,
@@ -71,10 +71,10 @@ impl ErrorKind {
     }
 }
 
-/// The program's one error: what failed, where, why, and what to do.
+/// The error type of the program: what failed, where, why, and what to do.
 ///
-/// Messages are lowercase fragments; [`fmt::Display`] joins them as `place: message: cause` and puts the hint on a line
-/// of its own. Nothing that is put in here may hold a secret.
+/// Messages are lowercase fragments. [`fmt::Display`] joins them as `place: message: cause` and prints the hint on its own
+/// line. No part of an error may contain a secret.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -84,42 +84,42 @@ pub struct Error {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// What the fallible functions of this crate return.
+/// The result of this crate's fallible functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error of a kind, with what failed.
+    /// Creates an error from its kind and a message that says what failed.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, place: None, message: message.into(), hint: None, source: None }
     }
 
-    /// Where it failed: a URL, a file, `file:line`, a flag.
+    /// Sets the place where it failed: a URL, a file, `file:line`, a flag, a variable.
     #[must_use]
     pub fn at(mut self, place: impl fmt::Display) -> Self {
         self.place = Some(place.to_string());
         self
     }
 
-    /// What the reader can do about it.
+    /// Sets the hint: what the reader can do about it, as an imperative.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// What caused it.
+    /// Sets the underlying error.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// The kind, and with it the exit code.
+    /// Returns the kind, which determines the exit code.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The error in one line, without the hint: for termination messages and ledgers.
+    /// Returns the error as one line without the hint, for termination messages and lists of rejected rows.
     pub fn line(&self) -> String {
         let mut line = String::new();
         if let Some(place) = &self.place {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_that_is_already_told_is_not_told_twice() {
+    fn a_cause_that_the_message_contains_is_not_repeated() {
         let error =
             Error::new(ErrorKind::Io, "cannot write: no space left").caused_by(std::io::Error::other("no space left"));
         assert_eq!(error.line(), "cannot write: no space left");

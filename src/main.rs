@@ -1,25 +1,25 @@
-//! The binary: parse, run, exit code; nothing else.
+//! The binary: runs the program and returns its exit code.
 
 use knowledge_mixing::main as run;
 use std::process::ExitCode;
 
-/// glibc's allocator, which a static binary brings along, is slow under threads and keeps what it once had.
+/// glibc's allocator, which a static binary links in, is slow with many threads and keeps freed memory.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    give_memory_back_soon();
+    shorten_purge_delay();
     ExitCode::from(run(std::env::args_os()))
 }
 
-/// Has the allocator give unused memory back after a tenth of a second instead of ten: reading and writing let go of large
-/// buffers all the time, and a pod pays for its peak.
-fn give_memory_back_soon() {
-    /// `mi_option_purge_delay` of mimalloc.h in milliseconds (arenas take ten times as long); the bindings leave it out.
+/// Makes the allocator return unused memory after 0.1 s instead of 10 s: reading and writing free large buffers all the time,
+/// and a pod is charged for its peak.
+fn shorten_purge_delay() {
+    /// `mi_option_purge_delay` of mimalloc.h, in milliseconds (multiplied by 10 for arenas); the bindings do not declare it.
     const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
     const DEFAULT: std::ffi::c_long = 1000;
-    // SAFETY: both calls take any number; a number that is no option is ignored. The default is asked for so that another
-    // version of the library, which may number its options in another way, is left alone.
+    // SAFETY: both functions accept any number and ignore those that are not options. The check of the default protects
+    // other versions of the library, which may number their options differently.
     unsafe {
         if libmimalloc_sys::mi_option_get(PURGE_DELAY) == DEFAULT {
             libmimalloc_sys::mi_option_set(PURGE_DELAY, 10);

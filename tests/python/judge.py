@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Judge a finished mix: does it load with `datasets`, are its rows what the contract says, are its token counts transformers' own?
+"""Check a finished mix: does it load with `datasets`, do its rows follow docs/files.md, does transformers count the same tokens?
 
     python judge.py OUTPUT TOKENIZER_FOLDER [--chat-template FILE] [--expect FILE [--expect-cut N]]
 
-Every combined_cut file (also .gz, .zst, .validation) is loaded; columns, their order and types, messages and metadata are
-checked; every token_length is counted again. manifest.json tells the columns, the template's date, and what the files hold.
-With --expect (a file of notebook_model.py) the rows of the largest cut, or of cut N, are compared with it one by one.
-The first difference ends the run with exit code 1 and a line that names file and row.
+Every combined_cut file (also .gz, .zst, .validation) is loaded. Columns, their order and types, messages and metadata are checked,
+and every token_length is counted again. manifest.json provides the columns, the template's date and the content of the files.
+With --expect (a file written by notebook_model.py), the rows of the largest cut, or of cut N, are compared with it one by one.
+On the first difference, the exit code is 1 and a line names the file and the row.
 """
 import argparse
 import gzip
@@ -27,7 +27,7 @@ NAME = re.compile(r"combined_cut_(\d+)x(\.validation)?\.jsonl(\.gz|\.zst)?")
 
 
 class Difference(Exception):
-    """The first thing that is not as it should be."""
+    """The first difference from what is expected."""
 
 
 def require(condition, text):
@@ -52,9 +52,9 @@ def content_of(path):
 
 
 def lines_of(path):
-    """(line, its row) of each line; the keys' order stays."""
+    """Yields (line number, row) for each line; the order of the keys is preserved."""
     data = content_of(path)
-    require(not data or data.endswith(b"\n"), f"{path.name}: the last line has no end")
+    require(not data or data.endswith(b"\n"), f"{path.name}: the last line has no line end")
     for number, line in enumerate(data.decode("utf-8").split("\n")[:-1], start=1):
         try:
             yield number, json.loads(line)
@@ -62,45 +62,45 @@ def lines_of(path):
             raise Difference(f"{path.name}:{number}: not JSON: {error}") from None
 
 
-def check_made_row(row, where, training, recipe):
-    """A row of one of the four sources, made of a question and a response (a recipe may leave the document out)."""
+def check_pair_row(row, where, training, recipe):
+    """Checks a row of one of the four sources, built from a question and a response. A recipe may omit the document."""
     messages = row["messages"]
-    require([m.get("role") for m in messages] == ["user", "assistant"], f"{where}: roles are not user, assistant")
+    require([m.get("role") for m in messages] == ["user", "assistant"], f"{where}: the roles are not user, assistant")
     for message in messages:
         require(list(message)[:3] == ["role", "content", "thinking"], f"{where}: a message has the keys {list(message)}")
-        require(not any(list(message.values())[3:]), f"{where}: a message of a pair has {shown(message)}")
+        require(not any(list(message.values())[3:]), f"{where}: a message of a pair has values in extra keys: {shown(message)}")
         require("tools" in row or len(message) == 3, f"{where}: a message has the keys {list(message)}")
-        require(isinstance(message["content"], str), f"{where}: a message's content is no string")
+        require(isinstance(message["content"], str), f"{where}: a message's content is not a string")
     user, assistant = messages
     require(user["thinking"] is None, f"{where}: the user message's thinking is not null")
-    require(isinstance(assistant["thinking"], str), f"{where}: the assistant message's thinking is no string")
-    require(assistant["content"] != "", f"{where}: an empty answer")
+    require(isinstance(assistant["thinking"], str), f"{where}: the assistant message's thinking is not a string")
+    require(assistant["content"] != "", f"{where}: the answer is empty")
     require(row["unmask"] is True, f"{where}: unmask is {row['unmask']!r}")
     if training:
         return
     metadata = json.loads(row["metadata"])
-    wanted = {"sdg_document": row["document"], "dataset": "document_knowledge_qa", "raw_document": row["raw_document"],
-              "source": metadata.get("source")}
-    require(list(metadata.items()) == list(wanted.items()), f"{where}: metadata is {shown(metadata)}, not {shown(wanted)}")
+    expected = {"sdg_document": row["document"], "dataset": "document_knowledge_qa", "raw_document": row["raw_document"],
+                "source": metadata.get("source")}
+    require(list(metadata.items()) == list(expected.items()), f"{where}: metadata is {shown(metadata)}, expected {shown(expected)}")
     for column in ("question", "document_outline", "raw_document", "document"):
-        require(isinstance(row[column], str), f"{where}: {column} is {shown(row[column])}, not a string")
+        require(isinstance(row[column], str), f"{where}: {column} is {shown(row[column])}, expected a string")
     fact = f"In {row['document_outline']}, {row['question']}"
     full = f"{row['document_outline']}\n{row['document']}\n\n{row['question']}"
     if not recipe:
         text = fact if metadata["source"] == "key_facts_to_qa" else full
-        require(user["content"] == text, f"{where}: the user's content is {shown(user['content'])}, not {shown(text)}")
+        require(user["content"] == text, f"{where}: the user's content is {shown(user['content'])}, expected {shown(text)}")
 
 
 def tools_of(row, where):
-    """The tools of a chat: a JSON string in the row, a list for the template."""
+    """The tools of a chat as a list, as the template expects them; in the row they are a JSON string."""
     if row.get("tools") is None:
         return None
-    require(isinstance(row["tools"], str), f"{where}: tools is no string")
+    require(isinstance(row["tools"], str), f"{where}: tools is not a string")
     return json.loads(row["tools"]) or None
 
 
 def messages_of(row):
-    """The messages as the template gets them: without the keys that only other rows' messages have, lists as lists."""
+    """The messages as the template expects them: without the keys that only messages of other rows have; lists as lists."""
     out = []
     for message in row["messages"]:
         kept = {key: value for key, value in message.items() if key in ("role", "content", "thinking") or value != ""}
@@ -113,17 +113,17 @@ def messages_of(row):
 
 def check_row(row, where, training, recipe):
     columns = TRAINING if training else FULL
-    require([c for c in row if c != "tools"] == columns, f"{where}: columns are {list(row)}, not {columns}")
+    require([c for c in row if c != "tools"] == columns, f"{where}: columns are {list(row)}, expected {columns}")
     require(isinstance(row["messages"], list) and row["messages"], f"{where}: no messages")
-    require(isinstance(row["unmask"], bool), f"{where}: unmask is no boolean")
-    require(type(row["token_length"]) is int, f"{where}: token_length is no integer")
-    # A run with ready chats gives every row `tools` and every message the keys that some message has
+    require(isinstance(row["unmask"], bool), f"{where}: unmask is not a boolean")
+    require(type(row["token_length"]) is int, f"{where}: token_length is not an integer")
+    # If a run has chats, every row has `tools`, and every message has the keys of all messages
     chat = "tools" in row
     if not training:
-        require(isinstance(row["metadata"], str), f"{where}: metadata is no string")
+        require(isinstance(row["metadata"], str), f"{where}: metadata is not a string")
         chat = json.loads(row["metadata"]).get("dataset") != "document_knowledge_qa"
     if not chat:
-        check_made_row(row, where, training, recipe)
+        check_pair_row(row, where, training, recipe)
 
 
 def without_nulls(value):
@@ -133,20 +133,20 @@ def without_nulls(value):
 
 
 def check_loads(path, rows, cache):
-    """`datasets` reads the file and sees the same rows (it fills keys that only other rows have with null)."""
+    """`datasets` loads the file and returns the same rows (it fills keys that only other rows have with null)."""
     from datasets import load_dataset
 
     try:
         table = load_dataset("json", data_files=str(path), split="train", cache_dir=cache)
     except Exception as error:
         raise Difference(f"{path.name}: datasets cannot load it: {error}: {error.__cause__}") from None
-    require(len(table) == len(rows), f"{path.name}: datasets sees {len(table)} rows, the file has {len(rows)}")
+    require(len(table) == len(rows), f"{path.name}: datasets loads {len(table)} rows, the file has {len(rows)}")
     for number, (seen, row) in enumerate(zip(table, rows), start=1):
-        require(without_nulls(seen) == without_nulls(row), f"{path.name}:{number}: datasets sees another row: {shown(seen)}")
+        require(without_nulls(seen) == without_nulls(row), f"{path.name}:{number}: datasets loads a different row: {shown(seen)}")
 
 
 def check_manifest(output, manifest, totals):
-    """The manifest's figures are those of the files."""
+    """The figures in the manifest are those of the files."""
     try:
         from blake3 import blake3
     except ImportError:
@@ -154,7 +154,7 @@ def check_manifest(output, manifest, totals):
     named = {entry["name"]: entry for entry in manifest["outputs"]}
     for name, entry in named.items():
         path = output / name
-        require(path.is_file(), f"{name}: the manifest names it and it is not there")
+        require(path.is_file(), f"{name}: listed in the manifest, but not found")
         data = path.read_bytes()
         require(len(data) == entry["bytes"], f"{name}: {len(data)} bytes, the manifest says {entry['bytes']}")
         if blake3:
@@ -164,32 +164,32 @@ def check_manifest(output, manifest, totals):
             require(totals[name] == (entry.get("rows"), entry.get("tokens")),
                     f"{name}: {totals[name][0]} rows with {totals[name][1]} tokens, the manifest says {entry.get('rows')} and {entry.get('tokens')}")
     for name in totals:
-        require(name in named, f"{name}: the manifest does not name it")
+        require(name in named, f"{name}: not listed in the manifest")
     for source in manifest["sources"]:
-        require(source["read"] == source["kept"] + sum(source["dropped"].values()), f"manifest: {source['name']}: read is not kept + dropped")
+        require(source["read"] == source["kept"] + sum(source["dropped"].values()), f"manifest: {source['name']}: read is not the sum of kept and dropped")
     for cut in manifest["cuts"]:
         require(cut["samples"] == sum(s["samples"] for s in cut["sources"]), f"manifest: cut {cut['cut']}: samples do not add up")
         require(cut["tokens"] == sum(s["tokens"] for s in cut["sources"]), f"manifest: cut {cut['cut']}: tokens do not add up")
 
 
 def compare(name, rows, expect):
-    """The rows against those of the model: every column that both have, but the token counts."""
-    wanted = [json.loads(line) for line in open(expect, encoding="utf-8")]
-    for number, (row, want) in enumerate(zip(rows, wanted), start=1):
+    """Compares the rows with those of the model: every column that both have, except token counts."""
+    expected = [json.loads(line) for line in open(expect, encoding="utf-8")]
+    for number, (row, want) in enumerate(zip(rows, expected), start=1):
         for column in (c for c in row if c != "token_length"):
             have, should = row[column], want.get(column)
             if column == "metadata":
                 have, should = list(json.loads(have).items()), list(json.loads(should).items())
             require(have == should, f"{name}:{number}: {column} is {shown(have)}, the model has {shown(should)}")
-    require(len(rows) == len(wanted), f"{name}: {len(rows)} rows, the model has {len(wanted)}")
+    require(len(rows) == len(expected), f"{name}: {len(rows)} rows, the model has {len(expected)}")
 
 
 def judge(o):
     output = pathlib.Path(o.output)
     files = sorted((int(NAME.fullmatch(p.name)[1]), p.name, p) for p in output.iterdir() if NAME.fullmatch(p.name))
-    require(files, f"{output}: no combined_cut file")
+    require(files, f"{output}: no combined_cut file found")
     manifest_path = output / "manifest.json"
-    require(manifest_path.is_file() or o.no_manifest, f"{output}: no manifest.json: the mix is not whole")
+    require(manifest_path.is_file() or o.no_manifest, f"{output}: manifest.json not found: the mix is not complete")
     manifest = json.loads(manifest_path.read_text("utf-8")) if manifest_path.is_file() else {}
     date = o.strftime_date or manifest.get("tokenizer", {}).get("chat_template_date")
 
@@ -212,26 +212,26 @@ def judge(o):
                 check_loads(path, rows, cache)
             totals[name] = (len(rows), sum(row["token_length"] for row in rows))
             contents[name] = (cut, rows)
-            print(f"{name}: {totals[name][0]} rows, {totals[name][1]} tokens: as they should be")
+            print(f"{name}: {totals[name][0]} rows, {totals[name][1]} tokens: ok")
     if manifest:
         check_manifest(output, manifest, totals)
     if o.expect:
         mixes = {cut: name for name, (cut, _) in contents.items() if ".validation" not in name}
         cut = o.expect_cut or max(mixes)
-        require(cut in mixes, f"{output}: no mix of cut {cut}")
+        require(cut in mixes, f"{output}: no mix of cut {cut} found")
         compare(mixes[cut], contents[mixes[cut]][1], o.expect)
-        print(f"{mixes[cut]}: row by row what {o.expect} has")
+        print(f"{mixes[cut]}: every row equals that of {o.expect}")
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("output", help="the folder that the program wrote")
-    arguments.add_argument("tokenizer", help="the tokenizer's folder")
-    arguments.add_argument("--chat-template", help="the file that the program was given")
-    arguments.add_argument("--strftime-date", metavar="YYYY-MM-DD", help="the date for strftime_now; default: the manifest's")
-    arguments.add_argument("--expect", help="rows of notebook_model.py")
-    arguments.add_argument("--expect-cut", type=int, help="the cut to compare with them; default: the largest")
-    arguments.add_argument("--no-manifest", action="store_true", help="judge files that have no manifest")
+    arguments.add_argument("output", help="the output folder of the program")
+    arguments.add_argument("tokenizer", help="the folder of the tokenizer")
+    arguments.add_argument("--chat-template", help="the chat template that the program used")
+    arguments.add_argument("--strftime-date", metavar="YYYY-MM-DD", help="the date for strftime_now; default: the date in the manifest")
+    arguments.add_argument("--expect", help="the file of notebook_model.py to compare with")
+    arguments.add_argument("--expect-cut", type=int, help="the cut to compare; default: the largest")
+    arguments.add_argument("--no-manifest", action="store_true", help="accept files without a manifest")
     o = arguments.parse_args()
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
     import datasets

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""A straightforward model of the step where nothing is sampled away: cut and pairs as large as what there is.
+"""A simple model of the step without sampling: the cut and the number of pairs are as large as the input.
 
-Written from the data contract (input rows, from rows to samples, output rows) and from nothing of the program. It reads
-every generation of rows and writes the rows of the one mix that holds everything, without `token_length`, in the
-contract's order; judge.py --expect compares them with the program's.
+It is written from the description of the data (docs/files.md) and shares nothing with the program. It reads rows of every
+sdg_hub version and writes the rows of the one mix that holds everything, in order and without `token_length`;
+judge.py --expect compares them with the program's rows.
 
     python notebook_model.py INPUT... --out FILE [--qa-per-doc N] [--save-gpt-oss-format] [--reasoning auto|none|PATH]
 """
@@ -21,16 +21,16 @@ REASONING_COLUMNS = [
     "extract_answer_reasoning_content", "reasoning_content", "reasoning",
 ]
 PLACEHOLDERS = ["...", "<question>", "<Insert question here>"]
-# Unicode's White_Space; str.strip() would take the separators U+001C to U+001F too
+# Unicode's White_Space; str.strip() would also strip the separators U+001C to U+001F
 SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(chr(c) for c in range(0x2000, 0x200B))
 
 
 class BadRow(Exception):
-    """A row that the contract does not allow."""
+    """A row that is not allowed."""
 
 
 def keys_of(folder):
-    """The data files of a source's folder in the byte order of their relative keys."""
+    """The data files of a source's folder in the byte order of their relative paths."""
     found = []
     for path in folder.rglob("*"):
         parts = path.relative_to(folder).parts
@@ -63,28 +63,28 @@ def has(row, column):
     return row.get(column) is not None
 
 
-def needed(row, column, where):
-    """The value of a column that must be there; None where it is null."""
+def required(row, column, where):
+    """The value of a required column; None if it is null."""
     if column not in row:
-        raise BadRow(f"{where}: no column {column!r}; there are {', '.join(row)}")
+        raise BadRow(f"{where}: column {column!r} not found; the columns are {', '.join(row)}")
     value = row[column]
     if value is not None and not isinstance(value, str):
-        raise BadRow(f"{where}: {column!r} is no string")
+        raise BadRow(f"{where}: {column!r} is not a string")
     return value
 
 
 def texts(row, source, where):
-    """(raw document, summary) of a row of any generation."""
+    """(raw document, summary) of a row of any sdg_hub version."""
     if source == "document_based_qa":
-        summary = needed(row, "document", where)
+        summary = required(row, "document", where)
         raw = next((row[c] for c in ("base_document", "raw_document", "document") if has(row, c)), None)
         return raw, summary
     if has(row, "summary") and not has(row, "raw_document"):
-        summary, raw_column = needed(row, "summary", where), "document"
+        summary, raw_column = required(row, "summary", where), "document"
     else:
-        summary, raw_column = needed(row, "document", where), "raw_document"
+        summary, raw_column = required(row, "document", where), "raw_document"
     if source in SUMMARY_SOURCES:
-        raw = needed(row, raw_column, where)
+        raw = required(row, raw_column, where)
         if raw is None:
             raise BadRow(f"{where}: {raw_column!r} is null")
         return raw, summary
@@ -109,9 +109,9 @@ def reasoning_of(row, how):
 
 
 def sample(row, source, where, gpt_oss, reasoning):
-    """(reason of the drop, None) or (None, output row)"""
-    question, response = needed(row, "question", where), needed(row, "response", where)
-    outline = needed(row, "document_outline", where)
+    """(reason for dropping the row, None) or (None, output row)"""
+    question, response = required(row, "question", where), required(row, "response", where)
+    outline = required(row, "document_outline", where)
     raw, summary = texts(row, source, where)
     if gpt_oss and question is not None and any(mark in question for mark in PLACEHOLDERS):
         return "placeholder", None
@@ -131,7 +131,7 @@ def sample(row, source, where, gpt_oss, reasoning):
 
 
 def mix(inputs, qa_per_doc=3, gpt_oss=False, reasoning="auto"):
-    """The rows of the mix that holds everything, and {source: {read, dropped}}."""
+    """The rows of the mix that holds everything, and {source: {"read": …, "dropped": …}}."""
     out, counts = [], {}
     for source in SOURCES:
         pairs = {}

@@ -1,7 +1,7 @@
-"""What transformers itself makes of messages: the text and the number of its tokens.
+"""What transformers makes of messages: the rendered text and its number of tokens.
 
-The judge of CONTRACT's token length: `len(tokenizer.encode(tokenizer.apply_chat_template(messages, tokenize=False)))`
-with `PreTrainedTokenizerFast.from_pretrained(folder)`, which takes tokenizer.json as it is.
+The reference for `token_length`: `len(tokenizer.encode(tokenizer.apply_chat_template(messages, tokenize=False)))` with
+`PreTrainedTokenizerFast.from_pretrained(folder)`, which uses tokenizer.json as it is.
 """
 import datetime as real
 import json
@@ -21,7 +21,7 @@ logging.getLogger("transformers").setLevel(logging.ERROR)
 
 
 def set_date(day):
-    """Give `strftime_now` the day `YYYY-MM-DD` (at midnight): it calls `datetime.now()` of its module at render time."""
+    """Makes `strftime_now` return the day `YYYY-MM-DD` (midnight): it calls `datetime.now()` of its module when it renders."""
     moment = real.datetime.fromisoformat(day)
 
     class Fixed(real.datetime):
@@ -37,7 +37,7 @@ def set_date(day):
 
 
 class Reference:
-    """A tokenizer folder as transformers sees it."""
+    """A tokenizer folder, loaded by transformers."""
 
     def __init__(self, folder, date=None, chat_template=None):
         folder = pathlib.Path(folder)
@@ -51,7 +51,7 @@ class Reference:
             self.tokenizer.chat_template = json.loads((folder / "chat_template.json").read_text("utf-8"))["chat_template"]
         template = self.tokenizer.chat_template
         if isinstance(template, dict):
-            # With tools, transformers would take "tool_use"; the contract names `default` alone
+            # With tools, transformers would use `tool_use`; the program always uses `default`
             self.tokenizer.chat_template = template["default"]
         self.counted = {}
 
@@ -59,7 +59,7 @@ class Reference:
         return self.tokenizer.apply_chat_template(messages, tools=tools, tokenize=False)
 
     def count_text(self, text):
-        # the same row stands in several mixes
+        # the same row occurs in several mixes
         if text not in self.counted:
             self.counted[text] = len(self.tokenizer.encode(text))
         return self.counted[text]

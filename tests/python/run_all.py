@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""transformers judges the program: makes mixes of every kind and holds each against the judge and the model.
+"""Check the program against transformers: write mixes of every kind and check each with judge.py and the model.
 
     python run_all.py --binary target/debug/knowledge-mixing
 
-Also checked: the judge finds what is wrong (test_judge.py), and the scripts give the files that the repository holds.
+Also checks that judge.py finds errors (test_judge.py), and that the files in the repository are those that the scripts generate.
 The last line counts what passed and failed.
 """
 import argparse
@@ -24,7 +24,7 @@ sources:
 
 
 def mixes():
-    """Name, input folders, tokenizer, flags of the program, and whether the rows are compared with the model."""
+    """Yields name, input folders, tokenizer, flags for the program, and whether the rows are compared with the model."""
     families = {"builtin": ROOT / "assets" / "builtin-tokenizer"}
     families |= {name: TOKENIZERS / name for name in ("chatml", "llama3", "spm", "gptoss")}
     for name, folder in families.items():
@@ -32,7 +32,7 @@ def mixes():
         yield f"everything, {name}", [EXAMPLES], folder, EVERYTHING, True
     for name in ("builtin", "llama3"):
         yield f"chats, {name}", [EXAMPLES], families[name], ["--cut-sizes", "2,5", "--recipe", CHATS], False
-    # Input, tokenizer (the built-in one) and cuts are the recipe's; it runs from the top of the repository.
+    # The recipe sets the input, the tokenizer (the built-in one) and the cuts; its paths are relative to the repository.
     for recipe in sorted((ROOT / "examples" / "recipes").glob("*.yaml")):
         yield f"recipe {recipe.name}", [], families["builtin"], ["--recipe", recipe], False
     yield "reasoning template", [EXAMPLES], families["chatml"], ["--cut-sizes", "5", "--chat-template", TOKENIZERS / "reasoning.jinja"], False
@@ -50,7 +50,7 @@ def run(*command):
 
 
 def judge_mix(binary, work, inputs, tokenizer, flags, compared):
-    """The first thing that is wrong, or nothing."""
+    """Returns the first error, or None."""
     output = work / "out"
     given = [part for folder in inputs for part in ("--input", folder)]
     code, text = run(binary, "mix", *given, "--output", output, "--tokenizer-model", tokenizer, "--quiet", *flags)
@@ -74,33 +74,33 @@ def judge_mix(binary, work, inputs, tokenizer, flags, compared):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--binary", type=pathlib.Path, required=True)
-    arguments.add_argument("--only", default="", metavar="TEXT", help="only the mixes and checks whose name holds this")
+    arguments.add_argument("--only", default="", metavar="TEXT", help="run only the mixes and checks whose name contains this")
     given = arguments.parse_args()
     binary, only = given.binary.resolve(), given.only
     passed, failed = 0, 0
 
-    def told(name, wrong):
+    def report(name, error):
         nonlocal passed, failed
-        passed, failed = passed + (wrong is None), failed + (wrong is not None)
-        print(f"{'ok    ' if wrong is None else 'FAILED'} {name}" + (f"\n{wrong}" if wrong else ""), flush=True)
+        passed, failed = passed + (error is None), failed + (error is not None)
+        print(f"{'ok    ' if error is None else 'FAILED'} {name}" + (f"\n{error}" if error else ""), flush=True)
 
     checks = [["tests/python/test_judge.py"], ["tests/python/check_recipes.py", "--binary", binary]]
     checks += [[f"scripts/{script}.py", "--check"] for script in ("train_builtin_tokenizer", "make_test_tokenizers", "make_examples")]
     for check in (check for check in checks if only in check[0]):
         code, text = run(sys.executable, *check)
-        told(" ".join(str(part) for part in check), text if code else None)
+        report(" ".join(str(part) for part in check), text if code else None)
     with tempfile.TemporaryDirectory() as folder:
         generated = {shape: pathlib.Path(folder) / shape for shape in ("narrow", "wide")}
-        for shape, place in generated.items():
-            code, text = run(sys.executable, ROOT / "bench" / "generate.py", place, "--docs", 2, "--summaries", 6, "--facts", 10, "--shape", shape)
+        for shape, target in generated.items():
+            code, text = run(sys.executable, ROOT / "bench" / "generate.py", target, "--docs", 2, "--summaries", 6, "--facts", 10, "--shape", shape)
             if code:
-                told(f"generate {shape}", text)
+                report(f"generate {shape}", text)
         chosen = (mix for mix in mixes() if only in mix[0])
         for number, (name, inputs, tokenizer, flags, compared) in enumerate(chosen):
             work = pathlib.Path(folder) / str(number)
             work.mkdir()
-            inputs = [generated.get(place, place) for place in inputs]
-            told(name, judge_mix(binary, work, inputs, tokenizer, flags, compared))
+            inputs = [generated.get(entry, entry) for entry in inputs]
+            report(name, judge_mix(binary, work, inputs, tokenizer, flags, compared))
     print(f"judge: {passed} passed, {failed} failed")
     return 1 if failed else 0
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The judge passes what is right and finds what is wrong: run with `python test_judge.py`.
+"""Check that judge.py accepts a correct mix and finds errors: run with `python test_judge.py`.
 
-A mix made of the model's own rows stands in for the program's, and each test changes one thing in it.
+A mix built from the model's rows takes the place of the program's output; each test changes one thing in it.
 """
 import gzip
 import json
@@ -29,7 +29,7 @@ def run(*arguments):
 
 
 def write(folder, rows, name="combined_cut_50x.jsonl", columns="full"):
-    """A mix of one file with its manifest."""
+    """Writes a mix of one file and its manifest."""
     data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
     if name.endswith(".gz"):
         data = gzip.compress(data)
@@ -49,7 +49,7 @@ def write(folder, rows, name="combined_cut_50x.jsonl", columns="full"):
 
 
 def with_chats(rows, chats, reference):
-    """Rows of a mix that has ready chats too: all rows get `tools`, all messages the keys that some message has."""
+    """The rows of a mix that also has chats: all rows get `tools`, all messages the keys of every message."""
     extra = ["tool_call_id", "tool_calls"]
     as_text = lambda value: value if isinstance(value, str) else json.dumps(value)  # noqa: E731
     out = []
@@ -74,7 +74,7 @@ def main():
         folder = pathlib.Path(folder)
         model, counts = notebook_model.mix([ROOT / "examples" / "step_02"])
         assert counts["extractive_summary"]["dropped"] == {"empty": 1}, counts
-        model = model[::9]  # some of each source
+        model = model[::9]  # some rows of each source
         expect = folder / "expect.jsonl"
         expect.write_text("".join(json.dumps(row) + "\n" for row in model))
         out = folder / "out"
@@ -101,7 +101,7 @@ def main():
         assert code == 0, text
         print("with chats:", text, end="")
 
-        def wrong(change, message, **options):
+        def finds(change, message, **options):
             changed = json.loads(json.dumps(rows))
             change(changed)
             write(out, changed, **options)
@@ -109,21 +109,21 @@ def main():
             assert code == 1 and message in text, (message, text)
             print("found:", text.strip().splitlines()[-1][:110])
 
-        wrong(lambda r: r[3].update(token_length=r[3]["token_length"] + 1), "50x.jsonl:4: token_length is")
-        wrong(lambda r: r[2].update(unmask=False), "50x.jsonl:3: unmask")
-        wrong(lambda r: r[5].pop("metadata"), "50x.jsonl:6: columns are")
-        wrong(lambda r: r[0].update(metadata=json.dumps({**json.loads(r[0]["metadata"]), "source": "document_based"})), "metadata is")
-        wrong(lambda r: r[1]["messages"][0].pop("thinking"), "50x.jsonl:2: a message has the keys")
-        wrong(lambda r: r.pop(), "rows, the model has")
-        wrong(lambda r: r.insert(0, r.pop(1)), "50x.jsonl:1: question is")
+        finds(lambda r: r[3].update(token_length=r[3]["token_length"] + 1), "50x.jsonl:4: token_length is")
+        finds(lambda r: r[2].update(unmask=False), "50x.jsonl:3: unmask")
+        finds(lambda r: r[5].pop("metadata"), "50x.jsonl:6: columns are")
+        finds(lambda r: r[0].update(metadata=json.dumps({**json.loads(r[0]["metadata"]), "source": "document_based"})), "metadata is")
+        finds(lambda r: r[1]["messages"][0].pop("thinking"), "50x.jsonl:2: a message has the keys")
+        finds(lambda r: r.pop(), "rows, the model has")
+        finds(lambda r: r.insert(0, r.pop(1)), "50x.jsonl:1: question is")
         write(out, rows)
         (out / "combined_cut_50x.jsonl").open("a").write(json.dumps(rows[0]) + "\n")
         code, text = run(out, TOKENIZERS / "gptoss")
         assert code == 1 and "the manifest says" in text, text
         (out / "manifest.json").unlink()
         code, text = run(out, TOKENIZERS / "gptoss")
-        assert code == 1 and "no manifest.json" in text, text
-    print("the judge judges")
+        assert code == 1 and "manifest.json not found" in text, text
+    print("judge.py accepts correct mixes and finds every error")
 
 
 if __name__ == "__main__":
