@@ -12,19 +12,26 @@ pub(crate) use diff::{Change, Diff, Difference, diff};
 pub(crate) use verify::{Verified, verify};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::{MANIFEST_NAME, Manifest, OutputFile, OutputKind};
+use crate::manifest::{MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, OutputFile, OutputKind};
 use crate::mixing;
 use crate::output::{Rows, RowsFile, write_rows};
 use crate::progress::{Progress, ProgressUnit};
 use crate::recipe::Order;
 use crate::report::{self, statistics::Statistics};
 use crate::settings::Settings;
-use crate::storage::{Publication, Storage};
+use crate::storage::{Publication, PublishOptions, Storage};
 use crate::warnings::Warnings;
 use bytes::Bytes;
 use prepare::{Prepared, prepare};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// How a mix is published.
+pub(crate) const PUBLISH_OPTIONS: PublishOptions = PublishOptions {
+    manifest_name: MANIFEST_NAME,
+    max_manifest_bytes: MAX_MANIFEST_BYTES,
+    private_prefix: ".knowledge-mixing",
+};
 
 /// What a run made, or would make.
 #[derive(Debug)]
@@ -89,7 +96,7 @@ pub(crate) async fn plan(settings: &Settings, context: &Context) -> Result<(Outc
 /// Each with its kind and exit code; nothing is published then, and an earlier mix is as it was.
 pub(crate) async fn mix(settings: &Settings, context: &Context) -> Result<Outcome> {
     // Opened before anything is read: an output that cannot be written should not cost a run.
-    let publication = context.storage.publish(&settings.output).await?;
+    let publication = context.storage.publish(&settings.output, PUBLISH_OPTIONS).await?;
     match prepare(settings, context).await {
         Ok(Prepared { enough: Err(error), .. }) | Err(error) => {
             publication.abort().await;
