@@ -1,10 +1,10 @@
-//! The program itself from anywhere to anywhere: the same bytes, clear errors, no secret.
+//! The program between all backends: the same bytes, clear errors, no secret.
 
 use crate::backend::Azurite;
 use crate::support::http_server::{Answer, HttpServer};
 use crate::support::outside::{self, Variables, copy_folder, examples, files, run, succeed};
 use crate::support::s3_server::{ACCESS_KEY, S3Server};
-use knowledge_mixing::storage::Location;
+use knowledge_mixing::testing::Location;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -15,8 +15,8 @@ fn variables(pairs: &[(&str, &str)]) -> Variables {
     pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
 }
 
-/// Runs `mix` from and to everywhere and compares every file with those of the first run.
-fn the_same_everywhere(input: &Path, extra: &[&str], on_server: &[&str]) {
+/// Runs `mix` between all backends and compares every file with those of the first run.
+fn assert_same_bytes_everywhere(input: &Path, extra: &[&str], on_server: &[&str]) {
     let server = S3Server::start(&["bucket", "elsewhere"]);
     copy_folder(input, &server.bucket("elsewhere").join("deep/in"));
     copy_folder(Path::new(TOKENIZER), &server.bucket("bucket").join("models/builtin-tokenizer"));
@@ -49,8 +49,8 @@ fn the_same_everywhere(input: &Path, extra: &[&str], on_server: &[&str]) {
 }
 
 #[test]
-fn the_examples_give_the_same_bytes_from_anywhere_to_anywhere() {
-    the_same_everywhere(
+fn the_examples_give_the_same_bytes_on_every_backend() {
+    assert_same_bytes_everywhere(
         &examples(),
         &["--tokenizer-model", TOKENIZER, "--recipe", RECIPE],
         &["--tokenizer-model", "s3://bucket/models/builtin-tokenizer", "--recipe", "s3://bucket/recipe.yaml"],
@@ -58,10 +58,10 @@ fn the_examples_give_the_same_bytes_from_anywhere_to_anywhere() {
 }
 
 #[test]
-fn mixes_of_many_parts_give_the_same_bytes_from_anywhere_to_anywhere() {
+fn mixes_of_many_parts_give_the_same_bytes_on_every_backend() {
     let input = tempfile::tempdir().unwrap();
     outside::large_input(input.path());
-    the_same_everywhere(
+    assert_same_bytes_everywhere(
         input.path(),
         &["--tokenizer-model", TOKENIZER],
         &["--tokenizer-model", "s3://bucket/models/builtin-tokenizer"],
@@ -69,7 +69,7 @@ fn mixes_of_many_parts_give_the_same_bytes_from_anywhere_to_anywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_examples_give_the_same_bytes_from_azure_to_azure() {
+async fn the_examples_give_the_same_bytes_on_azure() {
     let Some(azurite) = Azurite::find() else { return };
     let container = azurite.container();
     for file in container.storage.list(&Location::local(examples())).await.unwrap() {
@@ -83,7 +83,7 @@ async fn the_examples_give_the_same_bytes_from_azure_to_azure() {
         succeed(&arguments, &azurite.environment());
     };
     mix(examples().to_str().unwrap(), folder.path().to_str().unwrap());
-    // The second time over the first mix.
+    // The second run replaces the first mix.
     for _ in 0..2 {
         mix(&at("in"), &at("out"));
         succeed(&["verify", &at("out")], &azurite.environment());
@@ -95,21 +95,21 @@ async fn the_examples_give_the_same_bytes_from_azure_to_azure() {
     let mut wrong = azurite.environment();
     wrong.retain(|(name, _)| name != "AZURE_STORAGE_ACCOUNT_KEY");
     wrong.push(("AZURE_STORAGE_ACCOUNT_KEY".into(), "bm90LXRoZS1rZXk=".into()));
-    let mut told = String::new();
+    let mut report = String::new();
     for (what, location, variables) in [
         ("wrong key", at("in"), &wrong),
-        ("no such container", "az://nowhere/in".to_string(), &azurite.environment()),
-        ("nothing there", at("nothing"), &azurite.environment()),
+        ("container not found", "az://nowhere/in".to_string(), &azurite.environment()),
+        ("folder not found", at("nothing"), &azurite.environment()),
     ] {
         let ran = run(&["plan", "--input", &location, "--tokenizer-model", "builtin"], variables);
-        told.push_str(&format!("-- {what}: {}\n{}", ran.code.unwrap(), ran.err));
+        report.push_str(&format!("-- {what}: {}\n{}", ran.code.unwrap(), ran.err));
     }
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(report);
 }
 
-/// What a person reads where it cannot heal, and what an engine gets.
+/// The message for a user and the exit code for an engine.
 #[test]
-fn what_cannot_heal_ends_with_its_code_and_says_why() {
+fn permanent_errors_have_their_exit_code_and_say_why() {
     let server = S3Server::start(&["bucket"]);
     copy_folder(&examples(), &server.bucket("bucket").join("in"));
     let here = server.environment();
@@ -123,40 +123,40 @@ fn what_cannot_heal_ends_with_its_code_and_says_why() {
     let builtin = ["--tokenizer-model", "builtin"];
     let out = tempfile::tempdir().unwrap();
     let local = out.path().to_str().unwrap();
-    let mut told = String::new();
+    let mut report = String::new();
     for (what, arguments, variables) in [
         ("private, no credentials", vec!["mix", "--input", "s3://bucket/in", "--output", local], &anonymous),
         ("wrong secret", vec!["mix", "--input", "s3://bucket/in", "--output", local], &wrong),
-        ("no such bucket", vec!["mix", "--input", "s3://nowhere/in", "--output", local], &here),
-        ("nothing there", vec!["mix", "--input", "s3://bucket/nothing", "--output", local], &here),
+        ("bucket not found", vec!["mix", "--input", "s3://nowhere/in", "--output", local], &here),
+        ("folder not found", vec!["mix", "--input", "s3://bucket/nothing", "--output", local], &here),
         ("wrong secret to write", vec!["mix", "--input", local, "--output", "s3://bucket/out"], &wrong),
         ("a secret in the URL", vec!["mix", "--input", "s3://key:hush@bucket/in", "--output", local], &here),
-        ("nothing to verify", vec!["verify", "s3://bucket/nothing"], &here),
-        ("no recipe", vec!["plan", "--input", "s3://bucket/in", "--recipe", "s3://bucket/no.yaml"], &here),
+        ("mix not found", vec!["verify", "s3://bucket/nothing"], &here),
+        ("recipe not found", vec!["plan", "--input", "s3://bucket/in", "--recipe", "s3://bucket/no.yaml"], &here),
     ] {
         let began = std::time::Instant::now();
         let more: &[&str] = if arguments[0] == "verify" { &[] } else { &builtin };
         let ran = run(&[&arguments[..], more].concat(), variables);
         assert!(began.elapsed() < std::time::Duration::from_secs(5), "{what} took {:?}", began.elapsed());
-        told.push_str(&format!("-- {what}: {}\n{}", ran.code.unwrap(), ran.err.replace(local, "OUTPUT")));
+        report.push_str(&format!("-- {what}: {}\n{}", ran.code.unwrap(), ran.err.replace(local, "OUTPUT")));
     }
     assert!(files(out.path()).is_empty());
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(report);
 }
 
-/// A recognisable secret in every variable that can hold one, in `.env` and in URLs: it is nowhere in what the program
-/// says or writes, whether it fails or succeeds.
+/// Puts a recognizable secret into every variable that can hold one, into `.env` and into URLs. No output or file of the
+/// program contains it, whether it succeeds or fails.
 #[test]
-fn no_secret_is_in_anything_that_is_said_or_written() {
+fn no_output_or_file_contains_a_secret() {
     const SECRET: &str = "wEirD-SeCrEt-0123456789";
     let server = S3Server::start(&["bucket"]);
     copy_folder(&examples(), &server.bucket("bucket").join("in"));
-    // A server that repeats everything that it was sent.
+    // A server that repeats the request's headers.
     let echo = HttpServer::start(|request| {
         Answer::new(403).body(format!("<Error><Code>Denied</Code><Message>{:?}</Message></Error>", request.headers))
     });
     let with_user = |url: &str| url.replace("http://", &format!("http://user:{SECRET}@"));
-    let nobody = format!("http://user:{SECRET}@127.0.0.1:1/?sig={SECRET}");
+    let unreachable = format!("http://user:{SECRET}@127.0.0.1:1/?sig={SECRET}");
     let secrets = [
         "AWS_SECRET_ACCESS_KEY",
         "AWS_ACCESS_KEY_ID",
@@ -182,7 +182,7 @@ fn no_secret_is_in_anything_that_is_said_or_written() {
         all.push(("AZURE_STORAGE_ACCOUNT_NAME".into(), "account".into()));
         all
     };
-    // Where the credentials are right, everything else is a secret.
+    // With the right credentials, all other variables hold the secret.
     let mut working = all_secret(&server.endpoint());
     working.retain(|(name, _)| {
         !matches!(name.as_str(), "AWS_SECRET_ACCESS_KEY" | "AWS_ACCESS_KEY_ID" | "AWS_SESSION_TOKEN")
@@ -215,7 +215,7 @@ fn no_secret_is_in_anything_that_is_said_or_written() {
         commands.push(vec!["verify", url]);
     }
     let environments =
-        [working, all_secret(&echo.endpoint), all_secret(&with_user(&echo.endpoint)), all_secret(&nobody), vec![]];
+        [working, all_secret(&echo.endpoint), all_secret(&with_user(&echo.endpoint)), all_secret(&unreachable), vec![]];
     let (mut succeeded, mut failed) = (0, 0);
     for (number, environment) in environments.iter().enumerate() {
         for arguments in &commands {
@@ -232,8 +232,8 @@ fn no_secret_is_in_anything_that_is_said_or_written() {
                 } else {
                     failed += 1
                 }
-                for said in [&ran.out, &ran.err] {
-                    assert!(!said.contains(SECRET), "environment {number}, {arguments:?}:\n{said}");
+                for output in [&ran.out, &ran.err] {
+                    assert!(!output.contains(SECRET), "environment {number}, {arguments:?}:\n{output}");
                 }
             }
         }
@@ -242,5 +242,5 @@ fn no_secret_is_in_anything_that_is_said_or_written() {
         assert!(!String::from_utf8_lossy(&content).contains(SECRET), "{name}");
     }
     eprintln!("{succeeded} succeeded, {failed} failed");
-    assert!(succeeded >= 8 && failed > 100, "{succeeded} succeeded, {failed} failed: no test of anything");
+    assert!(succeeded >= 8 && failed > 100, "too few: {succeeded} succeeded, {failed} failed");
 }
