@@ -1,15 +1,16 @@
 //! The speed of the storage layer alone, compared with a plain copy of the same bytes:
 //! `cargo bench --bench storage [-- --runs 5]`.
 //!
-//! Both list a folder, read all of it and write all of it, and nothing else; in turn, after a warm-up, each time into an
-//! empty folder. The limit is 1.25 times the plain copy's time. It does not hold for thousands of output files in a bucket,
-//! which the program never writes (it writes a dozen): each is begun, recorded, sent, completed and checked, where a plain
-//! copy needs one request.
+//! Both list a folder, read all of it and write all of it, and nothing else; in turn, after a warm-up, each time into
+//! an empty folder. The limit is 1.25 times the plain copy's time. It does not hold for thousands of output files in a
+//! bucket, which the program never writes (it writes a dozen): each is begun, recorded, sent, completed and checked,
+//! where a plain copy needs one request.
 //!
 //! - In a bucket, the plain copy is what one writes with `object_store`: it copies as many files at once as the program
-//!   reads, each streamed by one request. A file that fits one part is put at once, a larger one is sent in parts, four at a
-//!   time. It computes no digest, and each file becomes visible by itself.
-//! - In a folder, it is `std::fs::copy` on as many threads as the machine has cores; each file and the folder are flushed.
+//!   reads, each streamed by one request. A file that fits one part is put at once, a larger one is sent in parts, four
+//!   at a time. It computes no digest, and each file becomes visible by itself.
+//! - In a folder, it is `std::fs::copy` on as many threads as the machine has cores; each file and the folder are
+//!   flushed.
 //!
 //! The S3 server is a process of its own: this program, started with the argument `serve`.
 

@@ -26,7 +26,7 @@ pub struct Storage(Arc<Shared>);
 
 impl Storage {
     /// Uses the environment variables of this process.
-    pub fn new(options: StorageOptions, warnings: Warnings) -> Self {
+    pub(crate) fn new(options: StorageOptions, warnings: Warnings) -> Self {
         Self(Arc::new(Shared::new(options, Environment::of_process(), None, warnings)))
     }
 
@@ -40,8 +40,8 @@ impl Storage {
         Self(Arc::new(Shared::new(options, Environment::default(), Some(store), Warnings::silent())))
     }
 
-    /// Lists every file below a folder, sub-folders included, sorted by the bytes of its key. A missing folder is empty;
-    /// a file is a list of one. Symbolic links are followed: Kubernetes mounts volumes through them.
+    /// Lists every file below a folder, sub-folders included, sorted by the bytes of its key. A missing folder is
+    /// empty; a file is a list of one. Symbolic links are followed: Kubernetes mounts volumes through them.
     ///
     /// # Errors
     /// The folder cannot be read, or the store does not respond.
@@ -107,15 +107,15 @@ impl Storage {
         Publication::open(&self.0, output, options).await
     }
 
-    /// Cleans up after the future of a run is dropped (on a signal): aborts the uploads of publications that are neither
-    /// committed nor aborted, as far as their stores respond, and waits for the threads that write local files, which
-    /// remove their staging files.
+    /// Cleans up after the future of a run is dropped (on a signal): aborts the uploads of publications that are
+    /// neither committed nor aborted, as far as their stores respond, and waits for the threads that write local files,
+    /// which remove their staging files.
     pub async fn clean_up(&self) {
         self.0.clean_up().await;
     }
 
     /// Whether a publication is visible, even if its run was stopped before it could report that.
-    pub fn has_published(&self) -> bool {
+    pub(crate) fn has_published(&self) -> bool {
         self.0.published.load(Ordering::Acquire)
     }
 

@@ -9,14 +9,14 @@ pub struct Environment(Arc<BTreeMap<String, String>>);
 
 impl Environment {
     /// The variables of this process. Values that are not valid UTF-8 are left out.
-    pub fn of_process() -> Self {
+    pub(crate) fn of_process() -> Self {
         std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect()
     }
 
     /// The value of a variable. An empty value counts as not set.
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 

@@ -122,8 +122,8 @@ pub(crate) struct OpenFile {
     buffers: Buffers,
 }
 
-/// Reusable buffers of one file: a new one for each range would be zeroed and paged in each time, which takes longer than
-/// reading into it.
+/// Reusable buffers of one file: a new one for each range would be zeroed and paged in each time, which takes longer
+/// than reading into it.
 type Buffers = Arc<Mutex<Vec<Vec<u8>>>>;
 
 /// A buffer that returns to its pool when the last reference to its bytes is dropped.

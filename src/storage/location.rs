@@ -69,9 +69,8 @@ impl Location {
     /// Parses a path or a URL of a supported store. `memory://name/prefix` is a store for tests, which lives as long as
     /// its [`Storage`](super::Storage).
     ///
-    /// # Errors
-    /// A usage error for anything else. A URL with a user, a password or a query is rejected without repeating it in the
-    /// message: it may hold a secret, and credentials are read from the environment only.
+    /// # Errors A usage error for anything else. A URL with a user, a password or a query is rejected without repeating
+    /// it in the message: it may hold a secret, and credentials are read from the environment only.
     pub fn parse(text: &str) -> Result<Self> {
         if text.is_empty() {
             return Err(invalid("the location is empty".into()));
@@ -131,7 +130,7 @@ impl Location {
     }
 
     /// The last segment: the bucket's name if the key is empty, and nothing for paths such as `/` and `.`.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match &self.0 {
             Place::Local(path) => path.file_name().and_then(|name| name.to_str()).unwrap_or_default(),
             Place::Object { bucket, key } if key.is_empty() => &bucket.name,
@@ -140,7 +139,7 @@ impl Location {
     }
 
     /// Whether `other` is this location or a location below it. Symbolic links are resolved as far as the paths exist.
-    pub fn contains(&self, other: &Self) -> bool {
+    pub(crate) fn contains(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Place::Local(outer), Place::Local(inner)) => resolved(inner).starts_with(resolved(outer)),
             (Place::Object { bucket: a, key: outer }, Place::Object { bucket: b, key: inner }) => {
@@ -373,7 +372,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parsing_never_panics_and_a_displayed_location_parses_to_itself(text in "(s3|gs|az|abfss|minio|file)?(://)?\\PC{0,30}") {
+        fn a_displayed_location_parses_to_itself(text in "(s3|gs|az|abfss|minio|file)?(://)?\\PC{0,30}") {
             if let Ok(location) = Location::parse(&text) {
                 prop_assume!(!text.starts_with("file"));
                 prop_assert_eq!(Location::parse(&location.to_string()).unwrap(), location);

@@ -1,8 +1,8 @@
 //! Lists, reads and publishes files on local disks and in object stores.
 //!
-//! This module knows bytes and names, no rows. It guarantees that a listing is complete and sorted, that all bytes of an
-//! object come from one version of it, that published files become visible together or not at all ([`Publication`]), that
-//! transient failures are retried, and that no message holds a secret.
+//! This module knows bytes and names, no rows. It guarantees that a listing is complete and sorted, that all bytes of
+//! an object come from one version of it, that published files become visible together or not at all ([`Publication`]),
+//! that transient failures are retried, and that no message holds a secret.
 //!
 //! The files of this module from bottom to top: `options`, `environment`, `location`, `object`, `task`; `store_error`,
 //! `retry`; `connect`; `local` and `remote` (reading); `shared`; `publish`; `client` ([`Storage`]); `hub`.

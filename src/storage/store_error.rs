@@ -200,8 +200,8 @@ pub(crate) fn truncated() -> StoreError {
     StoreError::Generic { store: "storage", source: "the response body is truncated".into() }
 }
 
-/// The cause in a few words: the response's status, code and message, or what broke the connection. Never the whole body:
-/// S3 repeats the access key and the signature in it.
+/// The cause in a few words: the response's status, code and message, or what broke the connection. Never the whole
+/// body: S3 repeats the access key and the signature in it.
 fn cause(error: &StoreError) -> String {
     let text = error.to_string();
     let mut parts = Vec::new();

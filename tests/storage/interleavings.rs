@@ -1,5 +1,5 @@
-//! Several runs that publish to one output of an object store, request by request. Runs are suspended or killed and requests
-//! arrive late, but a false manifest is never visible, not even for a moment.
+//! Several runs that publish to one output of an object store, request by request. Runs are suspended or killed and
+//! requests arrive late, but a false manifest is never visible, not even for a moment.
 
 use crate::backend::{PUBLISH_OPTIONS, noise};
 use crate::support::world::{Asked, Line, World, at_once};
@@ -8,10 +8,10 @@ use futures::future::BoxFuture;
 use knowledge_mixing::testing::{ErrorKind, Location, Result, Storage, StorageOptions, Store};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
 const LEASE: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(60);
@@ -124,76 +124,86 @@ async fn a_run_that_resumes_late_does_no_harm_here() {
         (Asked::Put, "manifest.json"),
         (Asked::Delete, ".knowledge-mixing.lease"),
     ];
-    for (asked, name) in requests {
-        // Where the second run waits when the first resumes; `None` is after its end.
-        for until in [Some("5x"), Some("10x"), Some("manifest.json"), None] {
-            for earlier in [false, true] {
-                let world = Arc::new(World::default());
-                if earlier {
-                    run(&storage(world.line(9, LONG, |_, _| at_once())), 9).await.unwrap();
-                }
-                let suspended = Gate::default();
-                let (gate, is_suspended) = (suspended.clone(), Arc::new(AtomicUsize::new(0)));
-                let first = storage(world.line(1, LONG, move |what, which| {
-                    let renewal = what == Asked::Put && which == ".knowledge-mixing.lease";
-                    if what == asked && which == name {
-                        is_suspended.store(1, Ordering::SeqCst);
-                        return gate.hold();
-                    }
-                    // The whole run is suspended, its renewals included.
-                    if renewal && is_suspended.load(Ordering::SeqCst) == 1 {
-                        std::future::pending().boxed()
-                    } else {
-                        at_once()
-                    }
-                }));
-                let mut first = spawn_local(async move { run(&first, 1).await });
-                let was_suspended = tokio::select! {
-                    _ = suspended.reached.notified() => true,
-                    _ = &mut first => false,
-                };
-                if !was_suspended {
-                    continue;
-                }
-                let middle = Gate::default();
-                let gate = middle.clone();
-                let second = storage(world.line(2, LONG, move |what, which| match (what, until) {
-                    (Asked::Complete | Asked::Put, Some(until)) if which == until => gate.hold(),
-                    _ => at_once(),
-                }));
-                let mut second = spawn_local(async move { run(&second, 2).await });
-                let mut ended = None;
-                tokio::select! {
-                    _ = middle.reached.notified() => {}
-                    outcome = &mut second => ended = Some(outcome.unwrap()),
-                }
-                suspended.open.notify_one();
-                // The first may end while the second waits.
-                let resumed = tokio::time::timeout(LEASE / 2, &mut first).await;
-                middle.open.notify_one();
-                let outcome = match ended {
-                    Some(outcome) => outcome,
-                    None => second.await.unwrap(),
-                };
-                let resumed = match resumed {
-                    Ok(resumed) => resumed.unwrap(),
-                    Err(_) => first.await.unwrap(),
-                };
-                let case = format!("{asked:?} {name}, {until:?}, {earlier}: {resumed:?} {outcome:?}\n{}", world.log());
-                assert!(world.lies().is_empty(), "{case}\n{:?}", world.lies());
-                for outcome in [&resumed, &outcome] {
-                    assert!(outcome.as_ref().err().is_none_or(|e| e.kind() == ErrorKind::TryAgain), "{case}");
-                }
-                // A late removal of the manifest may hide the second mix, but never makes it false.
-                if asked != Asked::Delete {
-                    let expected = if outcome.is_ok() { Some(2) } else { Some(1) };
-                    assert_eq!(winner(&world).await, expected, "{case}");
-                }
-                run(&storage(world.line(3, LONG, |_, _| at_once())), 3).await.unwrap();
-                assert_eq!(winner(&world).await, Some(3), "{case}");
+    for suspended_at in requests {
+        for second_waits_at in [Some("5x"), Some("10x"), Some("manifest.json"), None] {
+            for has_earlier_mix in [false, true] {
+                resume_late(suspended_at, second_waits_at, has_earlier_mix).await;
             }
         }
     }
+}
+
+/// Suspends a run before a request, and resumes it when a second run waits for a completion (`None`: after its end).
+async fn resume_late(
+    suspended_at: (Asked, &'static str),
+    second_waits_at: Option<&'static str>,
+    has_earlier_mix: bool,
+) {
+    let world = Arc::new(World::default());
+    if has_earlier_mix {
+        run(&storage(world.line(9, LONG, |_, _| at_once())), 9).await.unwrap();
+    }
+    let suspended = Gate::default();
+    let mut first = spawn_suspended(&world, suspended_at, suspended.clone());
+    tokio::select! {
+        _ = suspended.reached.notified() => {}
+        // The run never sends this request.
+        _ = &mut first => return,
+    }
+    let waiting = Gate::default();
+    let gate = waiting.clone();
+    let second = storage(world.line(2, LONG, move |asked, name| match (asked, second_waits_at) {
+        (Asked::Complete | Asked::Put, Some(waits_at)) if name == waits_at => gate.hold(),
+        _ => at_once(),
+    }));
+    let mut second = spawn_local(async move { run(&second, 2).await });
+    let mut ended = None;
+    tokio::select! {
+        _ = waiting.reached.notified() => {}
+        outcome = &mut second => ended = Some(outcome.unwrap()),
+    }
+    suspended.open.notify_one();
+    // The first may end while the second waits.
+    let resumed = tokio::time::timeout(LEASE / 2, &mut first).await;
+    waiting.open.notify_one();
+    let outcome = match ended {
+        Some(outcome) => outcome,
+        None => second.await.unwrap(),
+    };
+    let resumed = match resumed {
+        Ok(resumed) => resumed.unwrap(),
+        Err(_) => first.await.unwrap(),
+    };
+    let case =
+        format!("{suspended_at:?}, {second_waits_at:?}, {has_earlier_mix}: {resumed:?} {outcome:?}\n{}", world.log());
+    assert!(world.lies().is_empty(), "{case}\n{:?}", world.lies());
+    for outcome in [&resumed, &outcome] {
+        assert!(outcome.as_ref().err().is_none_or(|e| e.kind() == ErrorKind::TryAgain), "{case}");
+    }
+    // A late removal of the manifest may hide the second mix, but never makes it false.
+    if suspended_at.0 != Asked::Delete {
+        let expected = if outcome.is_ok() { Some(2) } else { Some(1) };
+        assert_eq!(winner(&world).await, expected, "{case}");
+    }
+    run(&storage(world.line(3, LONG, |_, _| at_once())), 3).await.unwrap();
+    assert_eq!(winner(&world).await, Some(3), "{case}");
+}
+
+/// Starts run 1, which is suspended before a request until the gate opens, the renewals of its lease included.
+fn spawn_suspended(world: &Arc<World>, suspended_at: (Asked, &'static str), gate: Gate) -> JoinHandle<Result<()>> {
+    let is_suspended = AtomicBool::new(false);
+    let storage = storage(world.line(1, LONG, move |asked, name| {
+        let is_renewal = (asked, name) == (Asked::Put, ".knowledge-mixing.lease");
+        if (asked, name) == suspended_at {
+            is_suspended.store(true, Ordering::SeqCst);
+            gate.hold()
+        } else if is_renewal && is_suspended.load(Ordering::SeqCst) {
+            std::future::pending().boxed()
+        } else {
+            at_once()
+        }
+    }));
+    spawn_local(async move { run(&storage, 1).await })
 }
 
 /// A store that accepts a completion, reports that the upload is gone, and shows the object only after its run is dead.

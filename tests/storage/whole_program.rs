@@ -144,46 +144,82 @@ fn permanent_errors_have_their_exit_code_and_say_why() {
     insta::assert_snapshot!(report);
 }
 
-/// Puts a recognizable secret into every variable that can hold one, into `.env` and into URLs. No output or file of the
-/// program contains it, whether it succeeds or fails.
+const SECRET: &str = "wEirD-SeCrEt-0123456789";
+
+/// Variables that hold credentials.
+const SECRET_VARIABLES: [&str; 15] = [
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "MINIO_ACCESS_KEY",
+    "MINIO_SECRET_KEY",
+    "GOOGLE_BEARER_TOKEN",
+    "GOOGLE_SERVICE_ACCOUNT_KEY",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_CLIENT_SECRET",
+    "AZURE_CLIENT_SECRET",
+    "HF_TOKEN",
+    "HUGGING_FACE_HUB_TOKEN",
+];
+
+/// The secret in every variable that holds credentials, and all endpoints.
+fn secret_environment(endpoint: &str) -> Variables {
+    let mut all: Variables = SECRET_VARIABLES.map(|name| (name.to_string(), SECRET.to_string())).to_vec();
+    for name in ["AWS_ENDPOINT_URL", "GOOGLE_BASE_URL", "AZURE_STORAGE_ENDPOINT", "HF_ENDPOINT", "MINIO_ENDPOINT"] {
+        all.push((name.into(), endpoint.into()));
+    }
+    all.push(("AZURE_STORAGE_ACCOUNT_NAME".into(), "account".into()));
+    all
+}
+
+/// Commands that read from and write to every kind of store, also with secrets in their URLs.
+fn commands(output: &str) -> Vec<Vec<String>> {
+    let mut commands: Vec<Vec<String>> = [
+        &["mix", "--input", "s3://bucket/in", "--output", output, "--tokenizer-model", "builtin"][..],
+        &["mix", "--input", "s3://bucket/in", "--output", "s3://bucket/out", "--tokenizer-model", "builtin"],
+        &["plan", "--input", "s3://bucket/in", "--tokenizer-model", "builtin", "--format", "json"],
+        &["plan", "--input", "gs://bucket/in", "--tokenizer-model", "builtin"],
+        &["plan", "--input", "az://bucket/in", "--tokenizer-model", "builtin"],
+        &["plan", "--input", "minio://bucket/in", "--tokenizer-model", "builtin"],
+        &["plan", "--input", "s3://bucket/in", "--tokenizer-model", "owner/name"],
+        &["verify", "s3://bucket/out"],
+        &["verify", "az://bucket/out"],
+        &["diff", "s3://bucket/out", "gs://bucket/out"],
+    ]
+    .map(|arguments| arguments.iter().map(|argument| argument.to_string()).collect())
+    .into();
+    for scheme in ["s3", "gs", "az", "https", "minio"] {
+        let url = format!("{scheme}://user:{SECRET}@bucket/in?sig={SECRET}");
+        for arguments in [
+            &["mix", "--output", output, "--input"][..],
+            &["plan", "--tokenizer-model"],
+            &["plan", "--recipe"],
+            &["verify"],
+        ] {
+            let arguments = arguments.iter().map(|argument| argument.to_string());
+            commands.push(arguments.chain([url.clone()]).collect());
+        }
+    }
+    commands
+}
+
+/// Puts a recognizable secret into every variable that can hold one, into `.env` and into URLs. No output or file of
+/// the program contains it, whether it succeeds or fails.
 #[test]
 fn no_output_or_file_contains_a_secret() {
-    const SECRET: &str = "wEirD-SeCrEt-0123456789";
     let server = S3Server::start(&["bucket"]);
     copy_folder(&examples(), &server.bucket("bucket").join("in"));
     // A server that repeats the request's headers.
     let echo = HttpServer::start(|request| {
         Answer::new(403).body(format!("<Error><Code>Denied</Code><Message>{:?}</Message></Error>", request.headers))
     });
-    let with_user = |url: &str| url.replace("http://", &format!("http://user:{SECRET}@"));
+    let with_user = echo.endpoint.replace("http://", &format!("http://user:{SECRET}@"));
     let unreachable = format!("http://user:{SECRET}@127.0.0.1:1/?sig={SECRET}");
-    let secrets = [
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SESSION_TOKEN",
-        "AWS_SECURITY_TOKEN",
-        "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-        "MINIO_ACCESS_KEY",
-        "MINIO_SECRET_KEY",
-        "GOOGLE_BEARER_TOKEN",
-        "GOOGLE_SERVICE_ACCOUNT_KEY",
-        "AZURE_STORAGE_ACCOUNT_KEY",
-        "AZURE_STORAGE_SAS_TOKEN",
-        "AZURE_STORAGE_CLIENT_SECRET",
-        "AZURE_CLIENT_SECRET",
-        "HF_TOKEN",
-        "HUGGING_FACE_HUB_TOKEN",
-    ];
-    let all_secret = |endpoint: &str| {
-        let mut all: Variables = secrets.map(|name| (name.to_string(), SECRET.to_string())).to_vec();
-        for name in ["AWS_ENDPOINT_URL", "GOOGLE_BASE_URL", "AZURE_STORAGE_ENDPOINT", "HF_ENDPOINT", "MINIO_ENDPOINT"] {
-            all.push((name.into(), endpoint.into()));
-        }
-        all.push(("AZURE_STORAGE_ACCOUNT_NAME".into(), "account".into()));
-        all
-    };
     // With the right credentials, all other variables hold the secret.
-    let mut working = all_secret(&server.endpoint());
+    let mut working = secret_environment(&server.endpoint());
     working.retain(|(name, _)| {
         !matches!(name.as_str(), "AWS_SECRET_ACCESS_KEY" | "AWS_ACCESS_KEY_ID" | "AWS_SESSION_TOKEN")
     });
@@ -191,47 +227,26 @@ fn no_output_or_file_contains_a_secret() {
 
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    let dotenv: String = secrets.map(|name| format!("{name}={SECRET}\n")).concat();
+    let dotenv: String = SECRET_VARIABLES.map(|name| format!("{name}={SECRET}\n")).concat();
     std::fs::write(folder.path().join(".env"), format!("{dotenv}AWS_ENDPOINT_URL={}\n", echo.endpoint)).unwrap();
-    let output = out.to_str().unwrap();
-    let url = |scheme: &str| format!("{scheme}://user:{SECRET}@bucket/in?sig={SECRET}");
-    let urls = ["s3", "gs", "az", "https", "minio"].map(url);
-    let mut commands: Vec<Vec<&str>> = vec![
-        vec!["mix", "--input", "s3://bucket/in", "--output", output, "--tokenizer-model", "builtin"],
-        vec!["mix", "--input", "s3://bucket/in", "--output", "s3://bucket/out", "--tokenizer-model", "builtin"],
-        vec!["plan", "--input", "s3://bucket/in", "--tokenizer-model", "builtin", "--format", "json"],
-        vec!["plan", "--input", "gs://bucket/in", "--tokenizer-model", "builtin"],
-        vec!["plan", "--input", "az://bucket/in", "--tokenizer-model", "builtin"],
-        vec!["plan", "--input", "minio://bucket/in", "--tokenizer-model", "builtin"],
-        vec!["plan", "--input", "s3://bucket/in", "--tokenizer-model", "owner/name"],
-        vec!["verify", "s3://bucket/out"],
-        vec!["verify", "az://bucket/out"],
-        vec!["diff", "s3://bucket/out", "gs://bucket/out"],
-    ];
-    for url in &urls {
-        commands.push(vec!["mix", "--input", url, "--output", output]);
-        commands.push(vec!["plan", "--tokenizer-model", url]);
-        commands.push(vec!["plan", "--recipe", url]);
-        commands.push(vec!["verify", url]);
-    }
-    let environments =
-        [working, all_secret(&echo.endpoint), all_secret(&with_user(&echo.endpoint)), all_secret(&unreachable), vec![]];
+    let [echoed, echoed_with_user, unreachable] =
+        [&echo.endpoint, &with_user, &unreachable].map(|e| secret_environment(e));
+    // Without any variables, the program reads `.env`.
+    let environments = [working, echoed, echoed_with_user, unreachable, vec![]];
     let (mut succeeded, mut failed) = (0, 0);
     for (number, environment) in environments.iter().enumerate() {
-        for arguments in &commands {
+        for arguments in commands(out.to_str().unwrap()) {
             for format in ["text", "json"] {
-                let more = ["--log-format", format, "--max-retries", "0"];
-                let mut command = outside::command(&[&arguments[..], &more].concat(), environment);
+                let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+                arguments.extend(["--log-format", format, "--max-retries", "0"]);
+                let mut command = outside::command(&arguments, environment);
                 command.env("HF_HOME", folder.path().join("hub"));
                 if environment.is_empty() {
                     command.current_dir(folder.path());
                 }
                 let ran: outside::Ran = command.output().unwrap().into();
-                if ran.code == Some(0) {
-                    succeeded += 1
-                } else {
-                    failed += 1
-                }
+                let outcome = if ran.code == Some(0) { &mut succeeded } else { &mut failed };
+                *outcome += 1;
                 for output in [&ran.out, &ran.err] {
                     assert!(!output.contains(SECRET), "environment {number}, {arguments:?}:\n{output}");
                 }

@@ -18,8 +18,8 @@ pub(super) fn without_effect(variable: &str, hint: Option<&str>) -> String {
     }
 }
 
-/// The error of a store's builder. Builders quote option names and URLs, but some parse errors quote a value, which may be
-/// a secret: only the text before it is kept.
+/// The error of a store's builder. Builders quote option names and URLs, but some parse errors quote a value, which may
+/// be a secret: only the text before it is kept.
 pub(super) fn invalid_option(place: impl Display, error: &object_store::Error) -> Error {
     let cause = match error {
         object_store::Error::UnknownConfigurationKey { key, .. } => format!("unknown option {key}"),

@@ -13,8 +13,9 @@ use reqwest::header::ETAG;
 
 /// Fetches the tokenizer files of a repository (`OWNER/NAME` or `OWNER/NAME@REVISION`) from the cache or from the hub.
 ///
-/// Reads `HF_HOME`, `HF_HUB_CACHE`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_ENDPOINT` and `HF_HUB_OFFLINE`. If the hub cannot be
-/// reached and the cache has the revision, that is used, with a warning. A cache that cannot be written is a warning.
+/// Reads `HF_HOME`, `HF_HUB_CACHE`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_ENDPOINT` and `HF_HUB_OFFLINE`. If the hub cannot
+/// be reached and the cache has the revision, that is used, with a warning. A cache that cannot be written is a
+/// warning.
 ///
 /// # Errors
 /// The repository or its tokenizer is not found, is not accessible, or cannot be reached.

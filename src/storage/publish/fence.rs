@@ -23,8 +23,8 @@ pub(super) async fn fence_off_others(run: &Run) -> Result<()> {
 
 /// Aborts all uploads of another run, then removes its journal.
 ///
-/// `settle_timeout` is given for a run that was committing. If one of its uploads is gone, the store may have accepted its
-/// completion and show the object only later: that is waited for.
+/// `settle_timeout` is given for a run that was committing. If one of its uploads is gone, the store may have accepted
+/// its completion and show the object only later: that is waited for.
 pub(super) async fn fence_off(run: &Run, other: &str, settle_timeout: Option<Duration>) -> Result<()> {
     let journal = journal_name(&run.options, other);
     let Some(content) = run.read_record(&journal).await? else { return Ok(()) };
@@ -50,8 +50,8 @@ async fn wait_for_completion(run: &Run, name: &str, other: &str, deadline: Insta
     Ok(())
 }
 
-/// Describes a failed request to an upload. Some stores deny access to an upload that is gone, so this run's journal and
-/// the lease tell whether another run has aborted it.
+/// Describes a failed request to an upload. Some stores deny access to an upload that is gone, so this run's journal
+/// and the lease tell whether another run has aborted it.
 pub(super) async fn upload_error(run: &Run, error: &StoreError, location: &Location) -> Error {
     let is_aborted = match StoreErrorKind::of(error) {
         StoreErrorKind::NotFound => true,

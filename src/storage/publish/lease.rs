@@ -1,8 +1,9 @@
 //! The lease on an output: an object by which only one run at a time commits.
 //!
-//! A run acquires it with a conditional put and renews it while it holds it. A lease that is not renewed for its timeout
-//! belongs to a dead run and is taken over. The lease keeps runs from disturbing each other; it is not what keeps their
-//! files apart: a run that was taken for dead, and a request that arrives late, are fenced off ([`super::fence`]).
+//! A run acquires it with a conditional put and renews it while it holds it. A lease that is not renewed for its
+//! timeout belongs to a dead run and is taken over. The lease keeps runs from disturbing each other; it is not what
+//! keeps their files apart: a run that was taken for dead, and a request that arrives late, are fenced off
+//! ([`super::fence`]).
 
 use super::fence::fence_off;
 use super::options::contention;
@@ -123,7 +124,8 @@ impl LeaseObject {
         self.run.remote.error(error, &self.location)
     }
 
-    /// Writes the lease. The request is tracked: if a signal drops the run, the lease must not appear after the cleanup.
+    /// Writes the lease. The request is tracked: if a signal drops the run, the lease must not appear after the
+    /// cleanup.
     async fn put(&self, mode: PutMode) -> Result<Result<(), StoreError>> {
         let (run, path) = (Arc::clone(&self.run), self.path.clone());
         let put = async move { Ok(run.put(&path, lease_content(&run.id, 0), mode).await.map(|_| ())) };

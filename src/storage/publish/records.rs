@@ -23,8 +23,8 @@ pub(super) fn journal_owner<'a>(options: &PublishOptions, name: &'a str) -> Opti
     name.strip_prefix(options.private_prefix)?.strip_prefix('-')?.strip_suffix(".uploads")
 }
 
-/// The content of a lease. The count makes each renewal a visible change: stores derive the version from the content, so
-/// a renewal with the same bytes would look like none.
+/// The content of a lease. The count makes each renewal a visible change: stores derive the version from the content,
+/// so a renewal with the same bytes would look like none.
 pub(super) fn lease_content(run_id: &str, renewals: u64) -> Bytes {
     format!("{run_id} {renewals}").into()
 }

@@ -1,15 +1,17 @@
-//! Publishing into an object store: every file is a multipart upload, and all uploads are completed together at the end.
+//! Publishing into an object store: every file is a multipart upload, and all uploads are completed together at the
+//! end.
 //!
 //! Two runs may publish to one output. Nothing is locked while they write. To commit, a run acquires the *lease*
 //! ([`super::lease`]), so that only one commits at a time, and continues only if the manifest is still the one that it
 //! found at its start: otherwise another run has published since, and this one ends with "try again".
 //!
-//! A lease alone cannot keep two runs apart: a run may be suspended for longer than any timeout between its last check of
-//! the lease and its next request, and a request may reach the store long after its sender was taken for dead. What keeps
-//! them apart is that everything that becomes visible, the manifest included, is an upload, and that an aborted upload can
-//! never be completed. An *upload journal* ([`super::journal`]) lists the uploads of each run before their first byte is
-//! sent. The run that commits first aborts the uploads of all runs that have begun ([`super::fence`]): from then on nothing
-//! of theirs can become visible. They are dead, or certain to lose. This also removes what killed runs have left.
+//! A lease alone cannot keep two runs apart: a run may be suspended for longer than any timeout between its last check
+//! of the lease and its next request, and a request may reach the store long after its sender was taken for dead. What
+//! keeps them apart is that everything that becomes visible, the manifest included, is an upload, and that an aborted
+//! upload can never be completed. An *upload journal* ([`super::journal`]) lists the uploads of each run before their
+//! first byte is sent. The run that commits first aborts the uploads of all runs that have begun ([`super::fence`]):
+//! from then on nothing of theirs can become visible. They are dead, or certain to lose. This also removes what killed
+//! runs have left.
 
 use super::fence::fence_off_others;
 use super::journal::UploadJournal;

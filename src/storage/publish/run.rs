@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{RwLock, RwLockWriteGuard};
 
-/// The attribute that names the run that made an object, by which a run recognizes the effect of its own requests. Azure
-/// allows no dashes here.
+/// The attribute that names the run that made an object, by which a run recognizes the effect of its own requests.
+/// Azure allows no dashes here.
 const RUN_ATTRIBUTE: &str = "knowledgemixingrun";
 
 /// Number of requests of one commit in flight.

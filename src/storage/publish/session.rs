@@ -83,8 +83,8 @@ impl Publication {
         }))
     }
 
-    /// Makes every finished file visible, the manifest last, then removes `obsolete` files. Names that are not plain file
-    /// names, or that this publication contains, are not removed.
+    /// Makes every finished file visible, the manifest last, then removes `obsolete` files. Names that are not plain
+    /// file names, or that this publication contains, are not removed.
     ///
     /// # Errors
     /// A file cannot be published. Then either the earlier mix is intact, or there is no manifest.

@@ -224,7 +224,8 @@ fn write_vectored(file: &mut File, parts: Vec<Bytes>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Starts writeback of a file's pages while the file is still being written, so that the flush at its end has little to do.
+/// Starts writeback of a file's pages while the file is still being written, so that the flush at its end has little to
+/// do.
 struct Flusher {
     tx: std::sync::mpsc::SyncSender<()>,
     unflushed: usize,
@@ -253,8 +254,8 @@ impl Flusher {
     }
 }
 
-/// Starts to write a file's dirty pages to the disk. Unlike `fdatasync`, this waits neither for the pages nor for the disk's
-/// cache. Errors are ignored: the flush at the end of the file reports them.
+/// Starts to write a file's dirty pages to the disk. Unlike `fdatasync`, this waits neither for the pages nor for the
+/// disk's cache. Errors are ignored: the flush at the end of the file reports them.
 fn start_writeback(file: &File) {
     #[cfg(target_os = "linux")]
     {

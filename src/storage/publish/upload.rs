@@ -50,8 +50,8 @@ impl Upload {
         self.bytes
     }
 
-    /// Makes the object visible. After a lost response, or if the upload is gone because an earlier attempt succeeded, the
-    /// object's size and run decide.
+    /// Makes the object visible. After a lost response, or if the upload is gone because an earlier attempt succeeded,
+    /// the object's size and run decide.
     pub(super) async fn complete(&self, run: &Run) -> Result<()> {
         match self.try_complete(run).await {
             Err(error) if !run.has_made(&self.target.path, self.bytes).await => {
@@ -61,8 +61,8 @@ impl Upload {
         }
     }
 
-    /// Makes the manifest visible. Here every byte decides: if the store keeps no attributes, nothing else distinguishes the
-    /// manifests of two runs.
+    /// Makes the manifest visible. Here every byte decides: if the store keeps no attributes, nothing else
+    /// distinguishes the manifests of two runs.
     pub(super) async fn complete_manifest(&self, run: &Run, content: &Bytes) -> Result<()> {
         let Err(error) = self.try_complete(run).await else { return Ok(()) };
         let visible = run.remote.read(&self.target.location, run.options.max_manifest_bytes).await;
