@@ -1,16 +1,18 @@
-//! How fast the storage layer alone is, beside a bare copy of the same bytes: `cargo bench --bench storage [-- --runs 5]`.
+//! The speed of the storage layer alone, compared with a plain copy of the same bytes:
+//! `cargo bench --bench storage [-- --runs 5]`.
 //!
-//! Both list a folder, read all of it and write all of it, and do nothing else; in turn, after a warm-up, into an empty
-//! folder each time. The bar is 1.25 of the bare copy's time. It does not hold for a bucket with thousands of files to be
-//! written, which the step never does (it writes a dozen): each is begun, listed, sent, completed and looked
-//! at again, where a bare copy puts it with one request.
+//! Both list a folder, read all of it and write all of it, and nothing else; in turn, after a warm-up, each time into
+//! an empty folder. The limit is 1.25 times the plain copy's time. It does not hold for thousands of output files in a
+//! bucket, which the program never writes (it writes a dozen): each is begun, recorded, sent, completed and checked,
+//! where a plain copy needs one request.
 //!
-//! - In a bucket the bare copy is what one writes with `object_store`: as many files at once as the step reads, each
-//!   streamed by one request; a file that fits one part is put whole, a larger one goes out in parts, four at a time.
-//!   It keeps no digest, and a file is visible as soon as it is there.
-//! - In a folder it is `std::fs::copy` on as many threads as the machine has cores, each file and the folder flushed.
+//! - In a bucket, the plain copy is what one writes with `object_store`: it copies as many files at once as the program
+//!   reads, each streamed by one request. A file that fits one part is put at once, a larger one is sent in parts, four
+//!   at a time. It computes no digest, and each file becomes visible by itself.
+//! - In a folder, it is `std::fs::copy` on as many threads as the machine has cores; each file and the folder are
+//!   flushed.
 //!
-//! The S3 server is a process of its own: this program again, started with the word `serve`.
+//! The S3 server is a process of its own: this program, started with the argument `serve`.
 
 #[path = "../tests/support/s3_server.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
@@ -18,7 +20,9 @@ mod s3_server;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use knowledge_mixing::storage::{Environment, Location, ObjectInfo, Sink, Storage, StorageOptions};
+use knowledge_mixing::testing::{
+    Environment, Location, ObjectInfo, PublishOptions, Sink, Storage, StorageOptions, install_tls_provider,
+};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, WriteMultipart};
@@ -28,13 +32,17 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const BAR: f64 = 1.25;
+const PUBLISH_OPTIONS: PublishOptions =
+    PublishOptions { manifest_name: "manifest.json", max_manifest_bytes: 1 << 20, private_prefix: ".knowledge-mixing" };
+
+/// Limit of the storage layer's time, as a multiple of the plain copy's.
+const LIMIT: f64 = 1.25;
 const PART: usize = 8 << 20;
 const PARTS_AT_ONCE: usize = 4;
-/// As the step reads its input.
+/// Number of files that are copied at once: the program reads as many.
 const FILES_AT_ONCE: usize = 16;
 
-/// What is copied: so many files of so many bytes.
+/// Number and size of the files that are copied.
 #[derive(Clone, Copy)]
 struct Shape {
     files: usize,
@@ -43,13 +51,13 @@ struct Shape {
 
 const LARGE: Shape = Shape { files: 4, bytes: 64 << 20 };
 const SMALL: Shape = Shape { files: 2000, bytes: 8 << 10 };
-/// So many that what every publication costs, however small, does not count.
+/// So many that the constant cost of a publication is negligible.
 const MANY: Shape = Shape { files: 8000, bytes: 8 << 10 };
 
 impl Shape {
     fn contents(self) -> impl Iterator<Item = (String, Bytes)> {
         (0..self.files).map(move |file| {
-            // Bytes that repeat nowhere.
+            // Incompressible bytes.
             let mut bytes = vec![0; self.bytes];
             blake3::Hasher::new().update(&file.to_le_bytes()).finalize_xof().fill(&mut bytes);
             (format!("{file:04}"), bytes.into())
@@ -68,13 +76,13 @@ impl Display for Shape {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.first().is_some_and(|word| word == "serve") {
+    if arguments.first().is_some_and(|argument| argument == "serve") {
         return serve();
     }
-    let runs = arguments.iter().skip_while(|word| *word != "--runs").nth(1);
-    let runs = runs.map_or(5, |runs| runs.parse().expect("--runs takes a number"));
+    let runs = arguments.iter().skip_while(|argument| *argument != "--runs").nth(1);
+    let runs = runs.map_or(5, |runs| runs.parse().expect("--runs: expected a number"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    println!("| {:46} | {:21} | {:21} | ratio |     |", "medians, fastest to slowest", "bare copy", "storage layer");
+    println!("| {:46} | {:21} | {:21} | ratio |     |", "medians, fastest to slowest", "plain copy", "storage layer");
     println!("|---|---:|---:|---:|---|");
     runtime.block_on(async {
         in_buckets(runs).await;
@@ -82,27 +90,27 @@ fn main() {
     });
 }
 
-/// Runs both in turn and prints a line of the table.
+/// Runs both in turn and prints a row of the table.
 async fn compare(
     what: &str,
-    bar: Option<f64>,
+    limit: Option<f64>,
     runs: usize,
-    mut bare: impl AsyncFnMut() -> Duration,
+    mut plain: impl AsyncFnMut() -> Duration,
     mut ours: impl AsyncFnMut() -> Duration,
 ) {
-    let (mut bare_took, mut ours_took) = (Vec::new(), Vec::new());
+    let (mut plain_times, mut our_times) = (Vec::new(), Vec::new());
     for run in 0..=runs {
-        let (one, other) = (bare().await, ours().await);
-        // The first warms up.
+        let (one, other) = (plain().await, ours().await);
+        // The first run is the warm-up.
         if run > 0 {
-            bare_took.push(one.as_secs_f64());
-            ours_took.push(other.as_secs_f64());
+            plain_times.push(one.as_secs_f64());
+            our_times.push(other.as_secs_f64());
         }
     }
-    let (bare, ours) = (Times::of(bare_took), Times::of(ours_took));
-    let ratio = ours.median / bare.median;
-    let met = bar.map_or("no bar", |bar| if ratio <= bar { "met" } else { "MISSED" });
-    println!("| {what:46} | {bare} | {ours} | {ratio:.2} | {met} |");
+    let (plain, ours) = (Times::of(plain_times), Times::of(our_times));
+    let ratio = ours.median / plain.median;
+    let verdict = limit.map_or("no limit", |limit| if ratio <= limit { "met" } else { "EXCEEDED" });
+    println!("| {what:46} | {plain} | {ours} | {ratio:.2} | {verdict} |");
 }
 
 struct Times {
@@ -125,7 +133,7 @@ impl Display for Times {
     }
 }
 
-/// The time of some work, without what earlier work has left for the disk to do.
+/// Measures some work, after the disk has written what earlier work left.
 async fn timed(work: impl Future<Output = ()>) -> Duration {
     rustix::fs::sync();
     let began = Instant::now();
@@ -139,7 +147,7 @@ async fn in_buckets(runs: usize) {
         StorageOptions::default(),
         Environment::from_iter(s3_server::environment(&server.endpoint)),
     );
-    knowledge_mixing::storage::install_tls_provider();
+    install_tls_provider();
     let store = AmazonS3Builder::new()
         .with_endpoint(&server.endpoint)
         .with_allow_http(true)
@@ -150,32 +158,32 @@ async fn in_buckets(runs: usize) {
         .build()
         .expect("a client");
     let at = |name: &str| Location::parse(&format!("s3://bucket/{name}")).expect("a location");
-    for (shape, bar) in [(LARGE, Some(BAR)), (SMALL, None)] {
+    for (shape, limit) in [(LARGE, Some(LIMIT)), (SMALL, None)] {
         fill(&store, shape).await;
-        let bare = async || {
-            empty(&store, "bare").await;
-            timed(bare_copy(&store)).await
+        let plain = async || {
+            empty(&store, "plain").await;
+            timed(plain_copy(&store)).await
         };
         let ours = async || {
             empty(&store, "ours").await;
             timed(copy(&storage, &at("in"), &at("ours"))).await
         };
-        compare(&format!("S3 to S3: {shape}"), bar, runs, bare, ours).await;
+        compare(&format!("S3 to S3: {shape}"), limit, runs, plain, ours).await;
     }
-    // As the step does it: whatever number of files comes in, few go out.
+    // The program's own ratio: many input files, few output files.
     fill(&store, MANY).await;
-    let bare = async || {
-        empty(&store, "bare").await;
-        timed(bare_gathering(&store)).await
+    let plain = async || {
+        empty(&store, "plain").await;
+        timed(plain_concatenation(&store)).await
     };
     let ours = async || {
         empty(&store, "ours").await;
-        timed(gathering(&storage, &at("in"), &at("ours"))).await
+        timed(concatenate(&storage, &at("in"), &at("ours"))).await
     };
-    compare(&format!("S3 to S3: {MANY}, into one"), Some(BAR), runs, bare, ours).await;
+    compare(&format!("S3 to S3: {MANY}, into one"), Some(LIMIT), runs, plain, ours).await;
 }
 
-/// Put through the server, which then knows each file's tag and need not read the file for it.
+/// Puts the input through the server, which then need not read a file to compute its entity tag.
 async fn fill(store: &AmazonS3, shape: Shape) {
     empty(store, "in").await;
     let puts = shape.contents().map(|(name, bytes)| async move {
@@ -186,7 +194,7 @@ async fn fill(store: &AmazonS3, shape: Shape) {
 
 async fn in_folders(runs: usize) {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-    let [input, bare_output, output] = ["in", "bare", "ours"].map(|name| folder.path().join(name));
+    let [input, plain_output, output] = ["in", "plain", "ours"].map(|name| folder.path().join(name));
     let storage = Storage::with_environment(StorageOptions::default(), Environment::default());
     let at = |path: &std::path::Path| Location::local(path);
     for shape in [LARGE, SMALL] {
@@ -195,28 +203,28 @@ async fn in_folders(runs: usize) {
         for (name, bytes) in shape.contents() {
             std::fs::write(input.join(name), bytes).expect("an input");
         }
-        let bare = async || {
-            let _ = std::fs::remove_dir_all(&bare_output);
-            timed(async { bare_folder_copy(&input, &bare_output) }).await
+        let plain = async || {
+            let _ = std::fs::remove_dir_all(&plain_output);
+            timed(async { plain_folder_copy(&input, &plain_output) }).await
         };
         let ours = async || {
             let _ = std::fs::remove_dir_all(&output);
             timed(copy(&storage, &at(&input), &at(&output))).await
         };
-        compare(&format!("folder to folder: {shape}"), Some(BAR), runs, bare, ours).await;
+        compare(&format!("folder to folder: {shape}"), Some(LIMIT), runs, plain, ours).await;
     }
 }
 
-/// The storage layer: every file of a folder into another, and a manifest.
+/// Copies every file of a folder into another with the storage layer, and adds a manifest.
 async fn copy(storage: &Storage, input: &Location, output: &Location) {
-    let publication = storage.publish(output).await.expect("a publication");
+    let publication = storage.publish(output, PUBLISH_OPTIONS).await.expect("a publication");
     let listed = storage.list(input).await.expect("a listing");
     let files = futures::stream::iter(&listed).for_each_concurrent(FILES_AT_ONCE, |object| {
         let publication = &publication;
         async move {
             let mut sink = publication.create(&object.key).await.expect("a file");
             append(storage, object, &mut sink).await;
-            sink.finish().await.expect("a whole file");
+            sink.finish().await.expect("a finished file");
         }
     });
     files.await;
@@ -226,28 +234,28 @@ async fn copy(storage: &Storage, input: &Location, output: &Location) {
 async fn append(storage: &Storage, object: &ObjectInfo, sink: &mut Sink) {
     let mut stream = storage.stream(object);
     while let Some(bytes) = stream.try_next().await.expect("bytes") {
-        sink.write(vec![bytes]).await.expect("room");
+        sink.write(vec![bytes]).await.expect("a write");
     }
 }
 
-/// The storage layer: every file of a folder into one, in order.
-async fn gathering(storage: &Storage, input: &Location, output: &Location) {
-    let publication = storage.publish(output).await.expect("a publication");
+/// Concatenates every file of a folder into one with the storage layer.
+async fn concatenate(storage: &Storage, input: &Location, output: &Location) {
+    let publication = storage.publish(output, PUBLISH_OPTIONS).await.expect("a publication");
     let listed = storage.list(input).await.expect("a listing");
     let mut sink = publication.create("all").await.expect("a file");
     let mut files = futures::stream::iter(&listed)
         .map(|object| storage.stream(object).try_collect::<Vec<Bytes>>())
         .buffered(FILES_AT_ONCE);
     while let Some(pieces) = files.try_next().await.expect("bytes") {
-        sink.write(pieces).await.expect("room");
+        sink.write(pieces).await.expect("a write");
     }
-    sink.finish().await.expect("a whole file");
+    sink.finish().await.expect("a finished file");
     publication.commit(Bytes::from_static(b"{}"), &[]).await.expect("a commit");
 }
 
-async fn bare_copy(store: &AmazonS3) {
+async fn plain_copy(store: &AmazonS3) {
     let copies = listed(store, "in").await.into_iter().map(|meta| async move {
-        let target = Path::from(format!("bare/{}", meta.location.filename().expect("a name")));
+        let target = Path::from(format!("plain/{}", meta.location.filename().expect("a name")));
         let body = store.get(&meta.location).await.expect("an object");
         if meta.size <= PART as u64 {
             store.put(&target, body.bytes().await.expect("bytes").into()).await.expect("a file");
@@ -256,24 +264,24 @@ async fn bare_copy(store: &AmazonS3) {
         let mut writer = upload(store, &target).await;
         let mut body = body.into_stream();
         while let Some(bytes) = body.try_next().await.expect("bytes") {
-            writer.wait_for_capacity(PARTS_AT_ONCE).await.expect("room");
+            writer.wait_for_capacity(PARTS_AT_ONCE).await.expect("a write");
             writer.put(bytes);
         }
-        writer.finish().await.expect("a whole file");
+        writer.finish().await.expect("a finished file");
     });
     futures::stream::iter(copies).buffer_unordered(FILES_AT_ONCE).collect::<()>().await;
 }
 
-async fn bare_gathering(store: &AmazonS3) {
-    let mut writer = upload(store, &Path::from("bare/all")).await;
+async fn plain_concatenation(store: &AmazonS3) {
+    let mut writer = upload(store, &Path::from("plain/all")).await;
     let mut bodies = futures::stream::iter(listed(store, "in").await)
         .map(|meta| async move { store.get(&meta.location).await?.bytes().await })
         .buffered(FILES_AT_ONCE);
     while let Some(bytes) = bodies.try_next().await.expect("bytes") {
-        writer.wait_for_capacity(PARTS_AT_ONCE).await.expect("room");
+        writer.wait_for_capacity(PARTS_AT_ONCE).await.expect("a write");
         writer.put(bytes);
     }
-    writer.finish().await.expect("a whole file");
+    writer.finish().await.expect("a finished file");
 }
 
 async fn upload(store: &AmazonS3, target: &Path) -> WriteMultipart {
@@ -289,7 +297,7 @@ async fn empty(store: &AmazonS3, folder: &str) {
     store.delete_stream(keys).try_collect::<Vec<_>>().await.expect("an empty folder");
 }
 
-fn bare_folder_copy(input: &std::path::Path, output: &std::path::Path) {
+fn plain_folder_copy(input: &std::path::Path, output: &std::path::Path) {
     std::fs::create_dir(output).expect("a folder");
     let names: Vec<_> =
         std::fs::read_dir(input).expect("a listing").map(|entry| entry.expect("a file").file_name()).collect();
@@ -308,7 +316,7 @@ fn bare_folder_copy(input: &std::path::Path, output: &std::path::Path) {
     std::fs::File::open(output).and_then(|folder| folder.sync_all()).expect("a flushed folder");
 }
 
-/// The S3 server in its own process.
+/// The S3 server in a process of its own.
 struct Server {
     child: Child,
     endpoint: String,
@@ -336,7 +344,7 @@ impl Drop for Server {
     }
 }
 
-/// Serves until its input ends: also where whoever started it was killed.
+/// Serves until standard input ends, which also happens if the parent process is killed.
 fn serve() {
     let server = S3Server::start(&["bucket"]);
     println!("{}", server.endpoint());

@@ -4,7 +4,7 @@ pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::manifest::Manifest;
 pub use crate::storage::hub::{HubSnapshot, fetch_tokenizer};
 pub use crate::storage::{
-    Environment, Location, ObjectInfo, Publication, Sink, StagedFile, Storage, StorageOptions, Store,
+    Environment, Location, ObjectInfo, Publication, PublishOptions, Sink, StagedFile, Storage, StorageOptions, Store,
     install_tls_provider,
 };
 

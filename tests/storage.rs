@@ -1,4 +1,4 @@
-//! The storage room from outside: one suite on every backend, and what goes wrong between program and server.
+//! The storage module through its public functions: one suite for every backend, and faults between program and server.
 
 #[path = "support/mod.rs"]
 mod support;

@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 /// The name of the manifest's file.
 pub const MANIFEST_NAME: &str = "manifest.json";
 
+/// Size limit of a manifest, for writers and readers: it lists more than a million input files.
+pub(crate) const MAX_MANIFEST_BYTES: u64 = 256 << 20;
+
 /// The manifest's format; a reader refuses a larger number.
 pub const MANIFEST_FORMAT: u32 = 1;
 

@@ -3,11 +3,18 @@
 use super::context::Context;
 use crate::error::{Error, ErrorKind, Result};
 use crate::input::RejectedRow;
-use crate::manifest::{MANIFEST_NAME, Manifest, OutputFile, OutputKind};
+use crate::manifest::{MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, OutputFile, OutputKind};
 use crate::report::{self, statistics::Statistics};
-use crate::storage::{Location, Publication};
+use crate::storage::{Location, Publication, PublishOptions};
 use bytes::Bytes;
 use std::collections::BTreeSet;
+
+/// How a mix is published.
+pub(super) const PUBLISH_OPTIONS: PublishOptions = PublishOptions {
+    manifest_name: MANIFEST_NAME,
+    max_manifest_bytes: MAX_MANIFEST_BYTES,
+    private_prefix: ".knowledge-mixing",
+};
 
 /// What a run made, or would make.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 
 use super::context::Context;
 use super::count::SampleCounter;
-use super::finish::{Outcome, finish};
+use super::finish::{Outcome, PUBLISH_OPTIONS, finish};
 use super::manifest::{manifest, mix_settings};
 use super::plan::{MixPlan, PlanOptions, nothing_left, plan_mix};
 use super::prepare::{PrepareOptions, prepare};
@@ -37,7 +37,7 @@ pub(crate) async fn plan(settings: &Settings, context: &Context) -> Result<(Outc
 /// Each with its kind and exit code; then nothing is published, and an earlier mix is unchanged.
 pub(crate) async fn mix(settings: &Settings, context: &Context) -> Result<Outcome> {
     // Opened before anything is read: an output that cannot be written should not cost a run.
-    let publication = context.storage.publish(&settings.output).await?;
+    let publication = context.storage.publish(&settings.output, PUBLISH_OPTIONS).await?;
     let written = match plan_run(settings, context).await {
         Ok(planned) => write_run(planned, settings, &publication, context).await,
         Err(error) => Err(error),

@@ -1,14 +1,11 @@
 //! Re-reads a finished mix and holds it against its manifest.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::{MANIFEST_FORMAT, MANIFEST_NAME, Manifest, OutputFile};
+use crate::manifest::{MANIFEST_FORMAT, MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, OutputFile};
 use crate::progress::{ProgressBar, ProgressCounter};
 use crate::storage::{Location, Storage};
 use futures::StreamExt;
 use std::io::{self, Write};
-
-/// No manifest is larger than this.
-const MAX_MANIFEST: u64 = 1 << 30;
 
 /// What was verified.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,7 +24,7 @@ pub(crate) struct Verified {
 /// [`ErrorKind::NotFound`] where there is none, [`ErrorKind::Data`] where it cannot be read.
 pub(crate) async fn read_manifest(storage: &Storage, output: &Location) -> Result<Manifest> {
     let place = output.join(MANIFEST_NAME);
-    let bytes = storage.read(&place, MAX_MANIFEST).await?.ok_or_else(|| {
+    let bytes = storage.read(&place, MAX_MANIFEST_BYTES).await?.ok_or_else(|| {
         Error::new(ErrorKind::NotFound, "no manifest.json there, so no whole mix")
             .at(output)
             .hint("run `knowledge-mixing mix` to the end, or give the folder that it wrote")

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::progress::LogFormat;
 use crate::recipe::{BadRows, Columns, Compression, InfeasibleCuts, Order, Recipe};
 use crate::sample::Reasoning;
+use crate::storage::hub::is_repository_id;
 use crate::storage::{Location, StorageOptions};
 use clap::ValueEnum;
 use std::collections::BTreeMap;
@@ -358,18 +359,6 @@ fn tokenizer_model_of(resolver: &Resolver<'_>) -> Result<TokenizerModel> {
         return Ok(TokenizerModel::Hub(value.to_owned()));
     }
     Location::parse(value).map(TokenizerModel::Location).map_err(|error| error.at(origin))
-}
-
-/// `owner/name`, perhaps with `@revision`.
-fn is_repository_id(text: &str) -> bool {
-    let id = text.split_once('@').map_or(text, |(id, _)| id);
-    let part = |part: &str| {
-        !part.is_empty()
-            && !part.starts_with(['.', '-'])
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
-    };
-    let parts: Vec<&str> = id.split('/').collect();
-    parts.len() == 2 && parts.into_iter().all(part)
 }
 
 #[cfg(test)]

@@ -1,37 +1,37 @@
-//! The environment variables that storage reads, taken once, so that tests can give their own.
+//! The environment variables that storage reads, captured once, so that tests can supply their own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Environment variables, by name. Cheap to clone: every request carries them for its messages.
+/// Environment variables by name. Cheap to clone: every request carries them for its messages.
 #[derive(Clone, Default)]
 pub struct Environment(Arc<BTreeMap<String, String>>);
 
 impl Environment {
-    /// Those of this process; values that are not UTF-8 are left out.
-    pub fn of_process() -> Self {
+    /// The variables of this process. Values that are not valid UTF-8 are left out.
+    pub(crate) fn of_process() -> Self {
         std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect()
     }
 
-    /// The value of a variable; one that is set to nothing counts as not set.
-    pub fn get(&self, name: &str) -> Option<&str> {
+    /// The value of a variable. An empty value counts as not set.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// The first of the variables that is set.
+    /// The value of the first of these variables that is set.
     pub(crate) fn first(&self, names: &[&str]) -> Option<&str> {
         names.iter().find_map(|name| self.get(name))
     }
 
-    /// Whether a variable is set to a word for yes.
-    pub(crate) fn yes(&self, name: &str) -> bool {
+    /// Whether a variable is set to `1`, `true`, `yes` or `on`.
+    pub(crate) fn is_enabled(&self, name: &str) -> bool {
         self.get(name).is_some_and(|value| matches!(value.to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on"))
     }
 
-    /// All variables whose name begins so.
-    pub(crate) fn starting(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
+    /// All variables whose names start with `prefix`.
+    pub(crate) fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
             .filter(move |(name, value)| name.starts_with(prefix) && !value.is_empty())
@@ -63,16 +63,16 @@ impl Environment {
         .is_some()
     }
 
-    /// The text without the value of any variable that holds a secret, and without what URLs in it carry as user,
-    /// password or query.
+    /// The text without the values of variables that hold secrets, and without the users, passwords and queries of its
+    /// URLs.
     pub(crate) fn redact(&self, text: &str) -> String {
-        let mut told = without_url_secrets(text);
+        let mut redacted = without_url_secrets(text);
         for (name, value) in self.0.iter() {
-            if is_secret(name) && value.len() >= 4 && told.contains(value.as_str()) {
-                told = told.replace(value.as_str(), "***");
+            if is_secret(name) && value.len() >= 4 && redacted.contains(value.as_str()) {
+                redacted = redacted.replace(value.as_str(), "***");
             }
         }
-        told
+        redacted
     }
 }
 
@@ -90,37 +90,37 @@ impl std::fmt::Debug for Environment {
 
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
-    let place = ["_FILE", "_PATH", "_URI", "_URL", "_HOST", "_ENDPOINT"].iter().any(|end| name.ends_with(end));
-    !place
+    let is_location = ["_FILE", "_PATH", "_URI", "_URL", "_HOST", "_ENDPOINT"].iter().any(|end| name.ends_with(end));
+    !is_location
         && ["KEY", "SECRET", "TOKEN", "PASSWORD", "PASSWD", "SAS", "CREDENTIAL", "SIGNATURE"]
             .iter()
             .any(|word| name.contains(word))
 }
 
-/// Cuts `user:password@` and `?query` out of every URL in a text.
+/// Removes `user:password@` and masks `?query` in every URL of a text.
 fn without_url_secrets(text: &str) -> String {
-    let mut told = String::with_capacity(text.len());
+    let mut redacted = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);
-        told.push_str(before);
+        redacted.push_str(before);
         let end =
             after.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ')' | '<' | '>')).unwrap_or(after.len());
         let (url, tail) = after.split_at(end);
         let authority = url.find(['/', '?']).unwrap_or(url.len());
         let host = url[..authority].rfind('@').map_or(0, |at| at + 1);
-        let shown = &url[host..];
-        match shown.split_once('?') {
+        let visible = &url[host..];
+        match visible.split_once('?') {
             Some((path, _)) => {
-                told.push_str(path);
-                told.push_str("?***");
+                redacted.push_str(path);
+                redacted.push_str("?***");
             }
-            None => told.push_str(shown),
+            None => redacted.push_str(visible),
         }
         rest = tail;
     }
-    told.push_str(rest);
-    told
+    redacted.push_str(rest);
+    redacted
 }
 
 #[cfg(test)]
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_cut_out() {
+    fn secrets_are_redacted() {
         let environment = Environment::from_iter([
             ("AWS_SECRET_ACCESS_KEY", "hush-hush"),
             ("AWS_WEB_IDENTITY_TOKEN_FILE", "/var/run/token"),

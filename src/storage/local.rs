@@ -1,92 +1,66 @@
-//! Folders and files of this machine, read.
+//! Lists and reads local folders and files.
 
-use super::fault::explain_io;
-use super::{AbortOnDrop, Location, ObjectInfo, Version};
+use super::location::Location;
+use super::object::{FileVersion, ObjectInfo, ObjectVersion};
+use super::store_error::{changed, io_error, too_large};
 use crate::error::{Error, ErrorKind, Result};
+use crate::hash_map::lock;
 use bytes::Bytes;
-use std::fs::{File, Metadata};
+use std::fs::{DirEntry, File, Metadata};
 use std::io::{ErrorKind as Io, Read};
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-/// What changes when a file does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FileVersion {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-}
+/// Size of the ranges in which a file is read: a range fits a processor's cache.
+pub(crate) const RANGE: u64 = 1 << 20;
 
-impl FileVersion {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        }
-    }
-}
+/// Number of ranges of one file that are read ahead.
+pub(crate) const READ_AHEAD: usize = 4;
 
-/// Runs file system work on a thread that may wait.
-pub(crate) async fn blocking<T: Send + 'static>(
-    location: &Location,
-    work: impl FnOnce(&Location) -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let location = location.clone();
-    AbortOnDrop(tokio::task::spawn_blocking(move || work(&location))).join().await
-}
+/// Folders nested deeper than this count as an endless chain of links.
+const MAX_DEPTH: usize = 64;
 
 /// The path of a location that is known to be local.
 fn path(location: &Location) -> &Path {
     location.local_path().unwrap_or(Path::new(""))
 }
 
-/// Folders deeper than this are taken for an endless nest of links.
-const DEEPEST: usize = 64;
+/// A folder that is still to be listed.
+struct Pending {
+    path: PathBuf,
+    key: String,
+    /// Device and inode of the folder and of those that contain it: a link back to one of them is not followed.
+    ancestors: Vec<(u64, u64)>,
+}
 
-/// Every file below a folder, unsorted.
+/// Returns every file below a folder, unsorted.
 pub(crate) fn list(folder: &Location) -> Result<Vec<ObjectInfo>> {
     let root = path(folder);
     let metadata = match std::fs::metadata(root) {
         Ok(metadata) => metadata,
         Err(error) if matches!(error.kind(), Io::NotFound | Io::NotADirectory) => return Ok(Vec::new()),
-        Err(error) => return Err(explain_io(error, "look at the folder", folder)),
+        Err(error) => return Err(io_error(error, "read the folder's metadata", folder)),
     };
     if !metadata.is_dir() {
         return Ok(stat(folder)?.into_iter().collect());
     }
     let mut found = Vec::new();
-    // Each folder with its key and the folders that it lies in, by which a link back to one of them is known.
-    let mut open = vec![(root.to_path_buf(), String::new(), vec![(metadata.dev(), metadata.ino())])];
-    while let Some((path, key, outer)) = open.pop() {
-        let entries = std::fs::read_dir(&path).map_err(|error| explain_io(error, "list the folder", path.display()))?;
-        for entry in entries {
-            let entry = entry.map_err(|error| explain_io(error, "list the folder", path.display()))?;
-            let place = entry.path();
-            let Some(name) = entry.file_name().to_str().map(str::to_string) else {
-                return Err(Error::new(ErrorKind::Io, "the file's name is not UTF-8").at(place.display()));
-            };
-            let metadata = match std::fs::metadata(&place) {
-                Ok(metadata) => metadata,
-                // Gone since the folder was listed, or a hidden link to nothing, as editors leave them.
-                Err(error) if error.kind() == Io::NotFound && (name.starts_with('.') || !place.is_symlink()) => {
-                    continue;
-                }
-                Err(error) => return Err(explain_io(error, "look at the file", place.display())),
-            };
-            let key = if key.is_empty() { name } else { format!("{key}/{name}") };
+    let identity = (metadata.dev(), metadata.ino());
+    let mut pending = vec![Pending { path: root.to_path_buf(), key: String::new(), ancestors: vec![identity] }];
+    while let Some(folder) = pending.pop() {
+        let failed = |error| io_error(error, "list the folder", folder.path.display());
+        for entry in std::fs::read_dir(&folder.path).map_err(failed)? {
+            let Some((name, path, metadata)) = inspect(&entry.map_err(failed)?)? else { continue };
+            let key = if folder.key.is_empty() { name } else { format!("{}/{name}", folder.key) };
             if metadata.is_file() {
-                found.push(info(key, Location::local(place), &metadata));
+                found.push(info(key, Location::local(path), &metadata));
             } else if metadata.is_dir() {
                 let identity = (metadata.dev(), metadata.ino());
-                if !outer.contains(&identity) && outer.len() < DEEPEST {
-                    let mut outer = outer.clone();
-                    outer.push(identity);
-                    open.push((place, key, outer));
+                if !folder.ancestors.contains(&identity) && folder.ancestors.len() < MAX_DEPTH {
+                    let ancestors = folder.ancestors.iter().copied().chain([identity]).collect();
+                    pending.push(Pending { path, key, ancestors });
                 }
             }
         }
@@ -94,44 +68,49 @@ pub(crate) fn list(folder: &Location) -> Result<Vec<ObjectInfo>> {
     Ok(found)
 }
 
-fn info(key: String, location: Location, metadata: &Metadata) -> ObjectInfo {
-    ObjectInfo { key, location, size: metadata.len(), version: Version::Local(FileVersion::of(metadata)) }
+/// Name, path and metadata of an entry; `None` for one that is to be ignored.
+fn inspect(entry: &DirEntry) -> Result<Option<(String, PathBuf, Metadata)>> {
+    let path = entry.path();
+    let Some(name) = entry.file_name().to_str().map(str::to_string) else {
+        return Err(Error::new(ErrorKind::Io, "the file's name is not valid UTF-8").at(path.display()));
+    };
+    match std::fs::metadata(&path) {
+        Ok(metadata) => Ok(Some((name, path, metadata))),
+        // Removed since the folder was listed, or a hidden dangling link, as editors leave them.
+        Err(error) if error.kind() == Io::NotFound && (name.starts_with('.') || !path.is_symlink()) => Ok(None),
+        Err(error) => Err(io_error(error, "read the file's metadata", path.display())),
+    }
 }
 
-/// What a file is now.
+fn info(key: String, location: Location, metadata: &Metadata) -> ObjectInfo {
+    ObjectInfo { key, location, size: metadata.len(), version: ObjectVersion::Local(FileVersion::of(metadata)) }
+}
+
+/// Describes a file; `None` if it does not exist.
 pub(crate) fn stat(location: &Location) -> Result<Option<ObjectInfo>> {
     match std::fs::metadata(path(location)) {
         Ok(metadata) if metadata.is_dir() => Ok(None),
         Ok(metadata) => Ok(Some(info(location.name().to_string(), location.clone(), &metadata))),
         Err(error) if matches!(error.kind(), Io::NotFound | Io::NotADirectory) => Ok(None),
-        Err(error) => Err(explain_io(error, "look at the file", location)),
+        Err(error) => Err(io_error(error, "read the file's metadata", location)),
     }
 }
 
-/// A small file whole.
+/// Reads a small file; `None` if it does not exist.
 pub(crate) fn read(location: &Location, max_bytes: u64) -> Result<Option<Bytes>> {
     let file = match File::open(path(location)) {
         Ok(file) => file,
         Err(error) if matches!(error.kind(), Io::NotFound | Io::NotADirectory) => return Ok(None),
-        Err(error) => return Err(explain_io(error, "open the file", location)),
+        Err(error) => return Err(io_error(error, "open the file", location)),
     };
     let mut bytes = Vec::new();
     file.take(max_bytes.saturating_add(1))
         .read_to_end(&mut bytes)
-        .map_err(|error| explain_io(error, "read the file", location))?;
+        .map_err(|error| io_error(error, "read the file", location))?;
     if bytes.len() as u64 > max_bytes {
         return Err(too_large(location, max_bytes));
     }
     Ok(Some(bytes.into()))
-}
-
-pub(crate) fn too_large(location: &Location, max_bytes: u64) -> Error {
-    Error::new(ErrorKind::Data, format!("larger than the {max_bytes} bytes that such a file may have")).at(location)
-}
-
-/// The error of an object that is not what it was when it was listed.
-pub(crate) fn changed(place: impl std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Io, "changed while it was read").at(place).hint("start again when nobody writes to the input")
 }
 
 /// One version of a file, open for reading.
@@ -143,63 +122,60 @@ pub(crate) struct OpenFile {
     buffers: Buffers,
 }
 
-/// Buffers of one file, used again and again: a new one for every range would be zeroed and paged in each time, which takes
-/// longer than the reading.
+/// Reusable buffers of one file: a new one for each range would be zeroed and paged in each time, which takes longer
+/// than reading into it.
 type Buffers = Arc<Mutex<Vec<Vec<u8>>>>;
 
-/// A buffer that goes back when nobody looks at its bytes any more.
-struct Lent {
+/// A buffer that returns to its pool when the last reference to its bytes is dropped.
+struct PooledBuffer {
     buffer: Vec<u8>,
     buffers: Buffers,
 }
 
-impl AsRef<[u8]> for Lent {
+impl AsRef<[u8]> for PooledBuffer {
     fn as_ref(&self) -> &[u8] {
         &self.buffer
     }
 }
 
-impl Drop for Lent {
+impl Drop for PooledBuffer {
     fn drop(&mut self) {
         lock(&self.buffers).push(std::mem::take(&mut self.buffer));
     }
 }
 
-fn lock(buffers: &Buffers) -> MutexGuard<'_, Vec<Vec<u8>>> {
-    buffers.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl OpenFile {
-    pub(crate) fn open(location: &Location, version: &Version) -> Result<Self> {
-        let file = File::open(path(location)).map_err(|error| explain_io(error, "open the file", location))?;
-        let metadata = file.metadata().map_err(|error| explain_io(error, "look at the file", location))?;
-        let version = match version {
-            Version::Local(version) if *version == FileVersion::of(&metadata) => version.clone(),
-            _ => return Err(changed(location)),
-        };
+    /// Opens the version of a file that was listed.
+    pub(crate) fn open(location: &Location, version: &FileVersion) -> Result<Self> {
+        let path = path(location);
+        let file = File::open(path).map_err(|error| io_error(error, "open the file", location))?;
+        let metadata = file.metadata().map_err(|error| io_error(error, "read the file's metadata", location))?;
+        if *version != FileVersion::of(&metadata) {
+            return Err(changed(location));
+        }
         Ok(Self {
             file: Arc::new(file),
-            path: Arc::new(path(location).to_path_buf()),
-            version,
+            path: Arc::new(path.to_path_buf()),
+            version: version.clone(),
             buffers: Buffers::default(),
         })
     }
 
-    /// Reads a range, and looks afterwards whether the file is still the same.
+    /// Reads a range, then checks that the file has not changed.
     pub(crate) fn read(&self, range: Range<u64>) -> Result<Bytes> {
-        let told = |error| explain_io(error, "read the file", self.path.display());
+        let failed = |error| io_error(error, "read the file", self.path.display());
         let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
         let buffer = lock(&self.buffers).pop().unwrap_or_default();
-        let mut lent = Lent { buffer, buffers: Arc::clone(&self.buffers) };
-        lent.buffer.resize(length, 0);
-        match self.file.read_exact_at(&mut lent.buffer, range.start) {
+        let mut pooled = PooledBuffer { buffer, buffers: Arc::clone(&self.buffers) };
+        pooled.buffer.resize(length, 0);
+        match self.file.read_exact_at(&mut pooled.buffer, range.start) {
             Ok(()) => {}
             Err(error) if error.kind() == Io::UnexpectedEof => return Err(changed(self.path.display())),
-            Err(error) => return Err(told(error)),
+            Err(error) => return Err(failed(error)),
         }
-        if FileVersion::of(&self.file.metadata().map_err(told)?) != self.version {
+        if FileVersion::of(&self.file.metadata().map_err(failed)?) != self.version {
             return Err(changed(self.path.display()));
         }
-        Ok(Bytes::from_owner(lent))
+        Ok(Bytes::from_owner(pooled))
     }
 }

@@ -1,15 +1,15 @@
-//! Where something lies: a path of this machine, or a URL of an object store.
+//! A location: a local path, or a URL of an object store.
 
 use crate::error::{Error, ErrorKind, Result};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What [`Location::parse`] accepts, for messages and help texts.
-pub const ACCEPTED: &str = "a path, file:///path, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, \
-                            abfss://container@account.dfs.core.windows.net/prefix or minio://bucket/prefix";
+/// What [`Location::parse`] accepts, for hints.
+const SUPPORTED: &str = "a path, file:///path, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, \
+                         abfss://container@account.dfs.core.windows.net/prefix or minio://bucket/prefix";
 
-/// A folder or a file, on this machine or in an object store. Never holds a secret: [`Location::parse`] refuses URLs
-/// that carry one.
+/// A folder or a file, local or in an object store. Never holds a secret: [`Location::parse`] rejects URLs that contain
+/// one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Location(Place);
 
@@ -19,13 +19,13 @@ enum Place {
     Object { bucket: Bucket, key: String },
 }
 
-/// A bucket (Azure: a container), by which stores are opened and kept.
+/// A bucket (Azure: a container). One store is opened for each.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Bucket {
     pub(crate) scheme: Scheme,
     /// The bucket or container.
     pub(crate) name: String,
-    /// Azure: `account.dfs.core.windows.net`, where the URL names it.
+    /// Azure: `account.dfs.core.windows.net`, if the URL names it.
     pub(crate) host: Option<String>,
 }
 
@@ -41,8 +41,8 @@ pub(crate) enum Scheme {
 }
 
 impl Scheme {
-    fn parse(word: &str) -> Option<Self> {
-        Some(match word {
+    fn parse(name: &str) -> Option<Self> {
+        Some(match name {
             "s3" | "s3a" => Self::S3,
             "minio" => Self::Minio,
             "gs" => Self::Google,
@@ -53,7 +53,7 @@ impl Scheme {
         })
     }
 
-    fn word(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::S3 => "s3",
             Self::Minio => "minio",
@@ -66,42 +66,41 @@ impl Scheme {
 }
 
 impl Location {
-    /// Reads a path or a URL ([`ACCEPTED`]; `memory://name/prefix` is a store that lives as long as the
-    /// [`Storage`](super::Storage), for tests).
+    /// Parses a path or a URL of a supported store. `memory://name/prefix` is a store for tests, which lives as long as
+    /// its [`Storage`](super::Storage).
     ///
-    /// # Errors
-    /// A usage error for anything else. A URL with a user, a password or a query is refused, and not repeated in the
-    /// message: it may hold a secret, and credentials are read from the environment only.
+    /// # Errors A usage error for anything else. A URL with a user, a password or a query is rejected without repeating
+    /// it in the message: it may hold a secret, and credentials are read from the environment only.
     pub fn parse(text: &str) -> Result<Self> {
         if text.is_empty() {
-            return Err(usage("an empty location".into()));
+            return Err(invalid("the location is empty".into()));
         }
         if text.contains('\0') {
-            return Err(usage("a location with a NUL in it".into()));
+            return Err(invalid("the location contains a NUL byte".into()));
         }
-        let Some((word, rest)) = split_scheme(text) else { return Ok(Self::local(text)) };
-        let lower = word.to_ascii_lowercase();
-        if lower == "file" {
+        let Some((scheme, rest)) = split_scheme(text) else { return Ok(Self::local(text)) };
+        let name = scheme.to_ascii_lowercase();
+        if name == "file" {
             return file_url(rest);
         }
-        let Some(scheme) = Scheme::parse(&lower) else {
-            return Err(usage(format!("`{lower}://` is no kind of location that is known here")));
+        let Some(scheme) = Scheme::parse(&name) else {
+            return Err(invalid(format!("unsupported URL scheme `{name}://`")));
         };
         if rest.contains('?') {
-            let message = format!("the {}:// URL carries a query (`?...`)", scheme.word());
-            return Err(usage(message).hint("credentials and SAS tokens are read from environment variables only"));
+            let message = format!("the {}:// URL contains a query (`?...`)", scheme.name());
+            return Err(invalid(message).hint("pass credentials and SAS tokens in environment variables"));
         }
         let (authority, key) = rest.split_once('/').unwrap_or((rest, ""));
         let bucket = bucket(scheme, authority)?;
-        Ok(Self(Place::Object { bucket, key: normal(key) }))
+        Ok(Self(Place::Object { bucket, key: normalized(key) }))
     }
 
-    /// A path of this machine.
+    /// A local path.
     pub fn local(path: impl Into<PathBuf>) -> Self {
         Self(Place::Local(path.into()))
     }
 
-    /// The location of `key` (segments joined by `/`) below this one.
+    /// The location of `key` (segments joined with `/`) below this one.
     #[must_use]
     pub fn join(&self, key: &str) -> Self {
         match &self.0 {
@@ -111,18 +110,18 @@ impl Location {
                 Self(Place::Local(path))
             }
             Place::Object { bucket, key: prefix } => {
-                let key = if prefix.is_empty() { normal(key) } else { normal(&format!("{prefix}/{key}")) };
+                let key = if prefix.is_empty() { normalized(key) } else { normalized(&format!("{prefix}/{key}")) };
                 Self(Place::Object { bucket: bucket.clone(), key })
             }
         }
     }
 
-    /// Whether it lies in this machine's file system.
+    /// Whether this is a path in the local file system.
     pub fn is_local(&self) -> bool {
         matches!(self.0, Place::Local(_))
     }
 
-    /// The path, where it lies in this machine's file system.
+    /// The path in the local file system.
     pub fn local_path(&self) -> Option<&Path> {
         match &self.0 {
             Place::Local(path) => Some(path),
@@ -130,8 +129,8 @@ impl Location {
         }
     }
 
-    /// The last segment; the bucket's name where there is no other; empty for `/`, `.` and the like.
-    pub fn name(&self) -> &str {
+    /// The last segment: the bucket's name if the key is empty, and nothing for paths such as `/` and `.`.
+    pub(crate) fn name(&self) -> &str {
         match &self.0 {
             Place::Local(path) => path.file_name().and_then(|name| name.to_str()).unwrap_or_default(),
             Place::Object { bucket, key } if key.is_empty() => &bucket.name,
@@ -139,8 +138,8 @@ impl Location {
         }
     }
 
-    /// Whether `other` is this location or lies below it. Symbolic links are resolved as far as the paths exist.
-    pub fn contains(&self, other: &Self) -> bool {
+    /// Whether `other` is this location or a location below it. Symbolic links are resolved as far as the paths exist.
+    pub(crate) fn contains(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Place::Local(outer), Place::Local(inner)) => resolved(inner).starts_with(resolved(outer)),
             (Place::Object { bucket: a, key: outer }, Place::Object { bucket: b, key: inner }) => {
@@ -153,7 +152,7 @@ impl Location {
         }
     }
 
-    /// Bucket and key, where it lies in an object store.
+    /// Bucket and key in an object store.
     pub(crate) fn object(&self) -> Option<(&Bucket, &str)> {
         match &self.0 {
             Place::Local(_) => None,
@@ -176,7 +175,7 @@ impl fmt::Display for Location {
 
 impl fmt::Display for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme.word(), self.name)?;
+        write!(f, "{}://{}", self.scheme.name(), self.name)?;
         if let Some(host) = &self.host { write!(f, "@{host}") } else { Ok(()) }
     }
 }
@@ -189,25 +188,26 @@ impl std::str::FromStr for Location {
     }
 }
 
-fn usage(message: String) -> Error {
-    Error::new(ErrorKind::Usage, message).hint(format!("give {ACCEPTED}"))
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::Usage, message).hint(format!("use {SUPPORTED}"))
 }
 
-/// `scheme` and the rest, where the text looks like a URL.
+/// The scheme and the rest of a text that looks like a URL.
 fn split_scheme(text: &str) -> Option<(&str, &str)> {
-    let (word, rest) = text.split_once("://")?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
-    (word.starts_with(|c: char| c.is_ascii_alphabetic()) && word.chars().all(plain)).then_some((word, rest))
+    let (scheme, rest) = text.split_once("://")?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    (scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(allowed)).then_some((scheme, rest))
 }
 
 fn file_url(rest: &str) -> Result<Location> {
     let path = match rest.split_once('/') {
         Some(("" | "localhost", path)) => format!("/{path}"),
-        _ => return Err(usage("a file:// URL must name no host: file:///path".into())),
+        _ => return Err(invalid("the file:// URL names a host: expected file:///path".into())),
     };
-    let path = percent_decoded(&path).ok_or_else(|| usage("a file:// URL whose path is not UTF-8".into()))?;
+    let path =
+        percent_decoded(&path).ok_or_else(|| invalid("the path of the file:// URL is not valid UTF-8".into()))?;
     if path.contains('\0') {
-        return Err(usage("a location with a NUL in it".into()));
+        return Err(invalid("the location contains a NUL byte".into()));
     }
     Ok(Location::local(path))
 }
@@ -229,55 +229,55 @@ fn percent_decoded(text: &str) -> Option<String> {
 }
 
 fn bucket(scheme: Scheme, authority: &str) -> Result<Bucket> {
-    let word = scheme.word();
+    let prefix = scheme.name();
     let (name, host) = match authority.split_once('@') {
         None => (authority, None),
-        // Only Azure's way to name a container of an account may use this place; elsewhere it is a user and a password.
+        // Azure names the container of an account here; elsewhere this is a user and a password.
         Some((name, host)) if scheme == Scheme::AzureDataLake && !name.contains(':') => (name, Some(host)),
         Some(_) => {
-            return Err(usage(format!("the {word}:// URL carries a user or a password"))
-                .hint("credentials are read from environment variables only"));
+            return Err(invalid(format!("the {prefix}:// URL contains a user or a password"))
+                .hint("pass credentials in environment variables"));
         }
     };
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '$');
-    let well_formed = |text: &str| !text.is_empty() && text.chars().all(plain);
-    if !well_formed(name) {
-        return Err(usage(format!("the {word}:// URL has no proper bucket name")));
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '$');
+    let is_valid = |text: &str| !text.is_empty() && text.chars().all(allowed);
+    if !is_valid(name) {
+        return Err(invalid(format!("the {prefix}:// URL has no valid bucket name")));
     }
-    if host.is_some_and(|host| !well_formed(host)) {
-        return Err(usage(format!("the {word}:// URL has no proper host name")));
+    if host.is_some_and(|host| !is_valid(host)) {
+        return Err(invalid(format!("the {prefix}:// URL has no valid host name")));
     }
     Ok(Bucket { scheme, name: name.to_string(), host: host.map(str::to_ascii_lowercase) })
 }
 
-/// A key without leading, trailing and doubled slashes.
-fn normal(key: &str) -> String {
-    let mut normal = String::with_capacity(key.len());
+/// The key without leading, trailing and repeated slashes.
+fn normalized(key: &str) -> String {
+    let mut normalized = String::with_capacity(key.len());
     for segment in key.split('/').filter(|segment| !segment.is_empty()) {
-        if !normal.is_empty() {
-            normal.push('/');
+        if !normalized.is_empty() {
+            normalized.push('/');
         }
-        normal.push_str(segment);
+        normalized.push_str(segment);
     }
-    normal
+    normalized
 }
 
-/// The path with links resolved as far as it exists, made absolute.
+/// The absolute path, with links resolved as far as it exists.
 fn resolved(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let mut missing = Vec::new();
     let mut existing = absolute.as_path();
     loop {
         if let Ok(real) = existing.canonicalize() {
-            let mut whole = real;
+            let mut resolved = real;
             for part in missing.iter().rev() {
                 if *part == std::ffi::OsStr::new("..") {
-                    whole.pop();
+                    resolved.pop();
                 } else {
-                    whole.push(part);
+                    resolved.push(part);
                 }
             }
-            return whole;
+            return resolved;
         }
         match (existing.parent(), existing.components().next_back()) {
             (Some(parent), Some(last)) => {
@@ -294,7 +294,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn shown(text: &str) -> String {
+    fn displayed(text: &str) -> String {
         match Location::parse(text) {
             Ok(location) => location.to_string(),
             Err(error) => format!("error: {}", error.line()),
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_accepted_and_how_it_is_shown() {
+    fn locations_are_parsed_and_displayed() {
         let table = [
             "output/step_02",
             "./a b",
@@ -328,15 +328,15 @@ mod tests {
             "s3://buc ket/p",
             "",
         ];
-        let lines: Vec<String> = table.iter().map(|text| format!("{text} -> {}", shown(text))).collect();
+        let lines: Vec<String> = table.iter().map(|text| format!("{text} -> {}", displayed(text))).collect();
         insta::assert_snapshot!(lines.join("\n"));
         for text in table.iter().filter(|text| text.contains("hush")) {
-            assert!(!shown(text).contains("hush"), "a secret is repeated: {}", shown(text));
+            assert!(!displayed(text).contains("hush"), "the message repeats a secret: {}", displayed(text));
         }
     }
 
     #[test]
-    fn names_and_joins() {
+    fn joining_appends_segments() {
         for (text, key, joined, name) in [
             ("a/b", "c/d", "a/b/c/d", "d"),
             ("s3://b", "c", "s3://b/c", "c"),
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn inside_and_outside() {
+    fn contains_resolves_links_and_compares_segments() {
         let folder = tempfile::tempdir().unwrap();
         let real = folder.path().join("real");
         std::fs::create_dir(&real).unwrap();
@@ -372,7 +372,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parsing_never_panics_and_what_is_shown_is_read_again(text in "(s3|gs|az|abfss|minio|file)?(://)?\\PC{0,30}") {
+        fn a_displayed_location_parses_to_itself(text in "(s3|gs|az|abfss|minio|file)?(://)?\\PC{0,30}") {
             if let Ok(location) = Location::parse(&text) {
                 prop_assume!(!text.starts_with("file"));
                 prop_assert_eq!(Location::parse(&location.to_string()).unwrap(), location);

@@ -1,11 +1,11 @@
-//! Buckets, read.
+//! Lists and reads buckets.
 
 use super::connect::Store;
 use super::environment::Environment;
-use super::fault::{Fault, classify, explain};
-use super::local::{changed, too_large};
-use super::retry::Retry;
-use super::{Location, ObjectInfo, RANGE, Version};
+use super::location::Location;
+use super::object::{ObjectInfo, ObjectVersion, RemoteVersion};
+use super::retry::{Attempts, Retry};
+use super::store_error::{StoreErrorKind, changed, store_error, too_large, truncated};
 use crate::error::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
@@ -14,7 +14,13 @@ use object_store::{Attributes, Error as StoreError, GetOptions, GetResult, Objec
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A store with the rules by which it is asked.
+/// Size of the ranges in which an object is read.
+pub(crate) const RANGE: u64 = 4 << 20;
+
+/// Number of ranges of one object that are read ahead: a request has a high latency.
+pub(crate) const READ_AHEAD: usize = 6;
+
+/// A store and the rules for requests to it.
 #[derive(Clone)]
 pub(crate) struct Remote {
     pub(crate) store: Arc<dyn Store>,
@@ -22,19 +28,38 @@ pub(crate) struct Remote {
     environment: Environment,
 }
 
+/// A small object, read completely.
+pub(crate) struct SmallObject {
+    pub(crate) bytes: Bytes,
+    pub(crate) meta: ObjectMeta,
+    pub(crate) attributes: Attributes,
+}
+
+/// Why an attempt to read an object failed.
+enum ReadFailure {
+    Store(StoreError),
+    Permanent(Error),
+}
+
+impl From<StoreError> for ReadFailure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
 impl Remote {
     pub(crate) fn new(store: Arc<dyn Store>, retry: Retry, environment: Environment) -> Self {
         Self { store, retry, environment }
     }
 
-    /// The error that a user reads.
-    pub(crate) fn explain(&self, error: &StoreError, place: impl std::fmt::Display) -> Error {
-        explain(error, place, &self.environment)
+    /// Describes an error of the store to the user.
+    pub(crate) fn error(&self, error: &StoreError, place: impl std::fmt::Display) -> Error {
+        store_error(error, place, &self.environment)
     }
 
-    /// Every object below a prefix, unsorted.
+    /// Returns every object below a prefix, unsorted.
     pub(crate) async fn list(&self, folder: &Location) -> Result<Vec<ObjectInfo>> {
-        let prefix = key(folder)?;
+        let prefix = object_path(folder)?;
         let listed: Result<Vec<ObjectMeta>, _> = self
             .retry
             .run(|| {
@@ -44,8 +69,8 @@ impl Remote {
             .await;
         let listed = match listed {
             Ok(listed) => listed,
-            Err(error) if classify(&error) == Fault::NotFound => Vec::new(),
-            Err(error) => return Err(self.explain(&error, folder)),
+            Err(error) if StoreErrorKind::of(&error) == StoreErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(self.error(&error, folder)),
         };
         let mut found: Vec<ObjectInfo> = listed
             .into_iter()
@@ -61,16 +86,16 @@ impl Remote {
         Ok(found)
     }
 
-    /// What an object is now.
+    /// Describes an object; `None` if it does not exist.
     pub(crate) async fn stat(&self, object: &Location) -> Result<Option<ObjectInfo>> {
-        let path = key(object)?;
+        let path = object_path(object)?;
         if path.as_ref().is_empty() {
             return Ok(None);
         }
         match self.head(&path).await {
             Ok(result) => Ok(Some(info(object.name().to_string(), object.clone(), &result.meta))),
-            Err(error) if classify(&error) == Fault::NotFound => Ok(None),
-            Err(error) => Err(self.explain(&error, object)),
+            Err(error) if StoreErrorKind::of(&error) == StoreErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.error(&error, object)),
         }
     }
 
@@ -78,28 +103,30 @@ impl Remote {
         self.retry.run(|| self.store.get_opts(path, GetOptions::new().with_head(true))).await
     }
 
-    /// The object with a version that can be asked for: some stores name it only when they are asked for one object.
-    pub(crate) async fn pinned(&self, object: &ObjectInfo) -> Result<ObjectInfo> {
-        match &object.version {
-            // Where one request is enough, its answer says which version it is of.
-            Version::Object { e_tag: None, .. } if object.size <= RANGE => Ok(object.clone()),
-            Version::Object { e_tag: None, modified } => match self.stat(&object.location).await? {
-                Some(now) if now.size == object.size && now.modified_second() == Some(modified.timestamp()) => {
-                    Ok(ObjectInfo { version: now.version, ..object.clone() })
+    /// Opens the version of an object that was listed. Asks for its entity tag if the listing has none.
+    pub(crate) async fn open(&self, object: &ObjectInfo, version: &RemoteVersion) -> Result<OpenObject> {
+        let mut version = version.clone();
+        // An object of one range needs no tag: the only response says which version it holds.
+        if version.e_tag.is_none() && object.size > RANGE {
+            let path = object_path(&object.location)?;
+            let current = match self.head(&path).await {
+                Ok(found) => found.meta,
+                Err(error) if StoreErrorKind::of(&error) == StoreErrorKind::NotFound => {
+                    return Err(changed(&object.location));
                 }
-                _ => Err(changed(&object.location)),
-            },
-            _ => Ok(object.clone()),
+                Err(error) => return Err(self.error(&error, &object.location)),
+            };
+            if current.size != object.size || current.last_modified.timestamp() != version.modified {
+                return Err(changed(&object.location));
+            }
+            version = version_of(&current);
         }
+        Ok(OpenObject { remote: self.clone(), location: object.location.clone(), size: object.size, version })
     }
 
-    /// A small object whole, with what it was when it was read.
-    pub(crate) async fn read(
-        &self,
-        object: &Location,
-        max_bytes: u64,
-    ) -> Result<Option<(Bytes, ObjectMeta, Attributes)>> {
-        let path = key(object)?;
+    /// Reads a small object; `None` if it does not exist.
+    pub(crate) async fn read(&self, object: &Location, max_bytes: u64) -> Result<Option<SmallObject>> {
+        let path = object_path(object)?;
         if path.as_ref().is_empty() {
             return Ok(None);
         }
@@ -109,112 +136,132 @@ impl Remote {
                 let result = self.store.get_opts(&path, GetOptions::new()).await?;
                 let (meta, attributes) = (result.meta.clone(), result.attributes.clone());
                 if meta.size > max_bytes {
-                    return Ok(Err(too_large(object, max_bytes)));
+                    return Err(ReadFailure::Permanent(too_large(object, max_bytes)));
                 }
                 let bytes = result.bytes().await?;
                 if bytes.len() as u64 != meta.size {
-                    return Err(cut_short());
+                    return Err(truncated().into());
                 }
-                Ok(Ok((bytes, meta, attributes)))
+                Ok(SmallObject { bytes, meta, attributes })
             };
             match outcome.await {
-                Ok(read) => return read.map(Some),
-                Err(error) => match classify(&error) {
-                    Fault::NotFound => return Ok(None),
-                    Fault::Transient if attempts.pause().await => {}
-                    _ => return Err(self.explain(&error, object)),
+                Ok(read) => return Ok(Some(read)),
+                Err(ReadFailure::Permanent(error)) => return Err(error),
+                Err(ReadFailure::Store(error)) => match StoreErrorKind::of(&error) {
+                    StoreErrorKind::NotFound => return Ok(None),
+                    StoreErrorKind::Transient if attempts.pause().await => {}
+                    _ => return Err(self.error(&error, object)),
                 },
             }
         }
-    }
-
-    /// A range of one version of an object. A body that breaks off is taken up again where it broke.
-    pub(crate) async fn fetch(&self, object: &ObjectInfo, range: Range<u64>) -> Result<Bytes> {
-        let path = key(&object.location)?;
-        let (mut e_tag, modified) = match &object.version {
-            Version::Object { e_tag, modified } => (e_tag.clone(), modified),
-            Version::Local(_) => return Err(changed(&object.location)),
-        };
-        if range.end > object.size || range.start > range.end {
-            return Err(changed(&object.location));
-        }
-        let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-        let mut bytes: Vec<u8> = Vec::with_capacity(length);
-        let mut attempts = self.retry.begin();
-        while bytes.len() < length {
-            let start = range.start + bytes.len() as u64;
-            let options = GetOptions::new().with_range(Some(start..range.end)).with_if_match(e_tag.clone());
-            let before = bytes.len();
-            let outcome = async {
-                let result = self.store.get_opts(&path, options).await?;
-                let now = result.meta.e_tag.clone().map(quoted);
-                let same = match &e_tag {
-                    Some(_) => now == e_tag,
-                    None => result.meta.last_modified.timestamp() == modified.timestamp(),
-                };
-                if !same || result.meta.size != object.size {
-                    return Ok(false);
-                }
-                e_tag = now;
-                let mut body = result.into_stream();
-                while let Some(chunk) = body.next().await {
-                    bytes.extend_from_slice(&chunk?);
-                }
-                if bytes.len() < length { Err(cut_short()) } else { Ok(true) }
-            };
-            match outcome.await {
-                Ok(true) => {}
-                Ok(false) => return Err(changed(&object.location)),
-                Err(error) => match classify(&error) {
-                    Fault::NotFound | Fault::Condition | Fault::Range => return Err(changed(&object.location)),
-                    Fault::Transient => {
-                        if bytes.len() > before {
-                            attempts.progressed();
-                        }
-                        if !attempts.pause().await {
-                            return Err(self.explain(&error, &object.location));
-                        }
-                    }
-                    _ => return Err(self.explain(&error, &object.location)),
-                },
-            }
-        }
-        if bytes.len() > length {
-            return Err(Error::new(ErrorKind::Io, "the store sent more bytes than were asked for").at(&object.location));
-        }
-        Ok(bytes.into())
     }
 }
 
-impl ObjectInfo {
-    /// To the second: some stores tell a finer time in a listing than in a header.
-    fn modified_second(&self) -> Option<i64> {
-        match &self.version {
-            Version::Object { modified, .. } => Some(modified.timestamp()),
-            Version::Local(_) => None,
+/// One version of an object, open for reading.
+#[derive(Clone)]
+pub(crate) struct OpenObject {
+    remote: Remote,
+    location: Location,
+    size: u64,
+    version: RemoteVersion,
+}
+
+impl OpenObject {
+    /// Reads a range. A body that breaks off is resumed where it broke off.
+    pub(crate) async fn read(&self, range: Range<u64>) -> Result<Bytes> {
+        let path = object_path(&self.location)?;
+        if range.end > self.size || range.start > range.end {
+            return Err(changed(&self.location));
         }
+        let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        let mut bytes: Vec<u8> = Vec::with_capacity(length);
+        let mut e_tag = self.version.e_tag.clone();
+        let mut attempts = self.remote.retry.begin();
+        while bytes.len() < length {
+            let read_before = bytes.len();
+            let rest = range.start + read_before as u64..range.end;
+            match self.read_rest(&path, rest, &mut e_tag, &mut bytes).await {
+                Ok(()) if bytes.len() < length => {
+                    self.retry_or_fail(truncated(), bytes.len() > read_before, &mut attempts).await?;
+                }
+                Ok(()) => {}
+                Err(ReadFailure::Permanent(error)) => return Err(error),
+                Err(ReadFailure::Store(error)) => {
+                    self.retry_or_fail(error, bytes.len() > read_before, &mut attempts).await?;
+                }
+            }
+        }
+        if bytes.len() > length {
+            return Err(Error::new(ErrorKind::Io, "the store sent more bytes than requested").at(&self.location));
+        }
+        Ok(bytes.into())
+    }
+
+    /// Appends what one response holds of a range, if it is of this version; keeps its tag for the next request.
+    async fn read_rest(
+        &self,
+        path: &Path,
+        range: Range<u64>,
+        e_tag: &mut Option<String>,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), ReadFailure> {
+        let options = GetOptions::new().with_range(Some(range)).with_if_match(e_tag.clone());
+        let result = self.remote.store.get_opts(path, options).await?;
+        let current = version_of(&result.meta);
+        let is_same = match e_tag {
+            Some(_) => current.e_tag == *e_tag,
+            None => current.modified == self.version.modified,
+        };
+        if !is_same || result.meta.size != self.size {
+            return Err(ReadFailure::Permanent(changed(&self.location)));
+        }
+        *e_tag = current.e_tag;
+        let mut body = result.into_stream();
+        while let Some(chunk) = body.next().await {
+            bytes.extend_from_slice(&chunk?);
+        }
+        Ok(())
+    }
+
+    /// Pauses before the next attempt, or fails with the error of this one.
+    async fn retry_or_fail(&self, error: StoreError, has_progressed: bool, attempts: &mut Attempts) -> Result<()> {
+        match StoreErrorKind::of(&error) {
+            StoreErrorKind::NotFound | StoreErrorKind::PreconditionFailed | StoreErrorKind::InvalidRange => {
+                return Err(changed(&self.location));
+            }
+            StoreErrorKind::Transient => {
+                if has_progressed {
+                    attempts.progressed();
+                }
+                if attempts.pause().await {
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
+        Err(self.remote.error(&error, &self.location))
     }
 }
 
 fn info(key: String, location: Location, meta: &ObjectMeta) -> ObjectInfo {
-    let version = Version::Object { e_tag: meta.e_tag.clone().map(quoted), modified: meta.last_modified };
-    ObjectInfo { key, location, size: meta.size, version }
+    ObjectInfo { key, location, size: meta.size, version: ObjectVersion::Remote(version_of(meta)) }
 }
 
-/// An entity tag as HTTP wants it: Azure leaves the quotes out in a listing, but not in a header.
+fn version_of(meta: &ObjectMeta) -> RemoteVersion {
+    RemoteVersion { e_tag: meta.e_tag.clone().map(quoted), modified: meta.last_modified.timestamp() }
+}
+
+/// An entity tag in its HTTP form: Azure omits the quotes in a listing, but not in a header.
 fn quoted(e_tag: String) -> String {
     if e_tag.ends_with('"') { e_tag } else { format!("\"{e_tag}\"") }
 }
 
-/// An error that counts as one that can heal.
-pub(crate) fn cut_short() -> StoreError {
-    StoreError::Generic { store: "storage", source: "the response body was cut short".into() }
-}
-
-/// The key as `object_store` wants it.
-pub(crate) fn key(location: &Location) -> Result<Path> {
+/// The path of a location in its store.
+pub(crate) fn object_path(location: &Location) -> Result<Path> {
     let text = location.object().map_or("", |(_, key)| key);
     Path::parse(text).map_err(|_| {
-        Error::new(ErrorKind::Usage, "a key with a segment that is `.` or `..` cannot be used").at(location)
+        Error::new(ErrorKind::Usage, "invalid key: a segment is `.` or `..`")
+            .at(location)
+            .hint("remove the segment from the URL")
     })
 }

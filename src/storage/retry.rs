@@ -1,16 +1,16 @@
-//! Trying again what can heal. The one place that does so: `object_store`'s own retries are switched off, so that every
-//! attempt signs anew and a failing store in a test is treated like a failing network.
+//! Retries of transient failures. The only place that retries: `object_store`'s own retries are disabled, so that every
+//! attempt is signed again and a failing store in a test is treated like a failing network.
 
-use super::fault::{Fault, classify};
+use super::store_error::StoreErrorKind;
 use object_store::Error as StoreError;
 use std::time::{Duration, Instant};
 
-/// How often and how long.
+/// Limits of the attempts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Retry {
     pub(crate) max_retries: usize,
     pub(crate) timeout: Duration,
-    /// The first pause; each next one is twice as long, up to [`LONGEST`] times the first.
+    /// The first pause. Each further one is twice as long, up to [`LONGEST`] times the first.
     pub(crate) pause: Duration,
 }
 
@@ -28,7 +28,7 @@ impl Retry {
         Attempts { policy: self, began: Instant::now(), failed: 0 }
     }
 
-    /// Runs an operation that may safely be repeated until it succeeds, fails for good, or the limits are reached.
+    /// Repeats an idempotent operation until it succeeds, fails permanently, or the limits are reached.
     pub(crate) async fn run<T, F>(self, mut operation: impl FnMut() -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>>,
@@ -37,7 +37,7 @@ impl Retry {
         loop {
             match operation().await {
                 Ok(value) => return Ok(value),
-                Err(error) if classify(&error) == Fault::Transient && attempts.pause().await => {}
+                Err(error) if StoreErrorKind::of(&error) == StoreErrorKind::Transient && attempts.pause().await => {}
                 Err(error) => return Err(error),
             }
         }
@@ -45,14 +45,14 @@ impl Retry {
 }
 
 impl Attempts {
-    /// Waits before the next attempt; false where the limits are reached.
+    /// Waits before the next attempt. Returns false if the limits are reached.
     pub(crate) async fn pause(&mut self) -> bool {
         if self.failed >= self.policy.max_retries {
             return false;
         }
         let full = self.policy.pause.saturating_mul((1 << self.failed.min(16)).min(LONGEST));
         self.failed += 1;
-        // Half of it at random, so that many pods do not come back in the same instant.
+        // Half of it is random, so that many pods do not retry at the same instant.
         let pause = full / 2 + full.mul_f64(random_fraction() / 2.0);
         if self.began.elapsed() + pause > self.policy.timeout {
             return false;
@@ -61,18 +61,18 @@ impl Attempts {
         true
     }
 
-    /// Some of the work was done: the next failure counts as the first.
+    /// Resets the pauses after progress: the next failure counts as the first.
     pub(crate) fn progressed(&mut self) {
         self.failed = 0;
     }
 }
 
-/// A number in `[0, 1)`. Nothing that is published depends on it.
-pub(crate) fn random_fraction() -> f64 {
+/// A random number in `[0, 1)`. No published byte depends on it.
+fn random_fraction() -> f64 {
     (random_bits() >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// Random bits from the standard library's randomly keyed hasher.
+/// Random bits from the randomly keyed hasher of the standard library.
 pub(crate) fn random_bits() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::collections::hash_map::RandomState::new().build_hasher().finish()
@@ -91,21 +91,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_heals_is_tried_again_and_what_does_not_is_told_at_once() {
+    async fn only_transient_errors_are_retried() {
         let policy = Retry { max_retries: 3, timeout: Duration::from_secs(60), pause: Duration::from_millis(1) };
         let tries = AtomicUsize::new(0);
-        let healed = policy
+        let recovered = policy
             .run(|| async { if tries.fetch_add(1, Ordering::Relaxed) < 3 { Err(broken()) } else { Ok(7) } })
             .await;
-        assert_eq!((healed.unwrap(), tries.swap(0, Ordering::Relaxed)), (7, 4));
+        assert_eq!((recovered.unwrap(), tries.swap(0, Ordering::Relaxed)), (7, 4));
 
-        let lasting: Result<(), _> = policy
+        let permanent: Result<(), _> = policy
             .run(|| async {
                 tries.fetch_add(1, Ordering::Relaxed);
                 Err(broken())
             })
             .await;
-        assert!(lasting.is_err());
+        assert!(permanent.is_err());
         assert_eq!(tries.swap(0, Ordering::Relaxed), 4);
 
         let denied: Result<(), _> = policy

@@ -1,9 +1,9 @@
-//! The backends that the suite runs on, each with a way around the program to look at and change what is stored.
+//! The backends of the suite, each with direct access to what is stored.
 
 use crate::support::s3_server::{self, S3Server};
 use bytes::Bytes;
 use futures::TryStreamExt;
-use knowledge_mixing::storage::{Environment, Location, Storage, StorageOptions, Store};
+use knowledge_mixing::testing::{Environment, Location, PublishOptions, Storage, StorageOptions, Store};
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::memory::InMemory;
@@ -15,6 +15,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+/// The names that the tests look for in the output.
+pub const PUBLISH_OPTIONS: PublishOptions =
+    PublishOptions { manifest_name: "manifest.json", max_manifest_bytes: 1 << 20, private_prefix: ".knowledge-mixing" };
 
 pub struct Backend {
     pub storage: Storage,
@@ -28,7 +32,7 @@ enum Raw {
     Store { store: Arc<dyn ObjectStore>, prefix: String },
 }
 
-/// Retries and leases short enough for tests.
+/// Retries and lease timeouts that are short enough for tests.
 pub fn options() -> StorageOptions {
     StorageOptions {
         max_retries: 12,
@@ -67,9 +71,9 @@ pub fn s3() -> Backend {
     s3_at(&endpoint, s3_server::ACCESS_KEY, s3_server::SECRET_KEY, Box::new(server))
 }
 
-/// A backend over the bucket `bucket` of an S3 server.
+/// A backend in the bucket `bucket` of an S3 server.
 pub fn s3_at(endpoint: &str, key: &str, secret: &str, keep: Box<dyn Send + Sync>) -> Backend {
-    knowledge_mixing::storage::install_tls_provider();
+    knowledge_mixing::testing::install_tls_provider();
     let environment = Environment::from_iter([
         ("AWS_ENDPOINT_URL", endpoint),
         ("AWS_ACCESS_KEY_ID", key),
@@ -95,7 +99,7 @@ pub fn s3_at(endpoint: &str, key: &str, secret: &str, keep: Box<dyn Send + Sync>
     }
 }
 
-/// A server from PyPI: one that runs at `KM_MOTO_URL`, or one that is started here with the Python at `KM_MOTO_PYTHON`.
+/// The moto S3 server: a running one at `KM_MOTO_URL`, or one that is started with the Python at `KM_MOTO_PYTHON`.
 pub struct Moto {
     url: String,
     started: Option<Child>,
@@ -107,7 +111,7 @@ impl Moto {
             return Some(Self { url: url.trim_end_matches('/').to_string(), started: None });
         }
         let python = std::env::var("KM_MOTO_PYTHON").ok()?;
-        // A port that was free a moment ago: the server cannot tell which one it has taken.
+        // A port that was free a moment ago: the server does not report the port that it binds.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let started = Command::new(&python)
             .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()])
@@ -116,22 +120,22 @@ impl Moto {
             .spawn()
             .unwrap_or_else(|error| panic!("KM_MOTO_PYTHON={python}: {error}"));
         let mut moto = Self { url: format!("http://127.0.0.1:{port}"), started: Some(started) };
-        let until = std::time::Instant::now() + Duration::from_secs(60);
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             let ended = moto.started.as_mut().and_then(|child| child.try_wait().ok().flatten());
             assert!(
                 ended.is_none(),
                 "KM_MOTO_PYTHON={python}: moto.server ended: {ended:?}; is moto[server] installed?"
             );
-            assert!(std::time::Instant::now() < until, "moto.server does not answer");
+            assert!(std::time::Instant::now() < deadline, "moto.server does not respond");
             std::thread::sleep(Duration::from_millis(50));
         }
         Some(moto)
     }
 
-    /// The bucket `bucket`, emptied.
+    /// The empty bucket `bucket`.
     pub async fn bucket(&self) -> Backend {
-        knowledge_mixing::storage::install_tls_provider();
+        knowledge_mixing::testing::install_tls_provider();
         let client = reqwest::Client::new();
         let reset = client.post(format!("{}/moto-api/reset", self.url)).send().await.unwrap();
         assert!(reset.status().is_success());
@@ -150,7 +154,7 @@ impl Drop for Moto {
     }
 }
 
-/// Microsoft's own imitation of Azure, started here with the script at `KM_AZURITE`.
+/// Azurite, Microsoft's Azure emulator, started with the script at `KM_AZURITE`.
 pub struct Azurite {
     endpoint: String,
     server: Child,
@@ -161,7 +165,7 @@ const AZURE_ACCOUNT: &str = "account";
 const AZURE_KEY: &str = "c2VjcmV0LWtleS1vZi10aGUtdGVzdHM=";
 
 impl Azurite {
-    /// `None`, with a word about it, where it is not set up; that is a failure where everything must be.
+    /// Returns `None` with a note if Azurite is not set up; panics in CI.
     pub fn find() -> Option<Self> {
         let Ok(script) = std::env::var("KM_AZURITE") else {
             assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "KM_AZURITE is not set: run `make test`");
@@ -180,12 +184,12 @@ impl Azurite {
         std::io::BufReader::new(server.stdout.take().unwrap()).read_line(&mut endpoint).unwrap();
         assert!(
             endpoint.starts_with("http"),
-            "KM_AZURITE={script}: Azurite does not start; was `npm ci` run beside it?"
+            "KM_AZURITE={script}: Azurite does not start: run `npm ci` in its folder"
         );
         Some(Self { endpoint: endpoint.trim().to_string(), server, used: AtomicUsize::new(0) })
     }
 
-    /// The variables by which a client finds the server.
+    /// The variables that lead a client to the server.
     pub fn environment(&self) -> Vec<(String, String)> {
         [
             ("AZURE_STORAGE_ENDPOINT", self.endpoint.as_str()),
@@ -200,11 +204,11 @@ impl Azurite {
         Storage::with_environment(options(), Environment::from_iter(self.environment()))
     }
 
-    /// A container that is empty.
+    /// An empty container.
     pub fn container(&self) -> Backend {
         let storage = self.storage();
         let container = format!("container-{}", self.used.fetch_add(1, Ordering::Relaxed));
-        knowledge_mixing::storage::install_tls_provider();
+        knowledge_mixing::testing::install_tls_provider();
         let store = MicrosoftAzureBuilder::new()
             .with_endpoint(self.endpoint.clone())
             .with_allow_http(true)
@@ -254,7 +258,7 @@ impl Backend {
         }
     }
 
-    /// Every key that is stored, hidden ones included, with its content.
+    /// Every stored key with its content, hidden ones included.
     pub async fn everything(&self) -> Vec<(String, Bytes)> {
         let mut found = Vec::new();
         match &self.raw {
@@ -264,7 +268,7 @@ impl Backend {
                         let entry = entry.unwrap();
                         if entry.file_type().is_ok_and(|kind| kind.is_file()) {
                             let name = entry.file_name().into_string().unwrap();
-                            // A thread of a run that was given up may remove its staging file this very moment.
+                            // A thread of an aborted run may be removing its staging file at this moment.
                             if let Ok(bytes) = std::fs::read(entry.path()) {
                                 found.push((name, bytes.into()));
                             }
@@ -290,7 +294,7 @@ impl Backend {
     }
 }
 
-/// Bytes that repeat nowhere near, the same for the same seed.
+/// Incompressible bytes, determined by the seed.
 pub fn noise(seed: u64, length: usize) -> Bytes {
     let mut bytes = vec![0; length];
     blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);

@@ -1,53 +1,54 @@
-//! One suite that every backend passes.
+//! One suite for all backends.
 
-use crate::backend::{self, Backend, noise};
+use crate::backend::{self, Backend, PUBLISH_OPTIONS, noise};
 use bytes::Bytes;
 use futures::TryStreamExt;
-use knowledge_mixing::storage::{ObjectInfo, Publication, StagedFile, Storage};
-use knowledge_mixing::{ErrorKind, Result};
+use knowledge_mixing::testing::{ErrorKind, ObjectInfo, Publication, Result, StagedFile, Storage};
 
-/// Every test of the suite, for one backend.
-macro_rules! suite {
-    ($($backend:ident),*) => {$(
-        mod $backend {
-            use super::*;
-            #[tokio::test(flavor = "multi_thread")]
-            async fn nothing_is_there_yet() { super::nothing_is_there_yet(backend::$backend()).await }
-            #[tokio::test(flavor = "multi_thread")]
-            async fn listings_are_sorted_by_bytes() { super::listings_are_sorted_by_bytes(backend::$backend()).await }
-            #[tokio::test(flavor = "multi_thread")]
-            async fn what_is_written_is_read() { super::what_is_written_is_read(backend::$backend()).await }
-            #[tokio::test(flavor = "multi_thread")]
-            async fn a_changed_input_is_an_error() { super::a_changed_input_is_an_error(backend::$backend()).await }
-            #[tokio::test(flavor = "multi_thread")]
-            async fn a_second_mix_replaces_the_first() { super::a_second_mix_replaces_the_first(backend::$backend()).await }
-            #[tokio::test(flavor = "multi_thread")]
-            async fn giving_up_leaves_the_earlier_mix() { super::giving_up_leaves_the_earlier_mix(backend::$backend()).await }
-            #[tokio::test(flavor = "multi_thread")]
-            async fn of_two_runs_one_wins_whole() { super::of_two_runs_one_wins_whole(backend::$backend()).await }
-            #[tokio::test(flavor = "multi_thread")]
-            async fn names_that_are_no_file_names() { super::names_that_are_no_file_names(backend::$backend()).await }
+/// Passes the tests of the suite to a macro.
+macro_rules! with_suite {
+    ($target:ident!($($argument:tt)*)) => {
+        $target! {
+            $($argument)*;
+            a_new_output_is_empty,
+            listings_are_sorted_by_bytes,
+            published_files_are_read_back,
+            a_changed_input_is_an_error,
+            a_second_mix_replaces_the_first,
+            an_aborted_run_leaves_the_earlier_mix,
+            one_of_two_concurrent_runs_publishes_everything,
+            invalid_and_duplicate_names_are_rejected,
         }
-    )*};
-}
-
-suite!(local, memory, s3);
-
-/// Every test of the suite in turn, each on a backend of its own.
-macro_rules! whole_suite {
-    ($backend:expr) => {
-        nothing_is_there_yet($backend).await;
-        listings_are_sorted_by_bytes($backend).await;
-        what_is_written_is_read($backend).await;
-        a_changed_input_is_an_error($backend).await;
-        a_second_mix_replaces_the_first($backend).await;
-        giving_up_leaves_the_earlier_mix($backend).await;
-        of_two_runs_one_wins_whole($backend).await;
-        names_that_are_no_file_names($backend).await;
     };
 }
 
-/// The whole suite on a server that somebody else wrote. One test, one bucket at a time.
+/// Declares every test for one backend.
+macro_rules! declare {
+    ($backend:ident; $($test:ident,)*) => {
+        mod $backend {
+            use crate::backend;
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $test() {
+                    super::$test(backend::$backend()).await
+                }
+            )*
+        }
+    };
+}
+
+/// Runs the tests in turn, each on a new backend.
+macro_rules! run_in_turn {
+    ($backend:expr; $($test:ident,)*) => {
+        $($test($backend).await;)*
+    };
+}
+
+with_suite!(declare!(local));
+with_suite!(declare!(memory));
+with_suite!(declare!(s3));
+
+/// The suite on the moto server. It has one bucket at a time, so this is one test.
 #[tokio::test(flavor = "multi_thread")]
 async fn moto() {
     let Some(moto) = backend::Moto::find() else {
@@ -57,28 +58,28 @@ async fn moto() {
         );
         return;
     };
-    whole_suite!(moto.bucket().await);
+    with_suite!(run_in_turn!(moto.bucket().await));
     let gone = moto.bucket().await.storage.list(&"s3://no-such-bucket/x".parse().unwrap()).await.unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::NotFound, "{gone}");
 }
 
-/// The whole suite on Microsoft's own imitation of Azure.
+/// The suite on Azurite.
 #[tokio::test(flavor = "multi_thread")]
 async fn azurite() {
     let Some(azurite) = backend::Azurite::find() else { return };
-    whole_suite!(azurite.container());
-    what_was_published_under_the_name_stays(azurite.container()).await;
+    with_suite!(run_in_turn!(azurite.container()));
+    a_published_file_invalidates_uploads_of_its_name(azurite.container()).await;
     let gone = azurite.storage().list(&"az://no-such-container/x".parse().unwrap()).await.unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::NotFound, "{gone}");
-    assert!(gone.line().contains("no such bucket"), "{gone}");
+    assert!(gone.line().contains("bucket not found"), "{gone}");
 }
 
-/// Azure knows no abortion of an upload. Instead whatever was sent for a name is dropped when it is published.
-async fn what_was_published_under_the_name_stays(backend: Backend) {
-    let publication = backend.storage.publish(&backend.folder).await.unwrap();
+/// Azure cannot abort an upload. Instead, publishing a file drops what other uploads have sent for its name.
+async fn a_published_file_invalidates_uploads_of_its_name(backend: Backend) {
+    let publication = backend.storage.publish(&backend.folder, PUBLISH_OPTIONS).await.unwrap();
     write(&publication, "5x.jsonl", &noise(1, 1000)).await.unwrap();
     mix(&backend.storage, &backend, &[("5x.jsonl", noise(2, 50))], &[]).await.unwrap();
-    // Without it nothing else tells the first run that it is too late.
+    // Without the manifest, only the dropped upload tells the first run that it is too late.
     backend.delete("manifest.json").await;
     let late = publication.commit(Bytes::from_static(b"late"), &[]).await.unwrap_err();
     assert_eq!(late.kind(), ErrorKind::TryAgain, "{late}");
@@ -90,7 +91,7 @@ pub async fn read_all(storage: &Storage, object: &ObjectInfo) -> Result<Bytes> {
     Ok(parts.concat().into())
 }
 
-/// Writes a file in pieces of some sizes.
+/// Writes a file in pieces of increasing size.
 pub async fn write(publication: &Publication, name: &str, content: &Bytes) -> Result<StagedFile> {
     let mut sink = publication.create(name).await?;
     let mut rest = content.clone();
@@ -103,9 +104,9 @@ pub async fn write(publication: &Publication, name: &str, content: &Bytes) -> Re
     sink.finish().await
 }
 
-/// Publishes some files and a manifest that names them.
+/// Publishes files and a manifest that lists them.
 pub async fn mix(storage: &Storage, backend: &Backend, files: &[(&str, Bytes)], obsolete: &[&str]) -> Result<()> {
-    let publication = storage.publish(&backend.folder).await?;
+    let publication = storage.publish(&backend.folder, PUBLISH_OPTIONS).await?;
     let mut manifest = String::new();
     for (name, content) in files {
         let staged = write(&publication, name, content).await?;
@@ -115,15 +116,17 @@ pub async fn mix(storage: &Storage, backend: &Backend, files: &[(&str, Bytes)], 
     publication.commit(manifest.into(), &obsolete).await
 }
 
-/// Checks that there is either no manifest or one that tells the truth, and returns the names that it vouches for.
-pub async fn vouched(backend: &Backend) -> Option<Vec<String>> {
+/// Checks that every file of the manifest is complete, and returns their names; `None` if there is no manifest.
+pub async fn manifest_names(backend: &Backend) -> Option<Vec<String>> {
     let everything = backend.everything().await;
     let content = |name: &str| everything.iter().find(|(found, _)| found == name).map(|(_, content)| content.clone());
     let manifest = content("manifest.json")?;
     let mut names = Vec::new();
     for line in String::from_utf8(manifest.to_vec()).unwrap().lines() {
-        let [name, bytes, digest] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("a torn manifest: {line}") };
-        let content = content(name).unwrap_or_else(|| panic!("{name} is in the manifest and not there"));
+        let [name, bytes, digest] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("a truncated manifest: {line}")
+        };
+        let content = content(name).unwrap_or_else(|| panic!("{name} is in the manifest but does not exist"));
         assert_eq!(content.len().to_string(), bytes, "{name}");
         assert_eq!(blake3::hash(&content).to_hex().to_string(), digest, "{name}");
         names.push(name.to_string());
@@ -131,7 +134,7 @@ pub async fn vouched(backend: &Backend) -> Option<Vec<String>> {
     Some(names)
 }
 
-async fn nothing_is_there_yet(backend: Backend) {
+async fn a_new_output_is_empty(backend: Backend) {
     let Backend { storage, folder, .. } = &backend;
     assert!(storage.list(folder).await.unwrap().is_empty());
     assert!(storage.list(&folder.join("deeper/still")).await.unwrap().is_empty());
@@ -145,9 +148,9 @@ async fn listings_are_sorted_by_bytes(backend: Backend) {
         backend.put(key, key.as_bytes().to_vec()).await;
     }
     let listed = backend.storage.list(&backend.folder).await.unwrap();
-    let mut wanted: Vec<&str> = keys.iter().copied().filter(|key| *key != "a").collect();
-    wanted.sort_unstable_by_key(|key| key.as_bytes().to_vec());
-    assert_eq!(listed.iter().map(|object| object.key.as_str()).collect::<Vec<_>>(), wanted);
+    let mut expected: Vec<&str> = keys.iter().copied().filter(|key| *key != "a").collect();
+    expected.sort_unstable_by_key(|key| key.as_bytes().to_vec());
+    assert_eq!(listed.iter().map(|object| object.key.as_str()).collect::<Vec<_>>(), expected);
     for object in &listed {
         assert_eq!(object.size, object.key.len() as u64);
         assert_eq!(read_all(&backend.storage, object).await.unwrap(), object.key.as_bytes());
@@ -158,20 +161,20 @@ async fn listings_are_sorted_by_bytes(backend: Backend) {
     assert_eq!(single.iter().map(|object| object.key.as_str()).collect::<Vec<_>>(), ["b.jsonl"]);
 }
 
-async fn what_is_written_is_read(backend: Backend) {
+async fn published_files_are_read_back(backend: Backend) {
     let sizes = [0, 1, 4095, (8 << 20) - 1, 8 << 20, (8 << 20) + 1, (26 << 20) + 17];
     let files: Vec<(String, Bytes)> =
         sizes.iter().enumerate().map(|(at, &size)| (format!("file {at}.jsonl"), noise(at as u64, size))).collect();
     let borrowed: Vec<(&str, Bytes)> = files.iter().map(|(name, content)| (name.as_str(), content.clone())).collect();
-    let publication = backend.storage.publish(&backend.folder).await.unwrap();
+    let publication = backend.storage.publish(&backend.folder, PUBLISH_OPTIONS).await.unwrap();
     assert!(publication.previous_manifest().is_none());
     for (name, content) in &borrowed {
         let staged = write(&publication, name, content).await.unwrap();
         assert_eq!((staged.name.as_str(), staged.bytes), (*name, content.len() as u64));
         assert_eq!(staged.digest, blake3::hash(content).to_hex().to_string());
-        assert!(backend.names().await.iter().all(|found| found.starts_with('.')), "visible before it is whole");
+        assert!(backend.names().await.iter().all(|found| found.starts_with('.')), "visible before the commit");
     }
-    publication.commit(Bytes::from_static(b"whole"), &[]).await.unwrap();
+    publication.commit(Bytes::from_static(b"done!"), &[]).await.unwrap();
 
     let listed = backend.storage.list(&backend.folder).await.unwrap();
     let keys: Vec<&str> = listed.iter().map(|object| object.key.as_str()).collect();
@@ -186,11 +189,11 @@ async fn what_is_written_is_read(backend: Backend) {
         }
     }
     let manifest = backend.storage.read(&backend.folder.join("manifest.json"), 5).await.unwrap();
-    assert_eq!(manifest.unwrap(), "whole");
+    assert_eq!(manifest.unwrap(), "done!");
     let too_small = backend.storage.read(&backend.folder.join("manifest.json"), 4).await.unwrap_err();
     assert_eq!(too_small.kind(), ErrorKind::Data);
-    let next = backend.storage.publish(&backend.folder).await.unwrap();
-    assert_eq!(next.previous_manifest().unwrap(), "whole");
+    let next = backend.storage.publish(&backend.folder, PUBLISH_OPTIONS).await.unwrap();
+    assert_eq!(next.previous_manifest().unwrap(), "done!");
     next.abort().await;
 }
 
@@ -223,23 +226,23 @@ async fn a_second_mix_replaces_the_first(backend: Backend) {
     backend.put("someone's notes.txt", "untouched").await;
     let files = [("5x.jsonl", noise(1, 1000)), ("10x.jsonl", noise(2, 9 << 20)), ("old.jsonl", noise(3, 10))];
     mix(&backend.storage, &backend, &files, &[]).await.unwrap();
-    assert_eq!(vouched(&backend).await.unwrap().len(), 3);
+    assert_eq!(manifest_names(&backend).await.unwrap().len(), 3);
     let again = [("5x.jsonl", noise(4, 9 << 20)), ("10x.jsonl", noise(5, 10))];
     let obsolete = ["old.jsonl", "5x.jsonl", "never there", "manifest.json", "../some/output/someone's notes.txt", ""];
     mix(&backend.storage, &backend, &again, &obsolete).await.unwrap();
-    assert_eq!(vouched(&backend).await.unwrap(), ["5x.jsonl", "10x.jsonl"]);
-    // No lock, claim, marker or staging file is left either.
+    assert_eq!(manifest_names(&backend).await.unwrap(), ["5x.jsonl", "10x.jsonl"]);
+    // No lock, lease, journal or staging file is left.
     assert_eq!(backend.names().await, ["10x.jsonl", "5x.jsonl", "manifest.json", "someone's notes.txt"]);
 }
 
-async fn giving_up_leaves_the_earlier_mix(backend: Backend) {
+async fn an_aborted_run_leaves_the_earlier_mix(backend: Backend) {
     let files = [("5x.jsonl", noise(1, 1000)), ("10x.jsonl", noise(2, 9 << 20))];
     mix(&backend.storage, &backend, &files, &[]).await.unwrap();
     let before = backend.everything().await;
 
-    // Dropped with a finished file, an unfinished one and a new one; then cleaned up as after a signal.
+    // Dropped with no file, a finished one and an unfinished one, then cleaned up as after a signal.
     for stage in 0..4 {
-        let publication = backend.storage.publish(&backend.folder).await.unwrap();
+        let publication = backend.storage.publish(&backend.folder, PUBLISH_OPTIONS).await.unwrap();
         let mut sink = None;
         if stage > 0 {
             write(&publication, "5x.jsonl", &noise(3, 9 << 20)).await.unwrap();
@@ -260,7 +263,7 @@ async fn giving_up_leaves_the_earlier_mix(backend: Backend) {
             if backend.everything().await == before {
                 break;
             }
-            // The writing thread of a dropped file ends on its own.
+            // The writing thread of a dropped file ends on its own time.
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         assert!(backend.everything().await == before, "stage {stage}: {:?}", backend.names().await);
@@ -269,7 +272,7 @@ async fn giving_up_leaves_the_earlier_mix(backend: Backend) {
     assert_eq!(backend.names().await, ["5x.jsonl", "manifest.json"]);
 }
 
-async fn of_two_runs_one_wins_whole(backend: Backend) {
+async fn one_of_two_concurrent_runs_publishes_everything(backend: Backend) {
     for round in 0..3 {
         let files = |run: u64| [("5x.jsonl", noise(round * 10 + run, 1000)), ("10x.jsonl", noise(run, 9 << 20))];
         let (one, two) = (files(1), files(2));
@@ -280,23 +283,26 @@ async fn of_two_runs_one_wins_whole(backend: Backend) {
                 assert_eq!(lost.kind(), ErrorKind::TryAgain, "{lost}");
                 if first.is_ok() { one } else { two }
             }
-            // On one core the second may begin only when the first has ended.
+            // On one core, the second may begin after the first has ended.
             (Ok(()), Ok(())) => two,
-            (Err(one), Err(two)) => panic!("nobody won: {one} / {two}"),
+            (Err(one), Err(two)) => panic!("both runs lost: {one} / {two}"),
         };
-        assert_eq!(vouched(&backend).await.unwrap().len(), 2);
+        assert_eq!(manifest_names(&backend).await.unwrap().len(), 2);
         let everything = backend.everything().await;
         if first.is_err() || second.is_err() {
             for (name, content) in &winner {
-                assert!(everything.iter().any(|(found, bytes)| found == name && bytes == content), "a blend");
+                assert!(
+                    everything.iter().any(|(found, bytes)| found == name && bytes == content),
+                    "files of both runs are mixed"
+                );
             }
         }
         assert_eq!(backend.names().await, ["10x.jsonl", "5x.jsonl", "manifest.json"]);
     }
 }
 
-async fn names_that_are_no_file_names(backend: Backend) {
-    let publication = backend.storage.publish(&backend.folder).await.unwrap();
+async fn invalid_and_duplicate_names_are_rejected(backend: Backend) {
+    let publication = backend.storage.publish(&backend.folder, PUBLISH_OPTIONS).await.unwrap();
     for name in ["", ".hidden", "a/b", "../x", "manifest.json", "a\0b"] {
         assert!(publication.create(name).await.is_err(), "{name}");
     }

@@ -1,24 +1,23 @@
-//! What goes wrong between program and server, and between two runs.
+//! Faults between program and server, and between two runs.
 
-use crate::backend::{self, Backend, noise, options, s3_at};
-use crate::conformance::{mix, read_all, vouched, write};
+use crate::backend::{self, Backend, PUBLISH_OPTIONS, noise, options, s3_at};
+use crate::conformance::{manifest_names, mix, read_all, write};
 use crate::support::faulty_proxy::{self, Fault, FaultyProxy};
 use crate::support::s3_server::{ACCESS_KEY, S3Server, SECRET_KEY};
 use bytes::Bytes;
-use knowledge_mixing::ErrorKind;
-use knowledge_mixing::storage::{Environment, Location, Storage, StorageOptions};
+use knowledge_mixing::testing::{Environment, ErrorKind, Location, Storage, StorageOptions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// A server, and what is stored there seen directly.
+/// A server, and a backend with direct access to it.
 fn server() -> (std::net::SocketAddr, Backend) {
     let server = S3Server::start(&["bucket"]);
     let (address, endpoint) = (server.address(), server.endpoint());
     (address, s3_at(&endpoint, ACCESS_KEY, SECRET_KEY, Box::new(server)))
 }
 
-/// A storage that reaches the server through an endpoint.
+/// A storage that uses an endpoint.
 fn through(endpoint: &str, options: StorageOptions) -> Storage {
     Storage::with_environment(options, Environment::from_iter(crate::support::s3_server::environment(endpoint)))
 }
@@ -27,46 +26,46 @@ fn files(seed: u64) -> [(&'static str, Bytes); 3] {
     [("5x.jsonl", noise(seed, 1000)), ("10x.jsonl", noise(seed + 1, (9 << 20) + 7)), ("empty", Bytes::new())]
 }
 
-/// Every file's upload stands in the marker before its first byte is sent; not every file needs a writing of its own.
+/// The journal lists every upload before its first byte is sent, without a write for each file.
 #[tokio::test(flavor = "multi_thread")]
-async fn files_that_are_begun_at_once_share_the_writing_of_the_marker() {
+async fn concurrent_uploads_share_the_writes_of_the_journal() {
     let (address, direct) = server();
-    let written = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&written);
+    let writes = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&writes);
     let proxy = FaultyProxy::planned(address, move |line, _| {
         count.fetch_add((line.starts_with("PUT") && line.contains(".uploads")) as usize, Ordering::Relaxed);
         None
     });
     let storage = through(&proxy.endpoint(), options());
-    let publication = storage.publish(&direct.folder).await.unwrap();
+    let publication = storage.publish(&direct.folder, PUBLISH_OPTIONS).await.unwrap();
     let names: Vec<String> = (0..40).map(|number| format!("{number}.jsonl")).collect();
     let sinks = futures::future::join_all(names.iter().map(|name| publication.create(name))).await;
     assert!(sinks.iter().all(|sink| sink.is_ok()));
     let everything = direct.everything().await;
-    let [(_, marker)] = &everything[..] else { panic!("{:?}", direct.names().await) };
-    let marker = String::from_utf8(marker.to_vec()).unwrap();
-    assert_eq!(marker.lines().count(), names.len());
-    assert!(names.iter().all(|name| marker.lines().any(|line| line.ends_with(&format!(" {name}")))), "{marker}");
-    let written = written.load(Ordering::Relaxed);
-    assert!(written <= names.len() / 2, "the marker was written {written} times");
+    let [(_, journal)] = &everything[..] else { panic!("{:?}", direct.names().await) };
+    let journal = String::from_utf8(journal.to_vec()).unwrap();
+    assert_eq!(journal.lines().count(), names.len());
+    assert!(names.iter().all(|name| journal.lines().any(|line| line.ends_with(&format!(" {name}")))), "{journal}");
+    let writes = writes.load(Ordering::Relaxed);
+    assert!(writes <= names.len() / 2, "the journal was written {writes} times");
     publication.abort().await;
     assert!(direct.names().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_line_gives_the_right_bytes_or_an_error_and_no_manifest() {
+async fn a_faulty_connection_gives_correct_bytes_or_an_error_without_a_false_manifest() {
     let (address, direct) = server();
-    let (mut whole, mut failed, mut faults) = (0, 0, 0);
+    let (mut succeeded, mut failed, mut faults) = (0, 0, 0);
     for seed in 0..40 {
-        // Every fourth run is so bad that some give up.
+        // Every fourth connection is so bad that some runs fail.
         let rate = if seed % 4 == 3 { 0.6 } else { 0.2 };
         let proxy = FaultyProxy::start(address, seed, rate, faulty_proxy::ALL);
         let storage = through(&proxy.endpoint(), StorageOptions { max_retries: 6, ..options() });
-        let before = vouched(&direct).await;
+        let before = manifest_names(&direct).await;
         match mix(&storage, &direct, &files(seed * 10), &[]).await {
             Ok(()) => {
-                whole += 1;
-                assert_eq!(vouched(&direct).await.unwrap(), ["5x.jsonl", "10x.jsonl", "empty"], "seed {seed}");
+                succeeded += 1;
+                assert_eq!(manifest_names(&direct).await.unwrap(), ["5x.jsonl", "10x.jsonl", "empty"], "seed {seed}");
                 let stored = direct.everything().await;
                 for (name, content) in files(seed * 10) {
                     assert!(
@@ -74,10 +73,10 @@ async fn a_bad_line_gives_the_right_bytes_or_an_error_and_no_manifest() {
                         "seed {seed} {name}"
                     );
                 }
-                // Reading goes through the same line.
+                // Reads use the same connection.
                 let read = async {
                     let listed = storage.list(&direct.folder).await?;
-                    let object = listed.iter().find(|object| object.key == "10x.jsonl").expect("it is there");
+                    let object = listed.iter().find(|object| object.key == "10x.jsonl").expect("the listed file");
                     read_all(&storage, object).await
                 };
                 match read.await {
@@ -88,38 +87,38 @@ async fn a_bad_line_gives_the_right_bytes_or_an_error_and_no_manifest() {
             Err(error) => {
                 failed += 1;
                 assert!(matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::TryAgain), "seed {seed}: {error}");
-                // Either the earlier mix or none: never a manifest that lies (`vouched` checks every digest).
-                let now = vouched(&direct).await;
+                // Either the earlier mix or none, never a false manifest: `manifest_names` checks every digest.
+                let now = manifest_names(&direct).await;
                 assert!(now.is_none() || now == before, "seed {seed}: {now:?}");
             }
         }
         faults += proxy.faults();
     }
-    eprintln!("{whole} whole, {failed} failed, {faults} faults");
-    assert!(whole >= 25 && faults > 200, "{whole} whole, {failed} failed, {faults} faults: no test of anything");
-    // What the failed runs have left is removed by the next that wins.
+    eprintln!("{succeeded} succeeded, {failed} failed, {faults} faults");
+    assert!(succeeded >= 25 && faults > 200, "too few: {succeeded} succeeded, {failed} failed, {faults} faults");
+    // The next successful run removes what failed runs have left.
     mix(&direct.storage, &direct, &files(7), &[]).await.unwrap();
     assert_eq!(direct.names().await, ["10x.jsonl", "5x.jsonl", "empty", "manifest.json"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lost_answers_are_settled_by_a_look() {
+async fn lost_responses_are_resolved_by_reading_the_object() {
     let (address, direct) = server();
-    // The first answer to every request that writes is lost.
+    // The first response to every writing request is lost.
     let proxy = FaultyProxy::planned(address, |line, times| {
         (times == 0 && !line.starts_with("GET") && !line.starts_with("HEAD")).then_some(Fault::LostAnswer)
     });
     let storage = through(&proxy.endpoint(), options());
     for round in 0..2 {
         mix(&storage, &direct, &files(round), &[]).await.unwrap();
-        assert_eq!(vouched(&direct).await.unwrap().len(), 3);
+        assert_eq!(manifest_names(&direct).await.unwrap().len(), 3);
         assert_eq!(direct.names().await, ["10x.jsonl", "5x.jsonl", "empty", "manifest.json"]);
     }
     assert!(proxy.faults() > 8);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_breaks_off_is_taken_up_where_it_broke() {
+async fn a_truncated_body_is_resumed_where_it_broke_off() {
     let (address, direct) = server();
     direct.put("large", noise(1, 8 << 20)).await;
     let proxy = FaultyProxy::planned(address, |line, times| {
@@ -127,13 +126,13 @@ async fn a_body_that_breaks_off_is_taken_up_where_it_broke() {
     });
     let storage = through(&proxy.endpoint(), StorageOptions { max_retries: 1, ..options() });
     let listed = storage.list(&direct.folder).await.unwrap();
-    // More breaks than retries: each gets further than the one before, so none of them counts as the last.
+    // More faults than retries: each attempt makes progress, so the retries start over.
     assert!(read_all(&storage, &listed[0]).await.unwrap() == noise(1, 8 << 20));
     assert_eq!(proxy.faults(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_heal_is_told_at_once() {
+async fn permanent_errors_are_reported_immediately() {
     let server = S3Server::start(&["bucket"]);
     let with = |key: &str, secret: &str| {
         Storage::with_environment(
@@ -151,40 +150,40 @@ async fn what_cannot_heal_is_told_at_once() {
     let unknown = with("wrong-key-id", SECRET_KEY).list(&at("s3://bucket/folder")).await.unwrap_err();
     let no_bucket = with(ACCESS_KEY, SECRET_KEY).list(&at("s3://nowhere/folder")).await.unwrap_err();
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
-    let told = [denied.to_string(), unknown.to_string(), no_bucket.to_string()].join("\n");
-    insta::assert_snapshot!(told);
+    let report = [denied.to_string(), unknown.to_string(), no_bucket.to_string()].join("\n");
+    insta::assert_snapshot!(report);
     assert_eq!((denied.kind(), unknown.kind(), no_bucket.kind()), (ErrorKind::Io, ErrorKind::Io, ErrorKind::NotFound));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_nobody_serves_is_unreachable() {
+async fn a_closed_port_is_unreachable() {
     // A port that was free a moment ago.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let options = StorageOptions { max_retries: 2, ..options() };
     let storage = through(&format!("http://127.0.0.1:{port}"), options);
     let error = storage.list(&Location::parse("s3://bucket/x").unwrap()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
-    let told = error.to_string().replace(&port.to_string(), "PORT");
-    assert!(told.contains("s3://bucket/x") && told.contains("Connection refused"), "{told}");
+    let message = error.to_string().replace(&port.to_string(), "PORT");
+    assert!(message.contains("s3://bucket/x") && message.contains("Connection refused"), "{message}");
 }
 
-/// As after SIGKILL: nothing of the run's own cleaning up happens.
-fn killed<T>(run: T) {
+/// Ends a run as SIGKILL does: it cleans up nothing.
+fn kill<T>(run: T) {
     std::mem::forget(run);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_killed_run_has_left_is_removed_by_the_next() {
+async fn the_next_run_removes_what_a_killed_run_leaves() {
     let (_, direct) = server();
     let memory = backend::memory();
     for backend in [memory, direct, backend::local()] {
         mix(&backend.storage, &backend, &files(1), &[]).await.unwrap();
-        let publication = backend.storage.publish(&backend.folder).await.unwrap();
+        let publication = backend.storage.publish(&backend.folder, PUBLISH_OPTIONS).await.unwrap();
         write(&publication, "5x.jsonl", &noise(8, 9 << 20)).await.unwrap();
         let mut sink = publication.create("10x.jsonl").await.unwrap();
         sink.write(vec![noise(9, 9 << 20)]).await.unwrap();
         if backend.folder.is_local() {
-            // The lock of a killed process is gone, its files are not.
+            // The system releases the lock of a killed process but keeps its files.
             let staging = std::fs::read_dir(backend.folder.local_path().unwrap()).unwrap();
             let names: Vec<_> = staging.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
             assert!(names.iter().filter(|name| name.ends_with(".staging")).count() == 2, "{names:?}");
@@ -193,39 +192,39 @@ async fn what_a_killed_run_has_left_is_removed_by_the_next() {
                 backend.put(name, "half a file").await;
             }
         } else {
-            killed((sink, publication));
+            kill((sink, publication));
         }
-        assert_eq!(vouched(&backend).await.unwrap().len(), 3, "the earlier mix is intact");
+        assert_eq!(manifest_names(&backend).await.unwrap().len(), 3, "the earlier mix is intact");
         mix(&backend.storage, &backend, &files(2), &[]).await.unwrap();
-        assert_eq!(vouched(&backend).await.unwrap().len(), 3);
+        assert_eq!(manifest_names(&backend).await.unwrap().len(), 3);
         assert_eq!(backend.names().await, ["10x.jsonl", "5x.jsonl", "empty", "manifest.json"], "{}", backend.folder);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_killed_in_its_commit_is_fenced_off_and_taken_over() {
+async fn a_run_suspended_in_its_commit_is_fenced_off_and_taken_over() {
     for backend in [backend::memory(), backend::s3()] {
         mix(&backend.storage, &backend, &files(1), &[]).await.unwrap();
-        // A run that sleeps in the middle of its commit, its claim taken: it wakes up when another has taken over.
-        let asleep = backend.storage.publish(&backend.folder).await.unwrap();
-        write(&asleep, "5x.jsonl", &noise(8, 9 << 20)).await.unwrap();
-        let marker = backend.names().await.into_iter().find(|name| name.ends_with(".uploads")).unwrap();
-        let run_id = marker.trim_start_matches(".knowledge-mixing-").trim_end_matches(".uploads").to_string();
-        backend.put(".knowledge-mixing.claim", run_id).await;
+        // A run that is suspended in the middle of its commit, under its lease, and resumes after another took over.
+        let suspended = backend.storage.publish(&backend.folder, PUBLISH_OPTIONS).await.unwrap();
+        write(&suspended, "5x.jsonl", &noise(8, 9 << 20)).await.unwrap();
+        let journal = backend.names().await.into_iter().find(|name| name.ends_with(".uploads")).unwrap();
+        let run_id = journal.trim_start_matches(".knowledge-mixing-").trim_end_matches(".uploads").to_string();
+        backend.put(".knowledge-mixing.lease", run_id).await;
         backend.delete("manifest.json").await;
 
         let began = Instant::now();
         mix(&backend.storage, &backend, &files(2), &[]).await.unwrap();
-        assert!(began.elapsed() >= options().lease_timeout, "a claim may belong to a living run");
-        let late = asleep.commit(Bytes::from_static(b"a lie"), &[]).await.unwrap_err();
+        assert!(began.elapsed() >= options().lease_timeout, "the lease may belong to a live run");
+        let late = suspended.commit(Bytes::from_static(b"too late"), &[]).await.unwrap_err();
         assert_eq!(late.kind(), ErrorKind::TryAgain, "{late}");
-        assert_eq!(vouched(&backend).await.unwrap().len(), 3);
+        assert_eq!(manifest_names(&backend).await.unwrap().len(), 3);
         assert_eq!(backend.names().await, ["10x.jsonl", "5x.jsonl", "empty", "manifest.json"]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thousands_of_keys_come_in_several_pages() {
+async fn a_listing_follows_all_pages() {
     let server = S3Server::start(&["bucket"]);
     let folder = server.bucket("bucket").join("input");
     for part in 0..5 {
@@ -242,7 +241,7 @@ async fn thousands_of_keys_come_in_several_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_leaves_nothing_and_says_so() {
+async fn a_full_disk_is_reported_and_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let mounted = std::process::Command::new("mount")
         .args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"])
@@ -250,22 +249,22 @@ async fn a_full_disk_leaves_nothing_and_says_so() {
         .stderr(std::process::Stdio::null())
         .status();
     if !mounted.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: a small tmpfs cannot be mounted here, so the full disk is not tested");
+        eprintln!("SKIPPED: cannot mount a small tmpfs, so the full disk is not tested");
         return;
     }
     let storage = Storage::with_environment(options(), Environment::default());
     let output = Location::local(folder.path().join("output"));
     let outcome = async {
-        let publication = storage.publish(&output).await?;
+        let publication = storage.publish(&output, PUBLISH_OPTIONS).await?;
         write(&publication, "5x.jsonl", &noise(1, 1000)).await?;
         write(&publication, "10x.jsonl", &noise(2, 9 << 20)).await?;
         publication.commit(Bytes::new(), &[]).await
     };
     let error = outcome.await.unwrap_err();
-    let left = std::fs::read_dir(output.local_path().unwrap()).unwrap().count();
+    let remaining = std::fs::read_dir(output.local_path().unwrap()).unwrap().count();
     let unmounted = std::process::Command::new("umount").arg(folder.path()).status();
     assert!(unmounted.is_ok_and(|status| status.success()));
     assert_eq!(error.kind(), ErrorKind::Io);
     assert!(error.to_string().contains("the disk is full"), "{error}");
-    assert_eq!(left, 0);
+    assert_eq!(remaining, 0);
 }

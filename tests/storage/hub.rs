@@ -1,10 +1,10 @@
-//! The hub, spoken by a small server from files made here.
+//! The hub's client against a small server.
 
 use crate::backend::options;
 use crate::support::http_server::{Answer, HttpServer, Request};
-use knowledge_mixing::storage::hub::{HubSnapshot, fetch_tokenizer};
-use knowledge_mixing::storage::{Environment, Storage, StorageOptions};
-use knowledge_mixing::{ErrorKind, Result};
+use knowledge_mixing::testing::{
+    Environment, ErrorKind, HubSnapshot, Result, Storage, StorageOptions, fetch_tokenizer,
+};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ const TOKEN: &str = "hf_hush-hush";
 const TOKENIZER: &str = "{\"model\": {}}";
 const TEMPLATE: &str = "{{ messages }}";
 
-/// A hub and the other host on which it keeps its large files.
+/// A hub and the other host that serves its large files.
 struct Hub {
     hub: HttpServer,
     files: HttpServer,
@@ -23,11 +23,11 @@ struct Hub {
 
 impl Hub {
     fn start() -> Self {
-        Self::cutting(0)
+        Self::truncating(0)
     }
 
-    /// The first so many downloads of the tokenizer are cut short.
-    fn cutting(times: usize) -> Self {
+    /// Truncates the first `times` downloads of the tokenizer.
+    fn truncating(times: usize) -> Self {
         let left = Arc::new(AtomicUsize::new(times));
         let files = HttpServer::start(move |request| {
             let cut = request.method == "GET"
@@ -93,7 +93,7 @@ fn names(snapshot: &HubSnapshot) -> Vec<&str> {
 const FOUND: [&str; 3] = ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"];
 
 #[tokio::test]
-async fn found_and_kept_as_python_keeps_it() {
+async fn files_are_cached_as_the_python_client_does() {
     let hub = Hub::start();
     let snapshot = hub.fetch("test/public", &[("HF_TOKEN", TOKEN)]).await.unwrap();
     assert_eq!(names(&snapshot), FOUND);
@@ -106,17 +106,17 @@ async fn found_and_kept_as_python_keeps_it() {
     assert_eq!(std::fs::read_to_string(folder.join("blobs/tag-of-the-template")).unwrap(), TEMPLATE);
     assert!(folder.join(".no_exist").join(COMMIT).join("special_tokens_map.json").is_file());
 
-    // The token goes to the hub and to nobody else.
+    // Only the hub gets the token.
     assert!(hub.hub.requests().iter().all(|request| request.header("authorization").is_some()));
     assert!(hub.files.requests().iter().all(|request| request.header("authorization").is_none()));
 
-    // With a warm cache one question is left: which commit is it now? With a commit, none.
+    // With a warm cache, one request is left, for the current commit. For a commit there is none.
     let before = hub.hub.requests().len();
     assert_eq!(names(&hub.fetch("test/public", &[]).await.unwrap()), FOUND);
     assert_eq!(hub.hub.requests().len(), before + 1);
     hub.fetch(&format!("test/public@{COMMIT}"), &[]).await.unwrap();
     assert_eq!(hub.hub.requests().len(), before + 1);
-    // And offline none either.
+    // Offline there is none either.
     assert_eq!(names(&hub.fetch("test/public", &[("HF_HUB_OFFLINE", "1")]).await.unwrap()), FOUND);
     assert_eq!(hub.hub.requests().len(), before + 1);
 }
@@ -131,9 +131,9 @@ async fn revisions_renamed_repositories_and_tokens_from_a_file() {
 }
 
 #[tokio::test]
-async fn what_goes_wrong_and_how_it_is_told() {
+async fn errors_name_the_repository_the_cause_and_the_remedy() {
     let hub = Hub::start();
-    let mut told = Vec::new();
+    let mut report = Vec::new();
     for (repository, more) in [
         ("test/private", &[][..]),
         ("test/missing", &[("HF_TOKEN", TOKEN)]),
@@ -148,31 +148,31 @@ async fn what_goes_wrong_and_how_it_is_told() {
         let error = hub.fetch(repository, more).await.unwrap_err();
         let text = error.to_string().replace(hub.home.path().to_str().unwrap(), "HOME");
         assert!(!text.contains("hush"), "{text}");
-        told.push(format!("{} {text}", error.kind().exit_code()));
+        report.push(format!("{} {text}", error.kind().exit_code()));
     }
-    insta::assert_snapshot!(told.join("\n"));
+    insta::assert_snapshot!(report.join("\n"));
 }
 
 #[tokio::test]
-async fn a_download_that_is_cut_short_is_tried_again() {
-    let hub = Hub::cutting(2);
+async fn a_truncated_download_is_retried() {
+    let hub = Hub::truncating(2);
     assert_eq!(hub.fetch("test/public", &[]).await.unwrap().files[0].1, TOKENIZER);
-    let hub = Hub::cutting(100);
+    let hub = Hub::truncating(100);
     let error = hub.fetch("test/public", &[]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
     let blobs = hub.home.path().join("hub/models--test--public/blobs/tag-of-the-tokenizer");
-    assert!(!blobs.exists(), "half a file is in the cache");
+    assert!(!blobs.exists(), "the cache holds a truncated file");
 }
 
 #[tokio::test]
-async fn a_hub_that_is_away_leaves_the_cache() {
+async fn an_unreachable_hub_falls_back_to_the_cache() {
     let hub = Hub::start();
     hub.fetch("test/public", &[]).await.unwrap();
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let away = format!("http://me:hush@{nobody}");
     let storage = hub.storage(&[("HF_ENDPOINT", &away)]);
     assert_eq!(names(&fetch_tokenizer(&storage, "test/public").await.unwrap()), FOUND);
-    let warnings = storage.warnings().join("\n");
+    let warnings = storage.warnings().all().join("\n");
     assert!(warnings.contains("the cached revision") && !warnings.contains("hush"), "{warnings}");
     let error = hub.fetch("test/other", &[("HF_ENDPOINT", &away)]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
@@ -184,6 +184,7 @@ async fn a_cache_that_cannot_be_written_is_a_warning() {
     let hub = Hub::start();
     let storage = hub.storage(&[("HF_HUB_CACHE", "/proc/no-cache-here")]);
     assert_eq!(names(&fetch_tokenizer(&storage, "test/public").await.unwrap()), FOUND);
-    assert_eq!(storage.warnings().len(), 1, "{:?}", storage.warnings());
-    assert!(storage.warnings()[0].contains("cache cannot be written"));
+    let warnings = storage.warnings().all();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("cannot write the Hugging Face cache"), "{warnings:?}");
 }

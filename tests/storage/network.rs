@@ -1,4 +1,4 @@
-//! The way to the server: a private certificate authority, and a proxy.
+//! The connection to the server: a private certificate authority, and a proxy.
 
 use crate::support::outside::{copy_folder, examples, files, run, succeed};
 use crate::support::s3_server::{S3Server, environment};
@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Makes a certificate authority and a certificate of it for `localhost`; false where there is no `openssl`.
+/// Makes a certificate authority and its certificate for `localhost`; false if `openssl` is missing.
 fn certificates(folder: &Path) -> bool {
     let openssl = |arguments: &str| {
         let ran = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output();
@@ -26,7 +26,7 @@ fn certificates(folder: &Path) -> bool {
         )
 }
 
-/// Ends TLS in front of a server. It lives as long as the test's process.
+/// Terminates TLS in front of a server, until the test's process ends.
 fn with_tls(server: SocketAddr, folder: &Path) -> u16 {
     let chain: Vec<_> =
         CertificateDer::pem_file_iter(folder.join("server.pem")).unwrap().map(|found| found.unwrap()).collect();
@@ -60,11 +60,11 @@ fn with_tls(server: SocketAddr, folder: &Path) -> u16 {
 }
 
 #[test]
-fn a_private_certificate_authority_is_trusted_where_a_variable_names_it() {
+fn a_private_certificate_authority_is_trusted_if_a_variable_names_it() {
     let folder = tempfile::tempdir().unwrap();
     if !certificates(folder.path()) {
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "there is no openssl to make certificates");
-        eprintln!("SKIPPED: there is no openssl to make certificates, so TLS is not tested");
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "openssl not found");
+        eprintln!("SKIPPED: openssl not found, so TLS is not tested");
         return;
     }
     let server = S3Server::start(&["bucket"]);
@@ -97,17 +97,17 @@ fn a_private_certificate_authority_is_trusted_where_a_variable_names_it() {
     let mut missing = endpoint.clone();
     missing.push(("AWS_CA_BUNDLE".into(), "/no/such/bundle.pem".into()));
     let missing = run(&mix("s3://bucket/never"), &missing);
-    let told = format!(
+    let report = format!(
         "-- {}\n{}-- {}\n{}",
         refused.code.unwrap(),
         refused.err.replace(&port.to_string(), "PORT"),
         missing.code.unwrap(),
         missing.err
     );
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(report);
 }
 
-/// A forward proxy for plain http, which counts what goes through it. It lives as long as the test's process.
+/// A forward proxy for plain HTTP that counts requests, until the test's process ends.
 fn forward_proxy() -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -117,14 +117,14 @@ fn forward_proxy() -> (u16, Arc<AtomicUsize>) {
         for socket in listener.incoming().flatten() {
             let count = Arc::clone(&count);
             std::thread::spawn(move || {
-                let _ = pass_on(socket, &count);
+                let _ = forward(socket, &count);
             });
         }
     });
     (port, seen)
 }
 
-fn pass_on(mut client: TcpStream, count: &AtomicUsize) -> std::io::Result<()> {
+fn forward(mut client: TcpStream, count: &AtomicUsize) -> std::io::Result<()> {
     let mut reader = BufReader::new(client.try_clone()?);
     let (mut head, mut length, mut server) = (String::new(), 0, None);
     loop {
@@ -133,7 +133,7 @@ fn pass_on(mut client: TcpStream, count: &AtomicUsize) -> std::io::Result<()> {
             return Ok(());
         }
         if head.is_empty() {
-            // `PUT http://host:port/path HTTP/1.1`: what is asked of a proxy.
+            // A request to a proxy: `PUT http://host:port/path HTTP/1.1`.
             let Some((method, rest)) = line.split_once(" http://") else { return Ok(()) };
             let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
             server = Some(TcpStream::connect(host)?);
@@ -159,19 +159,20 @@ fn pass_on(mut client: TcpStream, count: &AtomicUsize) -> std::io::Result<()> {
 }
 
 #[test]
-fn the_usual_variables_lead_through_a_proxy() {
+fn the_usual_variables_configure_a_proxy() {
     let server = S3Server::start(&["bucket"]);
     copy_folder(&examples(), &server.bucket("bucket").join("in"));
-    for (variable, around, used) in
+    for (variable, no_proxy, is_used) in
         [("HTTP_PROXY", "", true), ("http_proxy", "", true), ("HTTP_PROXY", "127.0.0.1", false)]
     {
         let (port, seen) = forward_proxy();
         let mut variables = server.environment();
         variables.push((variable.into(), format!("http://127.0.0.1:{port}")));
-        variables.push(("NO_PROXY".into(), around.into()));
+        variables.push(("NO_PROXY".into(), no_proxy.into()));
         let output = "s3://bucket/out";
         succeed(&["mix", "--input", "s3://bucket/in", "--output", output, "--tokenizer-model", "builtin"], &variables);
         succeed(&["verify", output], &variables);
-        assert_eq!(seen.load(Relaxed) > 20, used, "{variable} {around}: {} requests", seen.load(Relaxed));
+        let requests = seen.load(Relaxed);
+        assert_eq!(requests > 20, is_used, "{variable} {no_proxy}: {requests} requests");
     }
 }

@@ -1,8 +1,8 @@
-//! What is sent to the stores that have no server here: Google's and Azure's, against a server that writes it down.
+//! Requests to Google's and Azure's stores, against a server that records them.
 
-use crate::backend::options;
+use crate::backend::{PUBLISH_OPTIONS, options};
 use crate::support::http_server::{Answer, HttpServer};
-use knowledge_mixing::storage::{Environment, Location, Storage, StorageOptions};
+use knowledge_mixing::testing::{Environment, Location, Storage, StorageOptions, fetch_tokenizer};
 
 const HUSH: &str = "c2VjcmV0LXRoYXQtbXVzdC1ub3QtYmUtdG9sZA==";
 
@@ -14,7 +14,7 @@ fn storage(variables: &[(&str, &str)]) -> Storage {
 }
 
 #[tokio::test]
-async fn google_is_asked_with_the_token_of_the_environment() {
+async fn google_requests_carry_the_token_of_the_environment() {
     let server = HttpServer::start(|request| match request.target.as_str() {
         target if target.contains("list-type=2") => Answer::new(200).body(
             "<ListBucketResult><Contents><Key>in/b.jsonl</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>\
@@ -36,7 +36,7 @@ async fn google_is_asked_with_the_token_of_the_environment() {
 }
 
 #[tokio::test]
-async fn azure_is_asked_with_the_account_of_the_url_or_the_environment() {
+async fn azure_requests_are_signed_for_the_account_of_the_url_or_the_environment() {
     let server = HttpServer::start(|request| {
         match request.target.as_str() {
         target if target.contains("comp=list") => Answer::new(200).body(
@@ -44,7 +44,7 @@ async fn azure_is_asked_with_the_account_of_the_url_or_the_environment() {
              <Last-Modified>Thu, 01 Jan 2026 00:00:00 GMT</Last-Modified><Content-Length>5</Content-Length>\
              <Content-Type>x/y</Content-Type><Etag>0x1</Etag></Properties></Blob></Blobs><NextMarker/></EnumerationResults>",
         ),
-        // Azure quotes the tag in a header, and not in a listing.
+        // Azure quotes the entity tag in a header, but not in a listing.
         target if target.contains("/in/b.jsonl") => Answer::new(if request.header("range").is_some() { 206 } else { 200 })
             .body("hello")
             .header("content-range", "bytes 0-4/5")
@@ -71,20 +71,20 @@ async fn azure_is_asked_with_the_account_of_the_url_or_the_environment() {
     assert!(server.requests().iter().all(|request| request.header("authorization").is_some_and(signed)));
 }
 
-/// A secret in every variable that holds one, errors of every kind, and a look whether it shows anywhere.
+/// Puts a secret into every variable that may hold one, causes errors of every kind, and looks for it in the messages.
 #[tokio::test]
-async fn no_secret_is_ever_told() {
+async fn messages_hold_no_secret() {
     let server = HttpServer::start(|request| {
-        // A server that repeats everything that it was sent, as S3 does when a signature is wrong.
+        // A server that repeats the whole request, as S3 does if a signature is wrong.
         let echo = format!("{} {:?}", request.target, request.headers);
         Answer::new(403).body(format!("<Error><Code>Denied</Code><Message>{HUSH} {echo}</Message></Error>"))
     });
     let with_user = server.endpoint.replace("http://", &format!("http://user:{HUSH}@"));
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let away = format!("http://user:{HUSH}@{nobody}/?sig={HUSH}");
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let unreachable = format!("http://user:{HUSH}@{closed}/?sig={HUSH}");
     let sas = format!("sv=1&sig={HUSH}");
-    let mut told = String::new();
-    for endpoint in [&server.endpoint, &with_user, &away] {
+    let mut messages = String::new();
+    for endpoint in [&server.endpoint, &with_user, &unreachable] {
         let storage = storage(&[
             ("AWS_ENDPOINT_URL", endpoint.as_str()),
             ("AWS_ACCESS_KEY_ID", HUSH),
@@ -102,16 +102,16 @@ async fn no_secret_is_ever_told() {
         ]);
         for url in ["s3://bucket/x", "gs://bucket/x", "az://container/x"] {
             let location = Location::parse(url).unwrap();
-            told += &format!("{:?}\n", storage.list(&location).await.map(|listed| listed.len()));
-            told += &format!("{:?}\n", storage.read(&location, 10).await);
-            told += &format!("{:?}\n", storage.stat(&location).await);
-            match storage.publish(&location).await {
-                Ok(publication) => told += &format!("{:?}\n", publication.create("name").await.err()),
-                Err(error) => told += &format!("{error}\n{error:?}\n"),
+            messages += &format!("{:?}\n", storage.list(&location).await.map(|listed| listed.len()));
+            messages += &format!("{:?}\n", storage.read(&location, 10).await);
+            messages += &format!("{:?}\n", storage.stat(&location).await);
+            match storage.publish(&location, PUBLISH_OPTIONS).await {
+                Ok(publication) => messages += &format!("{:?}\n", publication.create("name").await.err()),
+                Err(error) => messages += &format!("{error}\n{error:?}\n"),
             }
         }
-        told += &format!("{:?}\n", knowledge_mixing::storage::hub::fetch_tokenizer(&storage, "a/b").await.err());
-        told += &storage.warnings().join("\n");
+        messages += &format!("{:?}\n", fetch_tokenizer(&storage, "a/b").await.err());
+        messages += &storage.warnings().all().join("\n");
     }
     for url in [
         format!("s3://{HUSH}@bucket/x"),
@@ -119,21 +119,21 @@ async fn no_secret_is_ever_told() {
         format!("az://container/x?sig={HUSH}"),
         format!("https://user:{HUSH}@host/x?sig={HUSH}"),
     ] {
-        told += &format!("{:?}\n", Location::parse(&url).err());
+        messages += &format!("{:?}\n", Location::parse(&url).err());
     }
     let bad_key =
         storage(&[("AZURE_STORAGE_ACCOUNT_NAME", "a"), ("AZURE_STORAGE_ACCOUNT_KEY", "not base64 hush-hush")]);
-    told += &format!("{:?}\n", bad_key.list(&Location::parse("az://container/x").unwrap()).await.err());
+    messages += &format!("{:?}\n", bad_key.list(&Location::parse("az://container/x").unwrap()).await.err());
     let bad_account = storage(&[("GOOGLE_SERVICE_ACCOUNT_KEY", "{\"private_key\": \"hush-hush\"}")]);
-    told += &format!("{:?}\n", bad_account.list(&Location::parse("gs://bucket/x").unwrap()).await.err());
-    assert!(told.lines().count() > 40, "{told}");
+    messages += &format!("{:?}\n", bad_account.list(&Location::parse("gs://bucket/x").unwrap()).await.err());
+    assert!(messages.lines().count() > 40, "{messages}");
     for secret in [HUSH, "hush-hush"] {
-        assert!(!told.contains(secret), "{}", told.lines().find(|line| line.contains(secret)).unwrap());
+        assert!(!messages.contains(secret), "{}", messages.lines().find(|line| line.contains(secret)).unwrap());
     }
 }
 
 #[tokio::test]
-async fn an_option_without_effect_is_reported() {
+async fn a_variable_without_effect_is_reported() {
     let server = HttpServer::start(|_| Answer::new(404));
     let storage = storage(&[
         ("AWS_ENDPOINT_URL", &server.endpoint),
@@ -144,7 +144,7 @@ async fn an_option_without_effect_is_reported() {
     ]);
     let _ = storage.stat(&Location::parse("s3://bucket/x").unwrap()).await;
     let _ = storage.stat(&Location::parse("s3://bucket/y").unwrap()).await;
-    insta::assert_snapshot!(storage.warnings().join("\n"));
+    insta::assert_snapshot!(storage.warnings().all().join("\n"));
 }
 
 #[tokio::test]
@@ -157,7 +157,7 @@ async fn a_public_bucket_needs_no_credentials() {
             .header("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT"),
     });
     for variable in ["AWS_SKIP_SIGNATURE", "AWS_EC2_METADATA_DISABLED"] {
-        // Those of another storage are none.
+        // The credentials of another store do not count.
         let others = [("GOOGLE_BEARER_TOKEN", "a"), ("AZURE_STORAGE_ACCOUNT_KEY", "b"), ("MINIO_ACCESS_KEY", "c")];
         let mut variables = vec![("AWS_ENDPOINT_URL", server.endpoint.as_str()), (variable, "true")];
         variables.extend(others);
@@ -167,7 +167,7 @@ async fn a_public_bucket_needs_no_credentials() {
 }
 
 #[tokio::test]
-async fn minio_is_found_where_kubeflow_says() {
+async fn minio_uses_the_endpoint_and_credentials_of_kubeflow() {
     let server = HttpServer::start(|_| {
         Answer::new(200).body("x").header("etag", "\"1\"").header("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT")
     });

@@ -1,4 +1,4 @@
-//! The program itself where things go wrong: bad lines, kills, full disks, two runs at once, signals.
+//! The program under faults: faulty connections, kills, full disks, concurrent runs, signals.
 
 use crate::support::faulty_proxy::{self, FaultyProxy};
 use crate::support::outside::{self, Ran, Variables, copy_folder, draw, each, examples, files, run, succeed, whole};
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// The arguments of a small run; two of them differ in every file by their seed.
+/// The arguments of a small run. Runs with different seeds differ in every file.
 fn mix<'a>(input: &'a str, output: &'a str, seed: &'a str) -> Vec<&'a str> {
     vec![
         "mix",
@@ -22,7 +22,7 @@ fn mix<'a>(input: &'a str, output: &'a str, seed: &'a str) -> Vec<&'a str> {
         "2,5,8",
         "--tokenizer-model",
         "builtin",
-        // Short, for whoever waits for a killed run's; not so short that a busy machine cannot renew it.
+        // Short for runs that wait for a killed one, but long enough to be renewed on a busy machine.
         "--lease-timeout",
         "3",
         "--max-retries",
@@ -30,7 +30,7 @@ fn mix<'a>(input: &'a str, output: &'a str, seed: &'a str) -> Vec<&'a str> {
     ]
 }
 
-/// A server with the examples, and the files of two runs over them.
+/// A server with the examples, and the files of two runs on them.
 struct Setting {
     server: S3Server,
     _folder: tempfile::TempDir,
@@ -52,19 +52,19 @@ impl Setting {
         Self { server, _folder: folder, one, two }
     }
 
-    /// Every visible file is one of the two runs', whole.
-    fn nothing_is_half(&self, folder: &Path, what: &str) {
+    /// Checks that every visible file is a complete file of one of the two runs.
+    fn assert_complete_files(&self, folder: &Path, what: &str) {
         for (name, content) in files(folder).iter().filter(|(name, _)| !name.starts_with('.')) {
             let known = [&self.one, &self.two].iter().any(|run| run.get(name) == Some(content));
-            assert!(known, "{what}: {name} has {} bytes and is no run's", content.len());
+            assert!(known, "{what}: {name} of {} bytes belongs to neither run", content.len());
         }
     }
 }
 
 #[test]
-fn two_hundred_runs_over_bad_lines() {
+fn two_hundred_runs_on_faulty_connections() {
     let setting = Setting::new();
-    let [good, told_none, told_earlier, told_whole] = [(); 4].map(|()| AtomicUsize::new(0));
+    let [succeeded, without_mix, earlier_mix, complete_mix] = [(); 4].map(|()| AtomicUsize::new(0));
     let faults = AtomicUsize::new(0);
     each(200, 6, |seed| {
         let rate = [0.03, 0.12, 0.3, 0.5][seed as usize % 4];
@@ -72,17 +72,17 @@ fn two_hundred_runs_over_bad_lines() {
         let key = format!("out/{seed}");
         let output = setting.server.bucket("bucket").join(&key);
         if seed % 8 < 4 {
-            // An earlier mix is there.
+            // The output holds an earlier mix.
             std::fs::create_dir_all(&output).unwrap();
             setting.one.iter().for_each(|(name, content)| std::fs::write(output.join(name), content).unwrap());
         }
         let url = format!("s3://bucket/{key}");
         let ran = run(&mix("s3://bucket/in", &url, "2"), &s3_server::environment(&proxy.endpoint()));
         let what = format!("seed {seed}: {:?} {}", ran.code, ran.err);
-        setting.nothing_is_half(&output, &what);
+        setting.assert_complete_files(&output, &what);
         let now = files(&output);
         if ran.code == Some(0) {
-            good.fetch_add(1, Relaxed);
+            succeeded.fetch_add(1, Relaxed);
             let visible: BTreeMap<_, _> = now.iter().filter(|(name, _)| !name.starts_with('.')).collect();
             assert!(visible == setting.two.iter().collect(), "{what}: other bytes");
             let verified = run(&["verify", &url], &setting.server.environment());
@@ -90,26 +90,26 @@ fn two_hundred_runs_over_bad_lines() {
         } else {
             assert!(matches!(ran.code, Some(69 | 75)), "{what}");
             match (whole(&output), now.get("manifest.json")) {
-                (false, _) => told_none.fetch_add(1, Relaxed),
-                (true, manifest) if manifest == setting.one.get("manifest.json") => told_earlier.fetch_add(1, Relaxed),
-                // The mix was whole when the line broke for good: nobody can tell the run so any more.
-                (true, _) => told_whole.fetch_add(1, Relaxed),
+                (false, _) => without_mix.fetch_add(1, Relaxed),
+                (true, manifest) if manifest == setting.one.get("manifest.json") => earlier_mix.fetch_add(1, Relaxed),
+                // The connection broke permanently after the mix was complete, so the run cannot know.
+                (true, _) => complete_mix.fetch_add(1, Relaxed),
             };
         }
         faults.fetch_add(proxy.faults(), Relaxed);
     });
-    let [good, told_none, told_earlier, told_whole] =
-        [good, told_none, told_earlier, told_whole].map(|n| n.into_inner());
+    let [succeeded, without_mix, earlier_mix, complete_mix] =
+        [succeeded, without_mix, earlier_mix, complete_mix].map(|n| n.into_inner());
     let faults = faults.into_inner();
     eprintln!(
-        "200 runs over bad lines: {good} right, {told_none} an error and no manifest, {told_earlier} an error and the \
-         earlier mix, {told_whole} an error after the mix was whole; {faults} faults"
+        "200 runs on faulty connections: {succeeded} succeeded; failed without a mix {without_mix}, with the earlier mix \
+         {earlier_mix}, after the mix was complete {complete_mix}; {faults} faults"
     );
-    assert!(good >= 80 && told_none + told_earlier >= 10 && faults > 1000, "no test of anything");
+    assert!(succeeded >= 80 && without_mix + earlier_mix >= 10 && faults > 1000, "too few runs of each kind");
 }
 
-/// Kills runs at random moments, each followed by one that must succeed.
-fn killed(setting: &Setting, input: &str, output: &str, folder: &Path, variables: &Variables) {
+/// Kills runs at random moments, and checks that the run after each succeeds.
+fn kill_runs(setting: &Setting, input: &str, output: &str, folder: &Path, variables: &Variables) {
     let time = || {
         let began = Instant::now();
         succeed(&mix(input, output, "1"), variables);
@@ -126,7 +126,7 @@ fn killed(setting: &Setting, input: &str, output: &str, folder: &Path, variables
         let ended = child.wait_with_output().map(Ran::from).unwrap();
         killed += usize::from(ended.signal == Some(9));
         let what = format!("kill {number} of {output}");
-        setting.nothing_is_half(folder, &what);
+        setting.assert_complete_files(folder, &what);
         in_commit += usize::from(!whole(folder));
         let began = Instant::now();
         let next = succeed(&mix(input, output, seed), variables);
@@ -134,37 +134,37 @@ fn killed(setting: &Setting, input: &str, output: &str, folder: &Path, variables
         let expected = if seed == "1" { &setting.one } else { &setting.two };
         assert!(files(folder) == *expected, "{what}: {:?}", files(folder).keys());
     }
-    eprintln!("100 runs into {output}: {killed} killed at work, {in_commit} of them in the middle of the commit");
-    assert!(killed >= 40, "only {killed} killed: no test of anything");
+    eprintln!("100 runs into {output}: {killed} killed, {in_commit} of them during the commit");
+    assert!(killed >= 40, "too few: {killed} killed");
 }
 
 #[test]
-fn a_hundred_local_runs_are_killed() {
+fn a_run_after_a_killed_local_run_succeeds() {
     let setting = Setting::new();
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("out");
-    killed(&setting, examples().to_str().unwrap(), output.to_str().unwrap(), &output, &Vec::new());
+    kill_runs(&setting, examples().to_str().unwrap(), output.to_str().unwrap(), &output, &Vec::new());
 }
 
 #[test]
-fn a_hundred_runs_into_a_bucket_are_killed() {
+fn a_run_after_a_killed_run_in_a_bucket_succeeds() {
     let setting = Setting::new();
     let folder = setting.server.bucket("bucket").join("out");
-    killed(&setting, "s3://bucket/in", "s3://bucket/out", &folder, &setting.server.environment());
-    // Only of an upload that was begun in the very moment of the kill does no marker tell.
-    let left = outside::open_uploads(&setting.server);
-    eprintln!("{} uploads are left that no marker tells of", left.len());
-    assert!(left.len() <= 15, "{left:?}");
+    kill_runs(&setting, "s3://bucket/in", "s3://bucket/out", &folder, &setting.server.environment());
+    // Only an upload that was begun at the moment of the kill is in no journal.
+    let remaining = outside::open_uploads(&setting.server);
+    eprintln!("{} open uploads are in no journal", remaining.len());
+    assert!(remaining.len() <= 15, "{remaining:?}");
 }
 
 #[test]
-fn a_disk_that_fills_up_leaves_the_earlier_mix() {
+fn a_full_disk_leaves_the_earlier_mix() {
     let folder = tempfile::tempdir().unwrap();
     let mount =
         std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=3m", "tmpfs"]).arg(folder.path()).output();
     if !mount.is_ok_and(|ran| ran.status.success()) {
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "a small tmpfs cannot be mounted here");
-        eprintln!("SKIPPED: a small tmpfs cannot be mounted here, so the full disk is not tested");
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "cannot mount a small tmpfs");
+        eprintln!("SKIPPED: cannot mount a small tmpfs, so the full disk is not tested");
         return;
     }
     let output = folder.path().join("out");
@@ -183,7 +183,7 @@ fn a_disk_that_fills_up_leaves_the_earlier_mix() {
 }
 
 #[test]
-fn of_two_runs_at_once_one_wins() {
+fn one_of_two_concurrent_runs_wins() {
     let setting = Setting::new();
     let folder = tempfile::tempdir().unwrap();
     let local = folder.path().join("out");
@@ -212,12 +212,12 @@ fn of_two_runs_at_once_one_wins() {
             assert!(whole(place));
             succeed(&["verify", output], &here);
         }
-        eprintln!("{output}: {collisions} of 8 pairs of runs met");
+        eprintln!("{output}: {collisions} of 8 pairs of runs collided");
     }
 }
 
 #[test]
-fn a_signal_ends_a_run_within_a_second_and_leaves_nothing_open() {
+fn a_signal_ends_a_run_within_a_second_and_leaves_no_open_uploads() {
     let server = S3Server::start(&["bucket"]);
     outside::large_input(&server.bucket("bucket").join("in"));
     let output = server.bucket("bucket").join("out");
@@ -243,10 +243,10 @@ fn a_signal_ends_a_run_within_a_second_and_leaves_nothing_open() {
         assert_eq!(ended.code, Some(code), "{}", ended.err);
         assert!(began.elapsed() < Duration::from_millis(1500), "{:?} after the signal", began.elapsed());
         assert!(outside::open_uploads(&server).is_empty(), "{number}: {:?}", outside::open_uploads(&server));
-        let left: Vec<String> = files(&output).into_keys().filter(|name| name.starts_with('.')).collect();
-        assert!(left.is_empty(), "{number}: {left:?}");
-        let there = whole(&output);
-        let published = there && files(&output) != before;
+        let hidden: Vec<String> = files(&output).into_keys().filter(|name| name.starts_with('.')).collect();
+        assert!(hidden.is_empty(), "{number}: {hidden:?}");
+        let is_complete = whole(&output);
+        let published = is_complete && files(&output) != before;
         assert_eq!(ended.err.contains("the mix was whole already"), published, "{number}: {}", ended.err);
         assert_eq!(
             ended.err.contains("there is no manifest.json, there is no mix"),
@@ -255,15 +255,15 @@ fn a_signal_ends_a_run_within_a_second_and_leaves_nothing_open() {
             ended.err
         );
         if published {
-            // The signal came after the last request that mattered.
+            // The signal came after the manifest was complete.
             succeed(&arguments, &server.environment());
         }
-        if !there {
-            // Stopped in the middle of the commit: no manifest, and the next run makes it good.
+        if !is_complete {
+            // Stopped during the commit: there is no manifest until the next run succeeds.
             succeed(&arguments, &server.environment());
         }
         assert!(files(&output) == before, "{number}: {:?}", files(&output).keys());
     }
-    eprintln!("{stopped} of 24 stopped at work, {with_uploads} of them with open uploads");
-    assert!(stopped >= 12 && with_uploads >= 3, "{stopped}, {with_uploads}: no test of anything");
+    eprintln!("{stopped} of 24 stopped, {with_uploads} of them with open uploads");
+    assert!(stopped >= 12 && with_uploads >= 3, "too few: {stopped} stopped, {with_uploads} with uploads");
 }

@@ -1,49 +1,91 @@
-//! One file on its way into an object store: a multipart upload, its parts sent while they are made.
+//! One file that is written to an object store: a multipart upload, whose parts are sent while they are produced.
 
-use super::remote::RunState;
-use super::{Stage, Staged, StagedFile, lock};
+use super::fence::upload_error;
+use super::journal::BegunUpload;
+use super::run::Run;
+use super::staged_file::StagedFile;
 use crate::error::Result;
-use crate::storage::{AbortOnDrop, Location};
+use crate::hash_map::lock;
+use crate::storage::shared::UPLOAD_MEMORY_MIB;
+use crate::storage::task::AbortOnDrop;
 use bytes::Bytes;
-use object_store::PutPayload;
 use object_store::multipart::PartId;
 use object_store::path::Path;
+use object_store::{Error as StoreError, MultipartId, PutPayload};
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use tokio::sync::Semaphore;
 
-/// Parts of all uploads together hold at most so much memory while they are in flight.
-pub(crate) const UPLOAD_MEMORY_MIB: usize = 48;
-
-/// So many parts of one upload are in flight.
+/// Maximum number of parts of one upload in flight.
 const PARTS_IN_FLIGHT: usize = 4;
 
 const MIB: usize = 1 << 20;
 
-/// The first parts' size. S3 takes no less than 5 MiB and no more than 10,000 parts.
+/// Size of the first parts. S3 accepts at least 5 MiB and at most 10,000 parts.
 const FIRST_PART: usize = 8 * MIB;
 
-/// The size doubles every so many parts: 10,000 of them reach 8 TiB, and the first 8 GB take small ones.
+/// Number of parts after which their size doubles: 10,000 parts reach 8 TiB, and the first 8 GB are sent in small ones.
 const PARTS_BEFORE_DOUBLING: usize = 1000;
 
-/// Pieces shorter than this on average are copied into one before they are sent.
-const SHORT: usize = 64 << 10;
+/// Pieces that are shorter on average are joined before they are sent.
+const SHORT_PIECE: usize = 64 << 10;
 
-/// A finished upload, not yet completed.
+/// An upload whose parts are all sent, and which is not completed yet.
 pub(super) struct Upload {
-    pub(super) location: Location,
-    pub(super) path: Path,
-    pub(super) id: String,
-    pub(super) parts: Vec<PartId>,
-    pub(super) bytes: u64,
+    target: BegunUpload,
+    parts: Vec<PartId>,
+    bytes: u64,
+}
+
+impl Upload {
+    pub(super) fn id(&self) -> &MultipartId {
+        &self.target.id
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.target.path
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Makes the object visible. After a lost response, or if the upload is gone because an earlier attempt succeeded,
+    /// the object's size and run decide.
+    pub(super) async fn complete(&self, run: &Run) -> Result<()> {
+        match self.try_complete(run).await {
+            Err(error) if !run.has_made(&self.target.path, self.bytes).await => {
+                Err(upload_error(run, &error, &self.target.location).await)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the manifest visible. Here every byte decides: if the store keeps no attributes, nothing else
+    /// distinguishes the manifests of two runs.
+    pub(super) async fn complete_manifest(&self, run: &Run, content: &Bytes) -> Result<()> {
+        let Err(error) = self.try_complete(run).await else { return Ok(()) };
+        let visible = run.remote.read(&self.target.location, run.options.max_manifest_bytes).await;
+        if visible.is_ok_and(|visible| visible.is_some_and(|object| object.bytes == content)) {
+            return Ok(());
+        }
+        Err(upload_error(run, &error, &self.target.location).await)
+    }
+
+    async fn try_complete(&self, run: &Run) -> Result<(), StoreError> {
+        let store = &run.remote.store;
+        let complete = || store.complete_multipart(&self.target.path, &self.target.id, self.parts.clone());
+        run.remote.retry.run(complete).await.map(|_| ())
+    }
 }
 
 /// Sends bytes as the parts of an upload.
 pub(super) struct UploadSink {
-    state: Arc<RunState>,
-    memory: Arc<tokio::sync::Semaphore>,
+    run: Arc<Run>,
+    memory: Arc<Semaphore>,
     upload: Upload,
     name: String,
-    stage: Stage,
+    staged: Arc<Mutex<Vec<Upload>>>,
     waiting: Vec<Bytes>,
     waiting_bytes: usize,
     in_flight: VecDeque<AbortOnDrop<Result<PartId>>>,
@@ -52,20 +94,20 @@ pub(super) struct UploadSink {
 }
 
 impl UploadSink {
-    /// Sends to an upload that was begun and marked.
+    /// A sink for an upload that is recorded in the journal. The finished upload is added to `staged`.
     pub(super) fn new(
-        state: Arc<RunState>,
-        memory: Arc<tokio::sync::Semaphore>,
-        upload: Upload,
+        run: Arc<Run>,
+        memory: Arc<Semaphore>,
+        target: BegunUpload,
         name: &str,
-        stage: Stage,
+        staged: Arc<Mutex<Vec<Upload>>>,
     ) -> Self {
         Self {
-            state,
+            run,
             memory,
-            upload,
+            upload: Upload { target, parts: Vec::new(), bytes: 0 },
             name: name.to_string(),
-            stage,
+            staged,
             waiting: Vec::new(),
             waiting_bytes: 0,
             in_flight: VecDeque::new(),
@@ -77,8 +119,8 @@ impl UploadSink {
     pub(super) async fn write(&mut self, parts: Vec<Bytes>) -> Result<()> {
         for mut part in parts {
             while !part.is_empty() {
-                let room = part_size(self.parts_begun) - self.waiting_bytes;
-                let piece = part.split_to(room.min(part.len()));
+                let available = part_size(self.parts_begun) - self.waiting_bytes;
+                let piece = part.split_to(available.min(part.len()));
                 self.waiting_bytes += piece.len();
                 self.waiting.push(piece);
                 if self.waiting_bytes == part_size(self.parts_begun) {
@@ -89,20 +131,26 @@ impl UploadSink {
         Ok(())
     }
 
-    pub(super) async fn finish(mut self) -> Result<StagedFile> {
+    pub(super) async fn finish(self) -> Result<StagedFile> {
+        let (name, staged) = (self.name.clone(), Arc::clone(&self.staged));
+        let (upload, digest) = self.finish_upload().await?;
+        let bytes = upload.bytes;
+        lock(&staged).push(upload);
+        Ok(StagedFile { name, bytes, digest })
+    }
+
+    /// Sends the rest. Returns the upload and the digest of its bytes.
+    pub(super) async fn finish_upload(mut self) -> Result<(Upload, String)> {
         if self.waiting_bytes > 0 {
             self.send().await?;
         }
         while let Some(part) = self.in_flight.pop_front() {
             self.upload.parts.push(part.join().await?);
         }
-        let bytes = self.upload.bytes;
-        let digest = self.hasher.finalize().to_hex().to_string();
-        lock(&self.stage).push(Staged::Remote(self.upload));
-        Ok(StagedFile { name: self.name, bytes, digest })
+        Ok((self.upload, self.hasher.finalize().to_hex().to_string()))
     }
 
-    /// Sends what is waiting as the next part.
+    /// Sends the waiting bytes as the next part.
     async fn send(&mut self) -> Result<()> {
         while self.in_flight.len() >= PARTS_IN_FLIGHT {
             if let Some(part) = self.in_flight.pop_front() {
@@ -119,15 +167,15 @@ impl UploadSink {
         for piece in &payload {
             self.hasher.update(piece);
         }
-        let (state, path, id) = (Arc::clone(&self.state), self.upload.path.clone(), self.upload.id.clone());
-        let location = self.upload.location.clone();
+        let (run, path, id) = (Arc::clone(&self.run), self.upload.target.path.clone(), self.upload.target.id.clone());
+        let location = self.upload.target.location.clone();
         let send = async move {
             let _held_while_in_flight = permit;
-            let store = &state.remote.store;
-            let sent = state.remote.retry.run(|| store.put_part(&path, &id, index, payload.clone())).await;
+            let store = &run.remote.store;
+            let sent = run.remote.retry.run(|| store.put_part(&path, &id, index, payload.clone())).await;
             match sent {
                 Ok(part) => Ok(part),
-                Err(error) => Err(state.refused(&error, &location).await),
+                Err(error) => Err(upload_error(&run, &error, &location).await),
             }
         };
         self.in_flight.push_back(AbortOnDrop(tokio::spawn(send)));
@@ -136,12 +184,12 @@ impl UploadSink {
 }
 
 fn payload(pieces: Vec<Bytes>, length: usize) -> PutPayload {
-    if length >= pieces.len().saturating_mul(SHORT) {
+    if length >= pieces.len().saturating_mul(SHORT_PIECE) {
         return PutPayload::from_iter(pieces);
     }
-    let mut whole = Vec::with_capacity(length);
-    pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
-    PutPayload::from(whole)
+    let mut joined = Vec::with_capacity(length);
+    pieces.iter().for_each(|piece| joined.extend_from_slice(piece));
+    PutPayload::from(joined)
 }
 
 fn part_size(index: usize) -> usize {
@@ -154,8 +202,8 @@ mod tests {
 
     #[test]
     fn ten_thousand_parts_reach_five_terabytes() {
-        let reach: u128 = (0..10_000).map(|index| part_size(index) as u128).sum();
-        assert!(reach > 5_000_000_000_000);
+        let total: u128 = (0..10_000).map(|index| part_size(index) as u128).sum();
+        assert!(total > 5_000_000_000_000);
         assert!((0..10_000).all(|index| part_size(index) <= 5 << 30));
         assert_eq!(part_size(0), 8 << 20);
         assert_eq!(part_size(999), 8 << 20);

@@ -1,0 +1,131 @@
+//! [`Storage`]: list, read and publish.
+
+use super::connect::Store;
+use super::environment::Environment;
+use super::local;
+use super::location::Location;
+use super::object::ObjectInfo;
+use super::options::StorageOptions;
+use super::publish::options::PublishOptions;
+use super::publish::session::Publication;
+use super::reader::Reader;
+use super::shared::Shared;
+use super::task::blocking;
+use crate::error::Result;
+use crate::warnings::Warnings;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Access to local files and to object stores, which are opened on first use. Cheap to clone.
+#[derive(Clone)]
+pub struct Storage(Arc<Shared>);
+
+impl Storage {
+    /// Uses the environment variables of this process.
+    pub(crate) fn new(options: StorageOptions, warnings: Warnings) -> Self {
+        Self(Arc::new(Shared::new(options, Environment::of_process(), None, warnings)))
+    }
+
+    /// Uses the given environment variables.
+    pub fn with_environment(options: StorageOptions, environment: Environment) -> Self {
+        Self(Arc::new(Shared::new(options, environment, None, Warnings::silent())))
+    }
+
+    /// Uses one store for every URL: for tests that need a failing one.
+    pub fn with_store(options: StorageOptions, store: Arc<dyn Store>) -> Self {
+        Self(Arc::new(Shared::new(options, Environment::default(), Some(store), Warnings::silent())))
+    }
+
+    /// Lists every file below a folder, sub-folders included, sorted by the bytes of its key. A missing folder is
+    /// empty; a file is a list of one. Symbolic links are followed: Kubernetes mounts volumes through them.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or the store does not respond.
+    pub async fn list(&self, folder: &Location) -> Result<Vec<ObjectInfo>> {
+        let mut found = match self.0.remote(folder).await? {
+            Some(remote) => remote.list(folder).await?,
+            None => blocking(folder, local::list).await?,
+        };
+        found.sort_unstable_by(|a, b| a.key.as_bytes().cmp(b.key.as_bytes()));
+        Ok(found)
+    }
+
+    /// Describes a file without reading it; `None` if it does not exist. The key is the file's name.
+    ///
+    /// # Errors
+    /// The file's metadata cannot be read.
+    pub async fn stat(&self, object: &Location) -> Result<Option<ObjectInfo>> {
+        match self.0.remote(object).await? {
+            Some(remote) => remote.stat(object).await,
+            None => blocking(object, local::stat).await,
+        }
+    }
+
+    /// Reads a small file; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is larger than `max_bytes`.
+    pub async fn read(&self, object: &Location, max_bytes: u64) -> Result<Option<Bytes>> {
+        match self.0.remote(object).await? {
+            Some(remote) => Ok(remote.read(object, max_bytes).await?.map(|read| read.bytes)),
+            None => blocking(object, move |path| local::read(path, max_bytes)).await,
+        }
+    }
+
+    /// Streams the bytes of the listed version of an object in order. Ranges are read ahead in parallel.
+    ///
+    /// The stream ends with an error if the object cannot be read or has changed since it was listed.
+    pub fn stream(&self, object: &ObjectInfo) -> BoxStream<'static, Result<Bytes>> {
+        let (storage, object) = (self.clone(), object.clone());
+        let ranges = async move {
+            let reader = Reader::open(&storage.0, &object).await?;
+            let (length, read_ahead) = reader.ranges();
+            let starts = (0..object.size).step_by(length as usize);
+            let ranges = starts.map(move |start| start..object.size.min(start + length));
+            Ok(futures::stream::iter(ranges).map(move |range| reader.clone().read(range)).buffered(read_ahead))
+        };
+        ranges.into_stream().try_flatten().boxed()
+    }
+
+    /// Reads a range of the listed version of an object.
+    ///
+    /// # Errors
+    /// The object cannot be read or has changed since it was listed.
+    pub async fn read_range(&self, object: &ObjectInfo, range: Range<u64>) -> Result<Bytes> {
+        Reader::open(&self.0, object).await?.read(range).await
+    }
+
+    /// Opens a staged publication into a folder.
+    ///
+    /// # Errors
+    /// Another run is publishing to the folder ([`crate::error::ErrorKind::TryAgain`]), or it cannot be written.
+    pub async fn publish(&self, output: &Location, options: PublishOptions) -> Result<Publication> {
+        Publication::open(&self.0, output, options).await
+    }
+
+    /// Cleans up after the future of a run is dropped (on a signal): aborts the uploads of publications that are
+    /// neither committed nor aborted, as far as their stores respond, and waits for the threads that write local files,
+    /// which remove their staging files.
+    pub async fn clean_up(&self) {
+        self.0.clean_up().await;
+    }
+
+    /// Whether a publication is visible, even if its run was stopped before it could report that.
+    pub(crate) fn has_published(&self) -> bool {
+        self.0.published.load(Ordering::Acquire)
+    }
+
+    /// The warnings of this run.
+    pub fn warnings(&self) -> &Warnings {
+        &self.0.warnings
+    }
+
+    /// What the hub's client needs.
+    pub(super) fn shared(&self) -> &Shared {
+        &self.0
+    }
+}

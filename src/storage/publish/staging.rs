@@ -1,0 +1,268 @@
+//! One local file under its staging name, written by a thread.
+
+use super::staged_file::StagedFile;
+use crate::error::{Error, ErrorKind, Result};
+use crate::hash_map::lock;
+use crate::storage::store_error::{io_error, write_error};
+use crate::storage::task::AbortOnDrop;
+use bytes::{Buf, Bytes};
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind as Io, IoSlice, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use tokio::sync::OwnedRwLockReadGuard;
+use tokio::sync::mpsc;
+
+/// Maximum number of batches of bytes that wait for the writing thread.
+const QUEUE: usize = 2;
+
+/// Pieces that are shorter on average are joined before they are hashed and written: both are fastest on long runs.
+const SHORT_PIECE: usize = 32 << 10;
+
+/// Size of the buffer that short pieces are joined in.
+const JOINED: usize = 256 << 10;
+
+/// Maximum number of pieces of one vectored write.
+const MAX_SLICES: usize = 1024;
+
+/// A file under its staging name, which is removed unless it is published.
+pub(super) struct StagingFile {
+    staging: PathBuf,
+    target: PathBuf,
+    is_published: bool,
+}
+
+impl StagingFile {
+    /// Creates an empty staging file.
+    pub(super) fn create(staging: PathBuf, target: PathBuf) -> Result<(File, Self)> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&staging)
+            .map_err(|error| write_error(error, "write", staging.display()))?;
+        Ok((file, Self { staging, target, is_published: false }))
+    }
+
+    /// The final path.
+    pub(super) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Renames the file to its final path.
+    pub(super) fn publish(mut self) -> Result<()> {
+        std::fs::rename(&self.staging, &self.target)
+            .map_err(|error| write_error(error, "write", self.target.display()))?;
+        self.is_published = true;
+        Ok(())
+    }
+}
+
+impl Drop for StagingFile {
+    fn drop(&mut self) {
+        if !self.is_published {
+            let _ = std::fs::remove_file(&self.staging);
+        }
+    }
+}
+
+/// Sends bytes to the thread that writes them.
+pub(super) struct FileSink {
+    tx: mpsc::Sender<Message>,
+    writer: AbortOnDrop<Result<WrittenFile>>,
+    name: String,
+    staged: Arc<Mutex<Vec<StagingFile>>>,
+}
+
+enum Message {
+    Bytes(Vec<Bytes>),
+    /// The file is complete. If the sender is dropped without it, the file is discarded.
+    End,
+}
+
+struct WrittenFile {
+    file: StagingFile,
+    bytes: u64,
+    digest: String,
+}
+
+impl FileSink {
+    /// Starts the writing thread, which holds `writer_guard` until it ends. The finished file is added to `staged`.
+    pub(super) fn start(
+        name: &str,
+        (file, staging): (File, StagingFile),
+        staged: Arc<Mutex<Vec<StagingFile>>>,
+        flush: bool,
+        writer_guard: OwnedRwLockReadGuard<()>,
+    ) -> Self {
+        let (tx, rx) = mpsc::channel(QUEUE);
+        let writer = AbortOnDrop(tokio::task::spawn_blocking(move || {
+            let written = write_all(file, staging, rx, flush);
+            drop(writer_guard);
+            written
+        }));
+        Self { tx, writer, name: name.to_string(), staged }
+    }
+
+    pub(super) async fn write(&mut self, parts: Vec<Bytes>) -> Result<()> {
+        match self.tx.send(Message::Bytes(parts)).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.writer_error().await),
+        }
+    }
+
+    pub(super) async fn finish(mut self) -> Result<StagedFile> {
+        if self.tx.send(Message::End).await.is_err() {
+            return Err(self.writer_error().await);
+        }
+        let written = self.writer.join().await?;
+        lock(&self.staged).push(written.file);
+        Ok(StagedFile { name: self.name, bytes: written.bytes, digest: written.digest })
+    }
+
+    /// Why the writing thread has ended early.
+    async fn writer_error(&mut self) -> Error {
+        match (&mut self.writer.0).await {
+            Ok(Err(error)) => error,
+            _ => Error::new(ErrorKind::Bug, "the writing thread ended early").at(&self.name),
+        }
+    }
+}
+
+/// Writes all messages to the file, up to the end.
+fn write_all(file: File, staging: StagingFile, mut rx: mpsc::Receiver<Message>, flush: bool) -> Result<WrittenFile> {
+    let failed = |error| io_error(error, "write", staging.target.display());
+    let mut writer = Writer::new(file, flush).map_err(failed)?;
+    loop {
+        match rx.blocking_recv() {
+            Some(Message::Bytes(parts)) => writer.write(parts).map_err(failed)?,
+            Some(Message::End) => break,
+            None => return Err(Error::new(ErrorKind::Bug, "discarded").at(staging.target.display())),
+        }
+    }
+    let (bytes, digest) = writer.finish(flush).map_err(failed)?;
+    Ok(WrittenFile { file: staging, bytes, digest })
+}
+
+/// Hashes bytes and writes them to a file.
+struct Writer {
+    file: File,
+    hasher: blake3::Hasher,
+    joined: Vec<u8>,
+    bytes: u64,
+    flusher: Option<Flusher>,
+}
+
+impl Writer {
+    fn new(file: File, flush: bool) -> std::io::Result<Self> {
+        let flusher = if flush { Some(Flusher::start(&file)?) } else { None };
+        Ok(Self { file, hasher: blake3::Hasher::new(), joined: Vec::new(), bytes: 0, flusher })
+    }
+
+    fn write(&mut self, parts: Vec<Bytes>) -> std::io::Result<()> {
+        let length: usize = parts.iter().map(Bytes::len).sum();
+        self.bytes += length as u64;
+        if length < parts.len().saturating_mul(SHORT_PIECE) {
+            self.write_joined(&parts)?;
+        } else {
+            for part in &parts {
+                self.hasher.update(part);
+            }
+            write_vectored(&mut self.file, parts)?;
+        }
+        if let Some(flusher) = &mut self.flusher {
+            flusher.written(length);
+        }
+        Ok(())
+    }
+
+    fn write_joined(&mut self, parts: &[Bytes]) -> std::io::Result<()> {
+        for part in parts {
+            if self.joined.len() + part.len() > JOINED && !self.joined.is_empty() {
+                self.write_buffer()?;
+            }
+            self.joined.extend_from_slice(part);
+        }
+        self.write_buffer()
+    }
+
+    fn write_buffer(&mut self) -> std::io::Result<()> {
+        self.hasher.update(&self.joined);
+        self.file.write_all(&self.joined)?;
+        self.joined.clear();
+        Ok(())
+    }
+
+    /// Returns the size and the digest.
+    fn finish(self, flush: bool) -> std::io::Result<(u64, String)> {
+        if flush {
+            self.file.sync_all()?;
+        }
+        Ok((self.bytes, self.hasher.finalize().to_hex().to_string()))
+    }
+}
+
+fn write_vectored(file: &mut File, parts: Vec<Bytes>) -> std::io::Result<()> {
+    let mut parts: std::collections::VecDeque<Bytes> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    while !parts.is_empty() {
+        let slices: Vec<IoSlice<'_>> = parts.iter().take(MAX_SLICES).map(|part| IoSlice::new(part)).collect();
+        let mut written = match file.write_vectored(&slices) {
+            Ok(0) => return Err(Io::WriteZero.into()),
+            Ok(written) => written,
+            Err(error) if error.kind() == Io::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        while written > 0 {
+            let Some(first) = parts.front_mut() else { break };
+            let step = written.min(first.len());
+            first.advance(step);
+            written -= step;
+            if first.is_empty() {
+                parts.pop_front();
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Starts writeback of a file's pages while the file is still being written, so that the flush at its end has little to
+/// do.
+struct Flusher {
+    tx: std::sync::mpsc::SyncSender<()>,
+    unflushed: usize,
+}
+
+impl Flusher {
+    /// Bytes between two writebacks. Small files need none.
+    const INTERVAL: usize = 8 << 20;
+
+    /// Starts a thread, which ends when the sender is dropped: starting writeback on a busy disk blocks.
+    fn start(file: &File) -> std::io::Result<Self> {
+        let file = file.try_clone()?;
+        let (tx, rx) = std::sync::mpsc::sync_channel::<()>(1);
+        let flush = move || rx.into_iter().for_each(|()| start_writeback(&file));
+        std::thread::Builder::new().name("flush".to_owned()).spawn(flush)?;
+        Ok(Self { tx, unflushed: 0 })
+    }
+
+    fn written(&mut self, bytes: usize) {
+        self.unflushed += bytes;
+        if self.unflushed >= Self::INTERVAL {
+            self.unflushed = 0;
+            // If the channel is full, the pending writeback covers these bytes, too.
+            let _ = self.tx.try_send(());
+        }
+    }
+}
+
+/// Starts to write a file's dirty pages to the disk. Unlike `fdatasync`, this waits neither for the pages nor for the
+/// disk's cache. Errors are ignored: the flush at the end of the file reports them.
+fn start_writeback(file: &File) {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::fd::AsRawFd;
+        // SAFETY: the descriptor is open as long as `file` is, and the call touches no memory of this program.
+        unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = file;
+}

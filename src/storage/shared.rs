@@ -1,0 +1,117 @@
+//! The state that all clones of a [`Storage`](super::Storage) share.
+
+use super::connect::{self, Store};
+use super::environment::Environment;
+use super::location::{Bucket, Location};
+use super::options::StorageOptions;
+use super::remote::Remote;
+use super::retry::Retry;
+use crate::error::Result;
+use crate::hash_map::lock;
+use crate::warnings::Warnings;
+use futures::future::BoxFuture;
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{RwLock, Semaphore};
+
+/// Memory limit of the upload parts in flight, all uploads together.
+pub(crate) const UPLOAD_MEMORY_MIB: usize = 48;
+
+/// Time that an aborted run grants the threads that write its local files to remove them.
+const WRITER_GRACE: Duration = Duration::from_millis(500);
+
+/// The state that all clones of a storage share.
+pub(crate) struct Shared {
+    pub(crate) options: StorageOptions,
+    pub(crate) environment: Environment,
+    pub(crate) warnings: Warnings,
+    /// A store that replaces all others in tests.
+    injected: Option<Arc<dyn Store>>,
+    stores: tokio::sync::Mutex<HashMap<Bucket, Arc<dyn Store>>>,
+    /// Publications that are neither committed nor aborted.
+    open_publications: Mutex<Vec<Arc<dyn CleanUp>>>,
+    /// Held (shared) by every thread that writes a local file. Its exclusive holder knows that every staging file is
+    /// either complete or removed.
+    pub(crate) writers: Arc<RwLock<()>>,
+    /// Whether a publication's manifest is visible.
+    pub(crate) published: Arc<AtomicBool>,
+    /// One permit for each MiB of upload parts in flight.
+    pub(crate) upload_memory: Arc<Semaphore>,
+}
+
+/// An open publication that can be cleaned up after its future is dropped.
+pub(crate) trait CleanUp: Send + Sync {
+    /// Removes what the publication has left in its store, as far as the store responds.
+    fn clean_up(&self) -> BoxFuture<'_, ()>;
+}
+
+impl Shared {
+    pub(crate) fn new(
+        options: StorageOptions,
+        environment: Environment,
+        injected: Option<Arc<dyn Store>>,
+        warnings: Warnings,
+    ) -> Self {
+        Self {
+            options,
+            environment,
+            warnings,
+            injected,
+            stores: tokio::sync::Mutex::default(),
+            open_publications: Mutex::default(),
+            writers: Arc::default(),
+            published: Arc::default(),
+            upload_memory: Arc::new(Semaphore::new(UPLOAD_MEMORY_MIB)),
+        }
+    }
+
+    pub(crate) fn retry(&self) -> Retry {
+        let options = &self.options;
+        Retry { max_retries: options.max_retries, timeout: options.retry_timeout, pause: options.retry_pause }
+    }
+
+    /// The store of a location, opened on first use; `None` for a local path.
+    pub(crate) async fn remote(&self, location: &Location) -> Result<Option<Remote>> {
+        let Some((bucket, _)) = location.object() else { return Ok(None) };
+        let store = match &self.injected {
+            Some(store) => Arc::clone(store),
+            None => self.store(bucket).await?,
+        };
+        Ok(Some(Remote::new(store, self.retry(), self.environment.clone())))
+    }
+
+    async fn store(&self, bucket: &Bucket) -> Result<Arc<dyn Store>> {
+        let mut stores = self.stores.lock().await;
+        if let Some(store) = stores.get(bucket) {
+            return Ok(Arc::clone(store));
+        }
+        let opened = connect::open(bucket, &self.options, &self.environment).await?;
+        opened.warnings.into_iter().for_each(|warning| self.warnings.warn(warning));
+        stores.insert(bucket.clone(), Arc::clone(&opened.store));
+        Ok(opened.store)
+    }
+
+    /// Registers an open publication for [`clean_up`](Self::clean_up).
+    pub(crate) fn register(&self, publication: Arc<dyn CleanUp>) {
+        lock(&self.open_publications).push(publication);
+    }
+
+    /// Removes a publication that is committed or aborted.
+    pub(crate) fn unregister(&self, publication: &Arc<dyn CleanUp>) {
+        lock(&self.open_publications).retain(|open| !Arc::ptr_eq(open, publication));
+    }
+
+    /// Cleans up all open publications and waits for the threads that write local files.
+    pub(crate) async fn clean_up(&self) {
+        let open = std::mem::take(&mut *lock(&self.open_publications));
+        futures::future::join_all(open.iter().map(|publication| publication.clean_up())).await;
+        self.wait_for_writers().await;
+    }
+
+    /// Waits until no thread writes a local file. The wait is limited: another publication may still be at work.
+    pub(crate) async fn wait_for_writers(&self) {
+        let _ = tokio::time::timeout(WRITER_GRACE, self.writers.write()).await;
+    }
+}
