@@ -172,11 +172,6 @@ impl Drop for ProgressBar {
 pub(crate) struct ProgressCounter(indicatif::ProgressBar);
 
 impl ProgressCounter {
-    /// A counter that nobody sees.
-    pub(crate) fn hidden() -> Self {
-        Self(indicatif::ProgressBar::hidden())
-    }
-
     /// Counts finished units.
     pub(crate) fn advance(&self, units: u64) {
         self.0.inc(units);

@@ -13,7 +13,7 @@ pub struct Warnings {
 
 impl Warnings {
     /// An empty list whose warnings are logged through `progress`.
-    pub fn new(progress: Progress) -> Self {
+    pub(crate) fn new(progress: Progress) -> Self {
         Self { progress, list: Arc::default() }
     }
 
