@@ -143,11 +143,10 @@ impl Source {
 
     /// A source as a recipe has it (and as it is without one); `qa_per_doc` is the run's setting.
     pub(crate) fn from_recipe(source: &crate::recipe::Source, qa_per_doc: u32) -> Self {
-        let run = (source.kind == Kind::SummaryQa).then_some(qa_per_doc);
         Self {
             name: source.name.clone(),
             kind: source.kind,
-            qa_per_doc: source.qa_per_doc.or(run),
+            qa_per_doc: source.pairs_per_summary(qa_per_doc),
             amount: match source.share {
                 Some(share) => Amount::Share(share),
                 None => Amount::Repeat { times: source.repeat, unit: source.unit },

@@ -3,8 +3,8 @@
 //! Two dialects are read with the same types. The backend leaves unset inputs out and names artifacts by URL; the SDK's
 //! local runner writes `null`, turns whole numbers inside lists into `5.0`, and names artifacts by local path.
 
-use crate::cli;
 use crate::error::{Error, ErrorKind, Result};
+use crate::settings;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -129,9 +129,9 @@ impl ExecutorInput {
             if texts.is_empty() || name.starts_with(CHANNEL) {
                 continue;
             }
-            let info = cli::SETTINGS.iter().find(|info| info.kfp.is_some_and(|(parameter, _)| parameter == name));
+            let info = settings::all().find(|info| info.kfp.is_some_and(|(parameter, _)| parameter == name));
             let Some(info) = info else {
-                let known: Vec<_> = cli::SETTINGS.iter().filter_map(|info| info.kfp).map(|(name, _)| name).collect();
+                let known: Vec<_> = settings::all().filter_map(|info| info.kfp).map(|(name, _)| name).collect();
                 return Err(Error::new(ErrorKind::Usage, "is no setting")
                     .at(format!("input parameter {name}"))
                     .hint(format!("settings are: {}", known.join(", "))));
