@@ -55,6 +55,7 @@ fn the_schema_allows_no_other_keys_and_describes_each() {
             assert!(property["description"].is_string(), "{key}: {property}");
         }
     }
+    insta::assert_snapshot!("schema", format!("{schema:#}"));
 }
 
 #[test]

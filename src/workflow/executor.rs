@@ -273,10 +273,9 @@ mod tests {
     fn a_parameter_that_is_no_setting_is_refused_unless_it_is_unset() {
         assert!(input(json!({"cutsizes": null})).settings().unwrap().is_empty());
         let error = input(json!({"cutsizes": "5"})).settings().unwrap_err();
-        insta::assert_snapshot!(error, @r"
-        input parameter cutsizes: is no setting
-          hint: settings are: input_uri, output_uri, tokenizer_model, cut_sizes, qa_per_doc, save_gpt_oss_format, seed, reasoning, recipe, chat_template, columns, compression, shuffle, infeasible_cuts, bad_rows, select_cut, threads, max_retries, retry_timeout, log_format
-        ");
+        let message = error.to_string();
+        assert!(message.starts_with("input parameter cutsizes: is no setting\n"), "{message}");
+        assert!(message.contains(" cut_sizes, "), "{message}");
     }
 
     #[test]
