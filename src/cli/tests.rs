@@ -1,13 +1,14 @@
-//! The arguments as people and engines give them.
+//! Command lines of people and engines.
 
 use super::*;
-use std::collections::BTreeSet;
+use crate::error::ErrorKind;
+use crate::settings::{self, Environment, RunSettings, Settings};
 
 fn words(arguments: &[&str]) -> Vec<OsString> {
     std::iter::once("knowledge-mixing").chain(arguments.iter().copied()).map(OsString::from).collect()
 }
 
-fn mix(arguments: &[&str]) -> SettingArguments {
+fn mix(arguments: &[&str]) -> SettingValues {
     match parse(words(arguments)).unwrap().command {
         Command::Mix(settings) => settings,
         other => panic!("{other:?}"),
@@ -20,69 +21,119 @@ fn the_command_line_is_consistent() {
 }
 
 #[test]
-fn every_setting_has_a_flag_and_every_flag_a_setting() {
-    let command = command();
-    let flags: BTreeSet<_> =
-        command.find_subcommand("mix").unwrap().get_arguments().map(|argument| argument.get_id().to_string()).collect();
-    let settings: BTreeSet<_> = SETTINGS.iter().map(|info| info.name.to_string()).collect();
-    assert_eq!(flags, settings);
+fn a_flag_that_is_not_given_is_absent() {
+    assert_eq!(mix(&["mix"]), SettingValues::default());
 }
 
 #[test]
-fn no_variable_serves_two_settings() {
-    let all: Vec<_> = SETTINGS.iter().flat_map(|info| info.env).collect();
-    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
-}
-
-#[test]
-fn what_is_not_given_is_absent() {
-    assert_eq!(mix(&["mix"]), SettingArguments::default());
-}
-
-#[test]
-fn a_switch_takes_a_value_only_with_an_equals_sign() {
-    assert_eq!(mix(&["mix", "--shuffle"]).shuffle.as_deref(), Some("true"));
-    assert_eq!(mix(&["mix", "--shuffle=No"]).shuffle.as_deref(), Some("No"));
+fn a_switch_has_a_value_only_after_an_equals_sign() {
+    assert_eq!(mix(&["mix", "--shuffle"]).first("shuffle"), Some("true"));
+    assert_eq!(mix(&["mix", "--shuffle=No"]).first("shuffle"), Some("No"));
     assert!(matches!(parse(words(&["mix", "--shuffle", "no"])), Err(Stop::Clap(_))));
 }
 
 #[test]
-fn values_that_look_like_flags_reach_the_check_that_explains_them() {
-    assert_eq!(mix(&["mix", "--seed", "-1", "--cut-sizes", "-1"]).seed.as_deref(), Some("-1"));
-    assert_eq!(mix(&["mix", "--cut-sizes="]).cut_sizes.as_deref(), Some(""));
+fn a_repeatable_flag_keeps_all_values_in_order() {
+    let given = mix(&["mix", "--input", "b", "--input", "a"]);
+    assert_eq!(given.get("input").unwrap(), ["b", "a"]);
+    assert!(matches!(parse(words(&["mix", "--seed", "1", "--seed", "2"])), Err(Stop::Clap(_))));
 }
 
 #[test]
-fn help_names_variable_default_and_choices() {
+fn values_that_look_like_flags_and_empty_values_reach_the_check_of_settings() {
+    assert_eq!(mix(&["mix", "--seed", "-1", "--cut-sizes", "-1"]).first("seed"), Some("-1"));
+    for flag in ["--cut-sizes=", "--columns=", "--input="] {
+        let name = flag.trim_matches(['-', '=']).replace('-', "_");
+        assert_eq!(mix(&["mix", flag]).first(&name), Some(""));
+    }
+    assert_eq!(mix(&["mix", "--columns", "some"]).first("columns"), Some("some"));
+}
+
+#[test]
+fn help_shows_variable_default_and_choices() {
     let mut command = command();
     let help = command.find_subcommand_mut("mix").unwrap().render_help().to_string();
     let flat = help.split_whitespace().collect::<Vec<_>>().join(" ");
     for part in [
         "[env: TOKENIZER_MODEL, TOKENIZER_MODEL_NAME] [default: RedHatAI/Llama-3.1-8B-Instruct]",
         "[env: CUT_SIZES] [default: 5,50]",
-        "[default: as many as the cgroup allows]",
+        "[default: the number of CPUs that the cgroup allows]",
         "[possible values: none, gzip, zstd]",
         "Examples: knowledge-mixing mix --input",
     ] {
-        assert!(flat.contains(part), "{part} is not in\n{help}");
+        assert!(flat.contains(part), "`{part}` not found in\n{help}");
+    }
+}
+
+/// What the settings of a sub-command look like if these variables are set.
+fn resolved(command: &Command, environment: &Environment) -> String {
+    let run = |given: &SettingValues| format!("{:?}", RunSettings::of(given, environment));
+    let all = |given: &SettingValues| {
+        let recipe = settings::recipe_argument(given, environment);
+        format!("{:?} {recipe:?} {}", Settings::resolve(given, None, environment), run(given))
+    };
+    match command {
+        Command::Mix(given) => all(given),
+        Command::Plan(arguments) => all(&arguments.settings),
+        Command::Verify(arguments) => run(&arguments.run.0),
+        Command::Diff(arguments) => run(&arguments.run.0),
+        _ => String::new(),
     }
 }
 
 #[test]
-fn the_long_help_documents_the_exit_codes_and_none_is_argos() {
+fn a_sub_command_reads_every_variable_that_its_help_shows() {
+    for line in [
+        &["mix"][..],
+        &["plan"],
+        &["verify", "x"],
+        &["diff", "x", "y"],
+        &["component"],
+        &["kfp-step", "--executor-input", "{}"],
+        &["recipe", "check", "x"],
+        &["recipe", "schema"],
+        &["recipe", "example"],
+    ] {
+        let parsed = parse(words(line)).unwrap().command;
+        let names = if line[0] == "recipe" { 2 } else { 1 };
+        let mut root = command();
+        let sub = line[..names].iter().fold(&mut root, |sub, name| sub.find_subcommand_mut(name).unwrap());
+        for argument in sub.get_arguments() {
+            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+            let flag = argument.get_long().map(|long| format!("--{long}"));
+            let Some(setting) = settings::all().find(|setting| Some(setting.flag()) == flag) else {
+                assert!(!help.contains("[env:") && !help.contains("[default:"), "{line:?}: {help}");
+                continue;
+            };
+            let default = setting.shown_default().map(|default| format!("[default: {default}]"));
+            assert_eq!(help.contains("[default:"), default.is_some(), "{line:?}: {help}");
+            assert!(default.is_none_or(|default| help.ends_with(&default)), "{line:?}: {help}");
+            assert_eq!(help.contains("[env:"), !setting.env.is_empty(), "{line:?}: {help}");
+            for variable in setting.env {
+                assert!(help.contains(variable), "{line:?}: {help}");
+                let set = Environment::from([((*variable).to_owned(), "17".to_owned())]);
+                let (with, without) = (resolved(&parsed, &set), resolved(&parsed, &Environment::new()));
+                assert_ne!(with, without, "{line:?} does not read {variable}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_long_help_lists_the_exit_codes_without_those_of_argo() {
     insta::assert_snapshot!(exit_codes_help(), @r"
     Exit codes:
-        0  the mix is whole
-        2  the command line, a variable or a recipe is wrong
-        3  the input cannot be used as it is
-        4  no cut that was asked for is feasible
-       66  an input, a tokenizer or a template is not there
-       69  a storage service cannot be reached: worth a retry
-       70  a bug of this program
+        0  success
+        2  invalid command line, variable or recipe
+        3  the input cannot be used
+        4  no requested cut is feasible
+       66  an input, tokenizer or template was not found
+       69  a storage service is unreachable: retry later
+       70  a bug in this program
        74  reading or writing failed
-       75  another run is at work on the same output: try again
-      130  ended by SIGINT
-      143  ended by SIGTERM
+       75  another run is publishing to this output: retry later
+      130  stopped by SIGINT
+      143  stopped by SIGTERM
     ");
     let mut command = command();
     let help = command.render_long_help().to_string();
@@ -92,7 +143,7 @@ fn the_long_help_documents_the_exit_codes_and_none_is_argos() {
 }
 
 #[test]
-fn files_stand_in_for_arguments() {
+fn a_value_can_be_read_from_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("cuts");
     std::fs::write(&file, "5,10\n").unwrap();
@@ -102,12 +153,12 @@ fn files_stand_in_for_arguments() {
         vec!["mix".to_string(), format!("--cut-sizes=@{path}")],
     ] {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        assert_eq!(mix(&arguments).cut_sizes.as_deref(), Some("5,10"));
+        assert_eq!(mix(&arguments).first("cut_sizes"), Some("5,10"));
     }
     std::fs::write(&file, "--cut-sizes=7").unwrap();
-    assert_eq!(mix(&["mix", &format!("@{path}")]).cut_sizes.as_deref(), Some("7"), "Argo replaces whole arguments");
-    assert_eq!(mix(&["mix", "--reasoning", "@@odd"]).reasoning.as_deref(), Some("@odd"));
-    assert_eq!(mix(&["mix", "--tokenizer-model=repo/name@main"]).tokenizer_model.as_deref(), Some("repo/name@main"));
+    assert_eq!(mix(&["mix", &format!("@{path}")]).first("cut_sizes"), Some("7"), "Argo replaces whole arguments");
+    assert_eq!(mix(&["mix", "--reasoning", "@@odd"]).first("reasoning"), Some("@odd"));
+    assert_eq!(mix(&["mix", "--tokenizer-model=repo/name@main"]).first("tokenizer_model"), Some("repo/name@main"));
     match parse(words(&["mix", "--recipe", "@/no/such/file"])) {
         Err(Stop::Error(error)) => {
             assert_eq!(error.kind(), ErrorKind::Usage);
@@ -115,23 +166,4 @@ fn files_stand_in_for_arguments() {
         }
         other => panic!("{other:?}"),
     }
-}
-
-#[test]
-fn recipes_are_told_from_their_places() {
-    for inline in ["a: 1\nb: 2", "seed: 7", "{\"sources\": {}}", "  {}"] {
-        assert!(is_inline_recipe(inline), "{inline}");
-    }
-    for place in ["recipe.yaml", "s3://b/recipe.yaml", "recipe.yaml\n", "C:/x"] {
-        assert!(!is_inline_recipe(place), "{place}");
-    }
-}
-
-#[test]
-fn an_engines_values_pass_the_same_parser() {
-    let values = |name: &str, value: &str| BTreeMap::from([(name.to_string(), vec![value.to_string()])]);
-    let settings = SettingArguments::from_values(&values("cut_sizes", "-5,x=1")).unwrap();
-    assert_eq!(settings.cut_sizes.as_deref(), Some("-5,x=1"));
-    let error = SettingArguments::from_values(&values("columns", "some")).unwrap_err();
-    insta::assert_snapshot!(error.line(), @"invalid value 'some' for '--columns <COLUMNS>' [possible values: full, training]");
 }

@@ -1,7 +1,7 @@
 //! What mixing is asked for.
 
 use super::row::Row;
-use crate::recipe::{Decimal, OnDuplicate, OnLong, OnShortfall, Recipe, RepeatUnit, Source};
+use crate::recipe::{Amount, Decimal, OnDuplicate, OnLong, OnShortfall, Recipe, Source};
 
 /// What is requested of mixing, besides the sources.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,35 +60,6 @@ impl Options {
     }
 }
 
-/// How much of a source a mix holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Amount {
-    /// A number of copies of all its rows; the fraction is a prefix of the source's order.
-    Repeat {
-        /// `2.5`: two whole copies and a half.
-        times: Decimal,
-        /// Whether the fraction counts samples or whole documents.
-        unit: RepeatUnit,
-    },
-    /// A part of the mix.
-    Share(Decimal),
-}
-
-impl Amount {
-    /// The amount that a recipe requests of a source.
-    pub(crate) fn of(source: &Source) -> Self {
-        match source.share {
-            Some(share) => Self::Share(share),
-            None => Self::Repeat { times: source.repeat, unit: source.unit },
-        }
-    }
-
-    /// Whether nothing of the source is requested.
-    pub(super) fn is_zero(self) -> bool {
-        matches!(self, Self::Repeat { times: Decimal::ZERO, .. } | Self::Share(Decimal::ZERO))
-    }
-}
-
 /// Whether a cut holds a row of this source, before any repeat, share or budget. Rows have to be ranked.
 pub(super) fn holds(source: &Source, row: &Row, cut: u32) -> bool {
     row.is_kept() && row.rank < cut && source.qa_per_doc.is_none_or(|most| row.pair < most)
@@ -104,7 +75,7 @@ pub(crate) fn needs_content(sources: &[Source], options: &Options) -> bool {
     options.filter.duplicates
         || options.validation.is_some()
         || options.budget.is_some()
-        || sources.iter().any(|source| match Amount::of(source) {
+        || sources.iter().any(|source| match source.amount() {
             Amount::Repeat { times, .. } => times.part() != Decimal::ZERO,
             Amount::Share(_) => true,
         })

@@ -3,11 +3,11 @@
 use super::dedup::drop_duplicates;
 use super::filter::filter;
 use super::hold_out::{group, hold_out};
-use super::options::{Amount, Options};
+use super::options::Options;
 use super::rank::rank;
 use super::row::Row;
 use crate::index::Index;
-use crate::recipe::{RepeatUnit, Source};
+use crate::recipe::{Amount, RepeatUnit, Source};
 
 /// Filters, ranks and holds out; returns the table of rows and warnings.
 pub(crate) fn place(index: Index, sources: &[Source], options: &Options) -> (Vec<Row>, Vec<String>) {
@@ -24,7 +24,7 @@ pub(crate) fn place(index: Index, sources: &[Source], options: &Options) -> (Vec
         warnings = hold_out(&mut rows, sources, part, options.seed, &hashes);
     } else if sources
         .iter()
-        .any(|source| matches!(Amount::of(source), Amount::Repeat { unit: RepeatUnit::Document, .. }))
+        .any(|source| matches!(source.amount(), Amount::Repeat { unit: RepeatUnit::Document, .. }))
     {
         group(&mut rows);
     }

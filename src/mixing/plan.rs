@@ -1,12 +1,12 @@
 //! How often each row stands in the mix of one cut: repeats, shares and budgets.
 
-use super::options::{Amount, Budget, Options, holds};
+use super::options::{Budget, Options, holds};
 use super::row::Row;
 use super::shares::{solve_shares, split_budget};
 use super::source_order::source_order;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Measure;
-use crate::recipe::{Decimal, OnShortfall, RepeatUnit, Source};
+use crate::recipe::{Amount, Decimal, OnShortfall, RepeatUnit, Source};
 use fixedbitset::FixedBitSet;
 use std::collections::HashSet;
 
@@ -110,7 +110,7 @@ fn measured(measure: Measure, row: &Row) -> u64 {
 pub(crate) fn candidates(rows: &[Row], sources: &[Source], max_cut: u32) -> Vec<u32> {
     let wanted = |row: &Row| {
         let source = &sources[row.record.source as usize];
-        !Amount::of(source).is_zero() && holds(source, row, max_cut)
+        !source.is_off() && holds(source, row, max_cut)
     };
     (0..).zip(rows).filter(|(_, row)| wanted(row)).map(|(at, _)| at).collect()
 }
@@ -158,7 +158,7 @@ fn hold(plan: &mut CutPlan, rows: &[Row], sources: &[Source]) -> Vec<Vec<u32>> {
     let mut places: Vec<Vec<u32>> = vec![Vec::new(); sources.len()];
     for (at, row) in rows.iter().enumerate() {
         let number = row.record.source as usize;
-        if Amount::of(&sources[number]).is_zero() || !holds(&sources[number], row, plan.cut) {
+        if sources[number].is_off() || !holds(&sources[number], row, plan.cut) {
             continue;
         }
         if row.held_out {
@@ -184,7 +184,7 @@ fn set_targets(plan: &mut CutPlan, supplies: &[Supply<'_>], sources: &[Source], 
                 .iter()
                 .zip(&capacities)
                 .map(|(source, &capacity)| match (source.weight, weighted, capacity) {
-                    _ if Amount::of(source).is_zero() => 0,
+                    _ if source.is_off() => 0,
                     (Some(weight), ..) => weight.millionths(),
                     (None, false, capacity) => capacity,
                     // A source without rows requests nothing, unless it was given a weight.
@@ -207,7 +207,7 @@ fn rule(source: &Source, options: &Options) -> Option<String> {
         Some(most) => format!("{text}, at most {most} times"),
         None => text,
     };
-    let repeat = match Amount::of(source) {
+    let repeat = match source.amount() {
         Amount::Share(share) => return Some(at_most(format!("share {share}"))),
         Amount::Repeat { times: Decimal::ONE, .. } => None,
         Amount::Repeat { times, unit: RepeatUnit::Sample } => Some(format!("repeat {times}")),
@@ -237,7 +237,7 @@ struct Supply<'r> {
 
 impl<'r> Supply<'r> {
     fn new(rows: &'r [Row], source: &Source, options: &Options, measure: Measure, mut places: Vec<u32>) -> Self {
-        let amount = Amount::of(source);
+        let amount = source.amount();
         let (most, unit) = match amount {
             Amount::Share(_) => (source.max_repeat.unwrap_or(Decimal::ONE), RepeatUnit::Sample),
             Amount::Repeat { times, unit } => match (options.budget, source.max_repeat) {

@@ -4,7 +4,7 @@ use super::context::Context;
 use super::inputs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::input::InputObject;
-use crate::recipe::{Kind, Recipe, Source};
+use crate::recipe::{Recipe, Source};
 use crate::settings::Settings;
 use crate::storage::Location;
 
@@ -84,9 +84,7 @@ fn located_sources(options: &PrepareOptions) -> Result<Vec<LocatedSource>> {
                 .map_err(|error| error.at(format_args!("paths of source {} in the recipe", source.name)))
         };
         let locations = source.paths.iter().flatten().map(place).collect::<Result<_>>()?;
-        if source.kind == Kind::SummaryQa {
-            source.qa_per_doc = source.qa_per_doc.or(Some(options.qa_per_doc));
-        }
+        source.qa_per_doc = source.pairs_per_summary(options.qa_per_doc);
         Ok(LocatedSource { source, locations })
     };
     let mut sources: Vec<LocatedSource> =

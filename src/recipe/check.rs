@@ -1,9 +1,11 @@
-//! What a recipe may not say, though each of its values could be read.
+//! Checks across the keys of a recipe whose values are each valid.
 
-use super::sources::{SourceRecipe, known_kind};
-use super::{Decimal, Kind, OnLong, Recipe, RepeatUnit};
+use super::choices::{Kind, OnLong, RepeatUnit};
+use super::decimal::Decimal;
+use super::model::Recipe;
+use super::sources::{KNOWN_SOURCES, SourceRecipe, known_kind};
 
-/// What is wrong, the path of the key to blame, and what to do.
+/// What is wrong, the path of the key at fault, and what to do.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) path: Vec<String>,
@@ -19,26 +21,29 @@ impl Problem {
 }
 
 /// The largest `repeat` and `max_repeat`.
-const MOST_REPEATS: Decimal = Decimal::from_millionths(1_000 * Decimal::ONE_IN_MILLIONTHS);
+const MAX_REPEAT: Decimal = Decimal::from_millionths(1_000 * Decimal::ONE_IN_MILLIONTHS);
 /// The largest `weight`.
-const MOST_WEIGHT: Decimal = Decimal::from_millionths(1_000_000 * Decimal::ONE_IN_MILLIONTHS);
+const MAX_WEIGHT: Decimal = Decimal::from_millionths(1_000_000 * Decimal::ONE_IN_MILLIONTHS);
 
 /// The first contradiction or value out of range.
 pub(super) fn check(recipe: &Recipe) -> Result<(), Problem> {
-    check_places(&["input"], recipe.input.as_deref())?;
     if recipe.filter.long_samples == OnLong::Keep && recipe.filter.max_tokens.is_none() {
         return Err(Problem::new(
             &["filter", "long_samples"],
-            "long_samples says what becomes of samples above max_tokens, and there is no max_tokens",
-            "add max_tokens, or leave long_samples out",
+            "long_samples needs max_tokens",
+            "add max_tokens, or remove long_samples",
         ));
     }
     check_budget(recipe)?;
     if let Some(split) = recipe.split
         && !(Decimal::ZERO < split.validation && split.validation < Decimal::ONE)
     {
-        let message = format!("validation: {} is not between 0 and 1", split.validation);
-        return Err(Problem::new(&["split", "validation"], message, "0.02 keeps two documents in a hundred back"));
+        let message = format!("invalid value `{}`: expected a number between 0 and 1", split.validation);
+        return Err(Problem::new(
+            &["split", "validation"],
+            message,
+            "write `validation: 0.02` to hold out 2% of the documents",
+        ));
     }
     for (name, source) in &recipe.sources.0 {
         check_source(recipe, name, source)?;
@@ -46,138 +51,157 @@ pub(super) fn check(recipe: &Recipe) -> Result<(), Problem> {
     check_sum(recipe)
 }
 
-fn check_places(path: &[&str], places: Option<&[String]>) -> Result<(), Problem> {
-    match places {
-        Some([]) => Err(Problem::new(path, "an empty list of places", "name at least one, or leave the key out")),
-        Some(places) if places.iter().any(|place| place.trim().is_empty()) => {
-            Err(Problem::new(path, "an empty place", "give a path or a URL"))
-        }
+fn check_paths(path: &[&str], paths: Option<&[String]>) -> Result<(), Problem> {
+    const HINT: &str = "name at least one path or URL, or remove the key";
+    match paths {
+        Some([]) => Err(Problem::new(path, "empty list of paths", HINT)),
+        Some(paths) if paths.iter().any(|path| path.trim().is_empty()) => Err(Problem::new(path, "empty path", HINT)),
         _ => Ok(()),
     }
 }
 
 fn check_budget(recipe: &Recipe) -> Result<(), Problem> {
     let Some(budget) = recipe.budget else { return Ok(()) };
-    let hint = "give `tokens: 100M` or `samples: 20k`";
+    let hint = "write `tokens: 100M` or `samples: 20k`";
     let (key, quantity) = match (budget.tokens, budget.samples) {
         (Some(_), Some(_)) => {
-            return Err(Problem::new(&["budget", "samples"], "a budget is in tokens or in samples, not in both", hint));
+            return Err(Problem::new(&["budget", "samples"], "a budget is in tokens or in samples, not both", hint));
         }
-        (None, None) => return Err(Problem::new(&["budget"], "a budget of nothing", hint)),
+        (None, None) => return Err(Problem::new(&["budget"], "the budget is empty", hint)),
         (Some(tokens), None) => ("tokens", tokens),
         (None, Some(samples)) => ("samples", samples),
     };
     if quantity.get() == 0 {
-        return Err(Problem::new(&["budget", key], format!("a budget of 0 {key}"), hint));
+        return Err(Problem::new(&["budget", key], "invalid value `0`: expected a number above 0", hint));
     }
     Ok(())
 }
 
-/// What a source says by itself.
+/// Checks one source by itself.
 fn check_source(recipe: &Recipe, name: &str, source: &SourceRecipe) -> Result<(), Problem> {
-    let problem = |key: &str, message: String, hint: &str| Err(Problem::new(&["sources", name, key], message, hint));
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if name.is_empty() || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(plain) {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(is_plain) {
         return Err(Problem::new(
             &["sources", name],
-            format!("`{name}` cannot be the name of a source"),
-            "use letters, digits, _ and -, beginning with a letter or digit: it names a folder and metrics",
+            format!("`{name}` is not a valid source name"),
+            "use letters, digits, _ and -, starting with a letter or digit: the name is also that of a folder and of metrics",
         ));
     }
-    let kind = match (known_kind(name), source.kind) {
+    let kind = check_kind(name, source)?;
+    check_paths(&["sources", name, "paths"], source.paths.as_deref())?;
+    check_share(name, source)?;
+    check_ranges(name, source)?;
+    check_repeats(recipe, name, source)?;
+    check_kind_keys(name, kind, source)
+}
+
+/// The problem of a source's key.
+fn problem<T>(name: &str, key: &str, message: impl Into<String>, hint: &str) -> Result<T, Problem> {
+    Err(Problem::new(&["sources", name, key], message, hint))
+}
+
+/// A source's kind: that of the known source, or else the key's.
+fn check_kind(name: &str, source: &SourceRecipe) -> Result<Kind, Problem> {
+    match (known_kind(name), source.kind) {
         (Some(known), Some(kind)) if known != kind => {
-            let message = format!("the source `{name}` is of kind {}, not {}", known.name(), kind.name());
-            return problem("kind", message, "leave the kind out, or give the source another name");
+            let message = format!("source `{name}` is of kind {}, not {}", known.name(), kind.name());
+            problem(name, "kind", message, "remove the kind, or rename the source")
         }
-        (Some(known), _) => known,
-        (None, Some(kind)) => kind,
+        (Some(kind), _) | (None, Some(kind)) => Ok(kind),
         (None, None) => {
-            let known: Vec<&str> = super::KNOWN_SOURCES.iter().map(|(name, _)| *name).collect();
-            return Err(Problem::new(
+            let known = KNOWN_SOURCES.map(|(name, _)| name).join(", ");
+            Err(Problem::new(
                 &["sources", name],
-                format!("`{name}` is no known source ({}), and has no kind", known.join(", ")),
-                "mend the name, or add `kind: summary_qa`, `fact_qa`, `document_qa` or `messages`",
-            ));
-        }
-    };
-    check_places(&["sources", name, "paths"], source.paths.as_deref())?;
-    if let Some(share) = source.share {
-        if !(Decimal::ZERO < share && share <= Decimal::ONE) {
-            let message = format!("share: {share} is not above 0 and at most 1");
-            return problem("share", message, "0.1 is a tenth of the mix; `enabled: false` leaves the source out");
-        }
-        if source.repeat.is_some() {
-            return problem(
-                "repeat",
-                "repeat and share contradict each other: a share decides how often a source is repeated".into(),
-                "leave one of them out; max_repeat limits a share",
-            );
-        }
-        if source.weight.is_some() {
-            return problem(
-                "weight",
-                "weight and share contradict each other: a weight divides what the shares leave of a budget".into(),
-                "leave one of them out",
-            );
+                format!("`{name}` is not a known source ({known}) and has no kind"),
+                "correct the name, or add `kind: summary_qa`, `fact_qa`, `document_qa` or `messages`",
+            ))
         }
     }
-    for (key, value, most) in [
-        ("repeat", source.repeat, MOST_REPEATS),
-        ("max_repeat", source.max_repeat, MOST_REPEATS),
-        ("weight", source.weight, MOST_WEIGHT),
-    ] {
-        let Some(value) = value else { continue };
-        if value > most || (value == Decimal::ZERO && key != "repeat") {
-            let message = format!("{key}: {value} is not above 0 and at most {most}");
-            return problem(key, message, "");
-        }
+}
+
+fn check_share(name: &str, source: &SourceRecipe) -> Result<(), Problem> {
+    let Some(share) = source.share else { return Ok(()) };
+    if !(Decimal::ZERO < share && share <= Decimal::ONE) {
+        let message = format!("invalid value `{share}`: expected a share above 0 and at most 1");
+        let hint = "write `share: 0.1` for a tenth of the mix, or `enabled: false` to disable the source";
+        return problem(name, "share", message, hint);
     }
-    if source.max_repeat.is_some() {
-        if source.repeat.is_some() {
-            return problem(
-                "max_repeat",
-                "repeat and max_repeat contradict each other: repeat says how often, max_repeat up to how often".into(),
-                "leave one of them out",
-            );
-        }
-        if source.share.is_none() && recipe.budget.is_none() {
-            return problem(
-                "max_repeat",
-                "max_repeat limits a share or a budget, and there is neither".into(),
-                "use repeat, or add a share or a budget",
-            );
-        }
+    if source.repeat.is_some() {
+        let message = "repeat and share exclude each other: the share determines how often a source is repeated";
+        return problem(name, "repeat", message, "remove one of them; use max_repeat to limit a share");
     }
-    if source.weight.is_some() && recipe.budget.is_none() {
-        let message = "a weight divides a budget, and there is none".into();
-        return problem("weight", message, "add a budget, or use repeat");
-    }
-    if source.unit.is_some() && source.repeat.is_none() {
-        let message = "unit says what the part of a repeat is counted in, and there is no repeat".into();
-        return problem("unit", message, "add repeat, or leave unit out");
-    }
-    if kind == Kind::Messages {
-        if source.unit == Some(RepeatUnit::Document) {
-            return problem("unit", "chats have no documents to count in".into(), "leave unit out");
-        }
-        if source.qa_per_doc.is_some() {
-            return problem("qa_per_doc", "chats have no summaries to count pairs of".into(), "leave qa_per_doc out");
-        }
-        if source.with_document.is_some() {
-            return problem("with_document", "chats are taken as they are".into(), "leave with_document out");
-        }
-    } else if source.unmask.is_some() {
-        let message = format!("unmask is for chats; rows of kind {} are always unmasked", kind.name());
-        return problem("unmask", message, "leave unmask out");
+    if source.weight.is_some() {
+        let message = "weight and share exclude each other: weights divide what the shares leave of a budget";
+        return problem(name, "weight", message, "remove one of them");
     }
     Ok(())
 }
 
-/// What the sources say together.
+fn check_ranges(name: &str, source: &SourceRecipe) -> Result<(), Problem> {
+    for (key, value, max) in [
+        ("repeat", source.repeat, MAX_REPEAT),
+        ("max_repeat", source.max_repeat, MAX_REPEAT),
+        ("weight", source.weight, MAX_WEIGHT),
+    ] {
+        let Some(value) = value else { continue };
+        let min = if key == "repeat" { "of at least 0" } else { "above 0" };
+        if value > max || (value == Decimal::ZERO && key != "repeat") {
+            return problem(
+                name,
+                key,
+                format!("invalid value `{value}`: expected a number {min} and at most {max}"),
+                "",
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Checks the keys that depend on a repeat, a share or a budget.
+fn check_repeats(recipe: &Recipe, name: &str, source: &SourceRecipe) -> Result<(), Problem> {
+    if source.max_repeat.is_some() && source.repeat.is_some() {
+        let message = "repeat and max_repeat exclude each other: one is exact, the other a limit";
+        return problem(name, "max_repeat", message, "remove one of them");
+    }
+    if source.max_repeat.is_some() && source.share.is_none() && recipe.budget.is_none() {
+        let message = "max_repeat needs a share or a budget to limit";
+        return problem(name, "max_repeat", message, "use repeat instead, or add a share or a budget");
+    }
+    if source.weight.is_some() && recipe.budget.is_none() {
+        return problem(name, "weight", "weight needs a budget to divide", "add a budget, or use repeat instead");
+    }
+    if source.unit.is_some() && source.repeat.is_none() {
+        return problem(name, "unit", "unit needs a repeat", "add repeat, or remove unit");
+    }
+    Ok(())
+}
+
+/// Checks the keys that only some kinds have.
+fn check_kind_keys(name: &str, kind: Kind, source: &SourceRecipe) -> Result<(), Problem> {
+    if kind != Kind::Messages {
+        if source.unmask.is_some() {
+            let message = format!("unmask is only for chats: rows of kind {} are always unmasked", kind.name());
+            return problem(name, "unmask", message, "remove unmask");
+        }
+        return Ok(());
+    }
+    if source.unit == Some(RepeatUnit::Document) {
+        return problem(name, "unit", "chats have no documents to count", "remove unit");
+    }
+    if source.qa_per_doc.is_some() {
+        return problem(name, "qa_per_doc", "chats have no summaries with pairs", "remove qa_per_doc");
+    }
+    if source.with_document.is_some() {
+        return problem(name, "with_document", "chats are used unchanged", "remove with_document");
+    }
+    Ok(())
+}
+
+/// Checks the sources together: at least one is enabled, and the shares add up.
 fn check_sum(recipe: &Recipe) -> Result<(), Problem> {
     let sources = recipe.all_sources();
     if sources.is_empty() {
-        return Err(Problem::new(&["sources"], "every source is switched off", "leave at least one on"));
+        return Err(Problem::new(&["sources"], "every source is disabled", "enable at least one"));
     }
     let shares: Vec<(&str, Decimal)> =
         sources.iter().filter_map(|source| source.share.map(|share| (source.name.as_str(), share))).collect();
@@ -188,24 +212,24 @@ fn check_sum(recipe: &Recipe) -> Result<(), Problem> {
     let path = ["sources", last, "share"];
     let problem = |message: String, hint: &str| Err(Problem::new(&path, message, hint));
     if sum > Decimal::ONE {
-        return problem(format!("the shares sum to {sum}: more than the whole mix"), "lower them");
+        return problem(format!("the shares add up to {sum}: expected at most 1"), "lower them");
     }
     if sum == Decimal::ONE && recipe.budget.is_none() {
         return problem(
-            "the shares sum to 1: nothing says how large the mix is".into(),
-            "add a budget, or leave a part to sources without a share",
+            "the shares add up to 1, which leaves the size of the mix open".into(),
+            "add a budget, or leave a part of the mix to sources without a share",
         );
     }
     if sum == Decimal::ONE && !others.is_empty() {
         return problem(
-            format!("the shares sum to 1: nothing is left for {}", others.join(", ")),
-            "lower them, or switch the others off (enabled: false)",
+            format!("the shares add up to 1, which leaves nothing for {}", others.join(", ")),
+            "lower them, or disable the other sources (enabled: false)",
         );
     }
     if sum < Decimal::ONE && others.is_empty() {
         return problem(
-            format!("every source has a share, and they sum to {sum}: nothing fills the rest"),
-            "let them sum to 1, with a budget, or leave one without a share",
+            format!("every source has a share, but the shares add up to only {sum}"),
+            "raise them to 1 and add a budget, or leave one source without a share",
         );
     }
     Ok(())

@@ -1,26 +1,41 @@
-//! The settings that are one of a few words, the same in a recipe and on the command line.
+//! Values that are one of a few words, the same in a recipe, on the command line and in the manifest.
 
-use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// One word of a choice and its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Word {
+    /// The word, as written in a recipe or on the command line.
+    pub(crate) name: &'static str,
+    /// Its meaning in one sentence.
+    pub(crate) help: &'static str,
+}
+
+/// A type whose values are words.
+pub(crate) trait Choice: Copy + 'static {
+    /// All values.
+    const VALUES: &'static [Self];
+    /// The word of each value, in the same order.
+    const WORDS: &'static [Word];
+}
+
 /// What the rows of a source are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[value(rename_all = "snake_case")]
 pub(crate) enum Kind {
-    /// Question-answer pairs about a summary of a raw document; cuts choose among the summaries.
+    /// Question-answer pairs about a summary of a raw document; cuts select among the summaries.
     SummaryQa,
-    /// Question-answer pairs about one fact; the context is the outline alone.
+    /// Question-answer pairs about one fact; the context is the outline only.
     FactQa,
     /// Question-answer pairs about a whole raw document.
     DocumentQa,
-    /// Ready chats.
+    /// Ready-made chats.
     Messages,
 }
 
 impl Kind {
-    /// Its name in a recipe and in the manifest.
+    /// The kind's name in a recipe and in the manifest.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::SummaryQa => "summary_qa",
@@ -32,127 +47,131 @@ impl Kind {
 }
 
 macro_rules! choice {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(
-            Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, ValueEnum,
-        )]
+    (
+        $(#[doc = $doc:literal])+
+        $name:ident, default $default:ident {
+            $($(#[doc = $variant_doc:literal])+ $variant:ident = $text:literal,)+
+        }
+    ) => {
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "snake_case")]
-        #[value(rename_all = "snake_case")]
         pub(crate) enum $name {
-            $($(#[$variant_doc])* $variant,)*
+            $($(#[doc = $variant_doc])+ $variant,)+
         }
 
         impl $name {
-            /// Its name in a recipe, on the command line and in the manifest.
-            pub(crate) fn name(self) -> &'static str {
+            /// The value's name in a recipe, on the command line and in the manifest.
+            pub(crate) const fn name(self) -> &'static str {
                 match self {
-                    $(Self::$variant => $text,)*
+                    $(Self::$variant => $text,)+
                 }
             }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self::$default
+            }
+        }
+
+        impl Choice for $name {
+            const VALUES: &'static [Self] = &[$(Self::$variant),+];
+            const WORDS: &'static [Word] = &[$(Word { name: Self::$variant.name(), help: concat!($($variant_doc),+) }),+];
         }
     };
 }
 
 choice! {
-    /// Which columns are written.
-    Columns {
-        /// All of them.
-        #[default]
+    /// The columns of each row.
+    Columns, default Full {
+        /// All columns.
         Full = "full",
-        /// All that the trainer reads: `messages`, `unmask`, `token_length`; an eighth of the bytes.
+        /// Only what trainers read: messages, unmask and token_length.
         Training = "training",
     }
 }
 
 choice! {
     /// How the mixes are compressed.
-    Compression {
-        /// Plain JSON lines.
-        #[default]
+    Compression, default None {
+        /// Plain files: .jsonl.
         None = "none",
-        /// `.jsonl.gz`
+        /// Gzip: .jsonl.gz.
         Gzip = "gzip",
-        /// `.jsonl.zst`
+        /// Zstandard: .jsonl.zst.
         Zstd = "zstd",
     }
 }
 
 choice! {
-    /// What becomes of cuts that the data cannot fill.
-    InfeasibleCuts {
-        /// They are left out, with a warning; an error only where none is left.
-        #[default]
+    /// What happens to a cut size that the input cannot fill.
+    InfeasibleCuts, default Drop {
+        /// Leave the cut out with a warning; fail if no cut is left.
         Drop = "drop",
-        /// They are written with the summaries that there are.
+        /// Write the cut with the summaries that are available.
         Keep = "keep",
-        /// The first one is an error.
+        /// Fail at the first such cut.
         Fail = "fail",
     }
 }
 
 choice! {
-    /// What becomes of rows that cannot be read.
-    BadRows {
-        /// The first one is an error.
-        #[default]
+    /// What happens to a row that cannot be read.
+    BadRows, default Fail {
+        /// Stop at the first such row.
         Fail = "fail",
-        /// They are counted by reason and written to `rejected.jsonl`.
+        /// Skip such rows, count them by reason and list them in rejected.jsonl.
         Skip = "skip",
     }
 }
 
 choice! {
     /// The order of a mix's rows.
-    Order {
+    Order, default Natural {
         /// Source by source, each in input order.
-        #[default]
         Natural = "natural",
-        /// A seeded order over all of them.
+        /// A random order over all sources, set by the seed.
         Shuffle = "shuffle",
     }
 }
 
 choice! {
-    /// What the part of a `repeat` is counted in.
-    RepeatUnit {
-        /// Samples: `0.5` is half of them, the best-ranked first.
-        #[default]
+    /// What the fractional part of `repeat` is counted in.
+    RepeatUnit, default Sample {
+        /// Samples: `0.5` takes half of them, best-ranked first.
         Sample = "sample",
-        /// Documents: `0.5` is all samples of half of the documents.
+        /// Documents: `0.5` takes all samples of half of the documents.
         Document = "document",
     }
 }
 
 choice! {
-    /// What becomes of a share or a budget that the data cannot fill.
-    OnShortfall {
-        /// An error that gives the numbers; nothing is written.
-        #[default]
+    /// What happens if the data cannot fill a share or a budget.
+    OnShortfall, default Fail {
+        /// Fail with the numbers; nothing is written.
         Fail = "fail",
-        /// The source gives what it has, and the report says by how much it stays behind.
+        /// Use what is available; the report shows the shortfall.
         Cap = "cap",
     }
 }
 
 choice! {
-    /// What becomes of samples that are longer than `max_tokens`.
-    OnLong {
-        /// They are dropped, and counted.
-        #[default]
+    /// What happens to samples with more tokens than `max_tokens`.
+    OnLong, default Drop {
+        /// Drop and count them.
         Drop = "drop",
-        /// They stay; the report counts them.
+        /// Keep them; the report counts them.
         Keep = "keep",
     }
 }
 
 choice! {
-    /// What becomes of samples whose messages another sample has, word for word.
-    OnDuplicate {
-        /// The best-ranked stays, the others are dropped, and counted.
+    /// What happens to samples with exactly the same messages.
+    OnDuplicate, default Keep {
+        /// Keep the best-ranked sample, drop and count the others.
         Drop = "drop",
-        /// They stay.
-        #[default]
+        /// Keep all of them.
         Keep = "keep",
     }
 }

@@ -1,28 +1,28 @@
-//! Decimal numbers as people write them: `0.3` is three tenths, not the float next to it.
+//! Exact decimal numbers: `0.3` is three tenths, not the nearest float.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A decimal that is not negative, exact to six places: `2.5`, `0.02`, `3`.
+/// A non-negative decimal with at most six decimal places: `2.5`, `0.02`, `3`.
 ///
-/// All arithmetic on shares and repeats is done on these, so that `0.3` of ten samples is three on every machine.
+/// Shares and repeats are computed with these, so that `0.3` of ten samples is three on every machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct Decimal(u64);
 
 impl Decimal {
-    /// How many millionths make one.
+    /// The number of millionths in one.
     pub(crate) const ONE_IN_MILLIONTHS: u64 = 1_000_000;
     /// 0
     pub(crate) const ZERO: Self = Self(0);
     /// 1
     pub(crate) const ONE: Self = Self(Self::ONE_IN_MILLIONTHS);
 
-    /// From a number of millionths.
+    /// A decimal from its millionths.
     pub(crate) const fn from_millionths(millionths: u64) -> Self {
         Self(millionths)
     }
 
-    /// The number in millionths.
+    /// The value in millionths.
     pub(crate) const fn millionths(self) -> u64 {
         self.0
     }
@@ -32,12 +32,12 @@ impl Decimal {
         self.0 / Self::ONE_IN_MILLIONTHS
     }
 
-    /// What is left after the whole part: 0.5 of 2.5.
+    /// The fractional part: 0.5 of 2.5.
     pub(crate) const fn part(self) -> Self {
         Self(self.0 % Self::ONE_IN_MILLIONTHS)
     }
 
-    /// This many times `number`, rounded to the nearest, a half upward; no result is larger than `u64::MAX`.
+    /// `self * number`, rounded to the nearest integer (halves up) and capped at `u64::MAX`.
     pub(crate) fn of(self, number: u64) -> u64 {
         let one = u128::from(Self::ONE_IN_MILLIONTHS);
         let product = u128::from(self.0) * u128::from(number);
@@ -55,15 +55,18 @@ impl fmt::Display for Decimal {
 impl FromStr for Decimal {
     type Err = String;
 
-    /// Reads `2`, `2.5`, `.5`, `1e-3`; a message says what was expected where it is something else.
+    /// Parses `2`, `2.5`, `.5` or `1e-3`. The error is a complete message.
     fn from_str(text: &str) -> Result<Self, String> {
         exact(text, 6).and_then(|n| u64::try_from(n).ok()).map(Self).ok_or_else(|| {
-            format!("`{text}` is no number from 0 to 1000000000000 with at most six decimal places, like 2.5 or 0.02")
+            format!(
+                "invalid value `{text}`: expected a number from 0 to 1000000000000 with at most six decimal places, such as \
+                 2.5 or 0.02"
+            )
         })
     }
 }
 
-/// A decimal number in units of 10^-`places`, where it is one exactly; `None` for anything else or above 10^12.
+/// A decimal number in units of 10^-`places`; `None` if it is not an exact multiple, not a number, or above 10^12.
 pub(super) fn exact(text: &str, places: i32) -> Option<u128> {
     let text = text.trim();
     let text = text.strip_prefix('+').unwrap_or(text);
@@ -122,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_number_is_rounded_to_the_nearest() {
+    fn a_fraction_of_a_number_is_rounded_to_the_nearest_integer() {
         let of = |text: &str, n| text.parse::<Decimal>().unwrap().of(n);
         assert_eq!(of("0.3", 10), 3);
         assert_eq!(of("0.5", 5), 3);

@@ -1,4 +1,4 @@
-//! Numbers as a recipe writes them, each with what it accepts: read exactly, refused with words that help.
+//! Numbers in a recipe: parsed exactly, with errors that name what is accepted.
 
 use super::Decimal;
 use super::decimal::exact;
@@ -14,11 +14,6 @@ use std::str::FromStr;
 pub(crate) struct Quantity(u64);
 
 impl Quantity {
-    /// A quantity of so many.
-    pub(crate) const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
     /// The number.
     pub(crate) const fn get(self) -> u64 {
         self.0
@@ -28,8 +23,8 @@ impl Quantity {
 impl FromStr for Quantity {
     type Err = String;
 
-    /// Reads a number with `k` (thousands), `M` (millions), `G` or `B` (thousand millions) or `T` behind it, in any
-    /// case; the result has to be a whole number up to 10^15.
+    /// Parses a number with an optional suffix `k`, `M`, `G` (or `B`) or `T` for 10^3, 10^6, 10^9 or 10^12, in any case;
+    /// the result is a whole number up to 10^15. The error is a complete message.
     fn from_str(text: &str) -> Result<Self, String> {
         let trimmed = text.trim();
         let (number, places) = match trimmed.chars().last().map(|c| c.to_ascii_lowercase()) {
@@ -43,7 +38,9 @@ impl FromStr for Quantity {
             .filter(|&n| n <= 1_000_000_000_000_000)
             .and_then(|n| u64::try_from(n).ok())
             .map(Self)
-            .ok_or_else(|| format!("`{text}` is no whole number up to 1000T, like 250000, 1.5k or 100M"))
+            .ok_or_else(|| {
+                format!("invalid value `{text}`: expected a whole number up to 1000T, such as 250000, 1.5k or 100M")
+            })
     }
 }
 
@@ -61,7 +58,7 @@ impl Serialize for Quantity {
 
 impl<'de> Deserialize<'de> for Quantity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NumberVisitor("a whole number, like 250000, 1.5k or 100M", str::parse))
+        deserializer.deserialize_any(NumberVisitor("a whole number, such as 250000, 1.5k or 100M", str::parse))
     }
 }
 
@@ -72,7 +69,7 @@ impl JsonSchema for Quantity {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A whole number, with k, M, G (or B) or T behind it for thousands, millions and so on: 100M.",
+            "description": "A whole number with an optional suffix k, M, G (or B) or T: 100M is 100 million.",
             "anyOf": [
                 {"type": "integer", "minimum": 1},
                 {"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?[kKmMgGbBtT]?$"}
@@ -81,7 +78,7 @@ impl JsonSchema for Quantity {
     }
 }
 
-/// As a string: a manifest that says `0.1` means a tenth, not the float beside it.
+/// As a string: `0.1` in a manifest is exactly a tenth, not the nearest float.
 impl Serialize for Decimal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -90,7 +87,7 @@ impl Serialize for Decimal {
 
 impl<'de> Deserialize<'de> for Decimal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NumberVisitor("a number, like 2.5 or 0.02", str::parse))
+        deserializer.deserialize_any(NumberVisitor("a number, such as 2.5 or 0.02", str::parse))
     }
 }
 
@@ -101,7 +98,7 @@ impl JsonSchema for Decimal {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A number with at most six decimal places, like 2.5 or 0.02.",
+            "description": "A number with at most six decimal places, such as 2.5 or 0.02.",
             "anyOf": [
                 {"type": "number", "minimum": 0},
                 {"type": "string", "pattern": "^[0-9]*\\.?[0-9]+$"}
@@ -110,7 +107,7 @@ impl JsonSchema for Decimal {
     }
 }
 
-/// Reads numbers through their shortest decimal form, which is what was written: `0.3` arrives as `0.3`.
+/// Parses a number from its shortest decimal form, which is what the recipe says: `0.3` stays `0.3`.
 struct NumberVisitor<T>(&'static str, fn(&str) -> Result<T, String>);
 
 impl<T> Visitor<'_> for NumberVisitor<T> {
@@ -137,88 +134,25 @@ impl<T> Visitor<'_> for NumberVisitor<T> {
     }
 }
 
-/// A whole number from 1: `5`, also `5.0`, as Kubeflow carries integers.
+/// A whole number from 1: `5`, or `5.0`, because Kubeflow passes integers as doubles.
 fn positive(text: &str) -> Result<u32, String> {
     exact(text, 0)
         .and_then(|n| u32::try_from(n).ok())
         .filter(|&n| n > 0)
-        .ok_or_else(|| format!("`{text}` is no whole number from 1 to {}", u32::MAX))
+        .ok_or_else(|| format!("invalid value `{text}`: expected a whole number from 1 to {}", u32::MAX))
 }
 
 struct Positive(u32);
 
 impl<'de> Deserialize<'de> for Positive {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NumberVisitor("a whole number from 1", positive)).map(Self)
+        deserializer.deserialize_any(NumberVisitor("a whole number of at least 1", positive)).map(Self)
     }
 }
 
-/// For a whole number from 1.
+/// Deserializes an optional whole number of at least 1.
 pub(super) fn one_positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     Ok(Option::<Positive>::deserialize(deserializer)?.map(|n| n.0))
-}
-
-/// For a list of whole numbers from 1, or one.
-pub(super) fn some_positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u32>>, D::Error> {
-    struct Several;
-    impl<'de> Visitor<'de> for Several {
-        type Value = Option<Vec<u32>>;
-
-        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-            f.write_str("a list of whole numbers from 1, like [5, 50]")
-        }
-
-        fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-
-        fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
-            self.visit_str(&number.to_string())
-        }
-
-        fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
-            self.visit_str(&number.to_string())
-        }
-
-        fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
-            self.visit_str(&number.to_string())
-        }
-
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-            text.split(',').map(positive).collect::<Result<_, _>>().map(Some).map_err(E::custom)
-        }
-
-        fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            let mut numbers = Vec::new();
-            while let Some(Positive(number)) = seq.next_element()? {
-                numbers.push(number);
-            }
-            if numbers.is_empty() {
-                return Err(de::Error::custom("at least one whole number is needed here"));
-            }
-            Ok(Some(numbers))
-        }
-    }
-    deserializer.deserialize_any(Several)
-}
-
-/// For a seed: a whole number up to 2^53 - 1, the largest that Kubeflow carries unchanged.
-pub(super) fn seed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    struct Seed(u64);
-    impl<'de> Deserialize<'de> for Seed {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            let parse = |text: &str| {
-                exact(text, 0)
-                    // `exact` ends at 10^12.
-                    .or_else(|| text.parse().ok())
-                    .and_then(|n| u64::try_from(n).ok())
-                    .filter(|&n| n < 1 << 53)
-                    .ok_or_else(|| format!("`{text}` is no whole number from 0 to 9007199254740991"))
-            };
-            deserializer.deserialize_any(NumberVisitor("a whole number from 0 to 9007199254740991", parse)).map(Self)
-        }
-    }
-    Ok(Option::<Seed>::deserialize(deserializer)?.map(|n| n.0))
 }
 
 #[cfg(test)]
@@ -226,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantities_are_whole_numbers_with_a_unit() {
+    fn quantities_are_whole_numbers_with_an_optional_suffix() {
         for (text, number) in [
             ("1", 1),
             ("250000", 250_000),

@@ -1,4 +1,4 @@
-//! Where in the text of a recipe something stands.
+//! Lines and columns: where a key or an error is in the text of a recipe.
 
 use crate::error::{Error, ErrorKind};
 use serde::Deserialize;
@@ -6,38 +6,55 @@ use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess
 use serde_yaml::{MessageFormatter, Spanned, UserMessageFormatter};
 use std::fmt;
 
-/// Reads YAML 1.2: `yes` and `on` are words, a key that stands twice is an error.
+/// Parses YAML 1.2: `yes` and `on` are words, a duplicate key is an error.
 pub(super) fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, Box<serde_yaml::Error>> {
     serde_yaml::from_str_with_options(text, serde_yaml::options! { with_snippet: false, strict_booleans: true })
         .map_err(Box::new)
 }
 
-/// For keys behind which nothing stands, as when all that stood there is commented out.
+/// Deserializes a key without a value as the default: all its entries may be commented out.
 pub(super) fn or_default<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// The error of a text that is no recipe, with its line and column.
+/// The hint of every syntax error.
+pub(super) const SYNTAX_HINT: &str =
+    "run `knowledge-mixing recipe example` to see the keys, or `knowledge-mixing recipe schema` for an editor's schema";
+
+/// The error for a text that is not a recipe, with line and column.
 pub(super) fn syntax_error(error: &serde_yaml::Error, place: &str) -> Error {
     let at = match error.location() {
         Some(location) => format!("{place}:{}:{}", location.line(), location.column()),
         None => place.to_owned(),
     };
-    let message = match UserMessageFormatter.format_message(error.without_snippet()).as_ref() {
-        "expected mapping start" => "keys with values (`key: value`) are expected here".to_owned(),
-        "expected sequence start" => "a list (`[one, two]`) is expected here".to_owned(),
-        "externally tagged enum expected scalar or mapping" => "one word is expected here".to_owned(),
-        message => message.to_owned(),
-    };
-    Error::new(ErrorKind::Usage, message)
-        .at(at)
-        .hint("`knowledge-mixing recipe example` shows every key, `knowledge-mixing recipe schema` helps an editor")
+    let message = UserMessageFormatter.format_message(error.without_snippet());
+    Error::new(ErrorKind::Usage, plain(&message)).at(at).hint(SYNTAX_HINT)
 }
 
-/// The line and column of the key at this path (`["sources", "general", "share"]`), or of the deepest one on the way
-/// that is there.
+/// The parser's message in terms of recipes: keys and values, not fields and variants.
+fn plain(message: &str) -> String {
+    match message {
+        "expected mapping start" => return "expected keys with values (`key: value`)".to_owned(),
+        "expected sequence start" => return "expected a list (`[a, b]`)".to_owned(),
+        "externally tagged enum expected scalar or mapping" => return "expected a single word".to_owned(),
+        _ => {}
+    }
+    for (theirs, ours) in
+        [("unknown field ", "unknown key "), ("unknown variant ", "invalid value "), ("missing field ", "missing key ")]
+    {
+        if let Some(rest) = message.strip_prefix(theirs) {
+            return format!("{ours}{}", rest.replacen(", expected ", ": expected ", 1));
+        }
+    }
+    match message.strip_prefix("duplicate mapping key ").and_then(|rest| rest.strip_suffix(" is not allowed here")) {
+        Some(key) => format!("duplicate key {key}"),
+        None => message.to_owned(),
+    }
+}
+
+/// The line and column of the key at this path (`["sources", "general", "share"]`), or of its deepest existing parent.
 pub(super) fn of(text: &str, path: &[String]) -> Option<(u64, u64)> {
     let mut node: Node = from_yaml(text).ok()?;
     let mut found = None;
@@ -50,7 +67,7 @@ pub(super) fn of(text: &str, path: &[String]) -> Option<(u64, u64)> {
     found
 }
 
-/// The keys of a document, with their places; values are passed over.
+/// The keys of a document with their positions; values are skipped.
 #[derive(Default)]
 struct Node {
     entries: Vec<(Spanned<String>, Node)>,

@@ -1,14 +1,15 @@
-//! The sources of a recipe: the four known ones, changed or not, and further ones.
+//! The sources of a recipe: the four known ones, and additional ones.
 
+use super::choices::{Kind, RepeatUnit};
+use super::decimal::Decimal;
 use super::number;
-use super::{Decimal, Kind, Recipe, RepeatUnit};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
 use std::fmt;
 
-/// The sources that are there without a recipe, in their order.
+/// The known sources, which need no recipe, in the order of a mix.
 pub(crate) const KNOWN_SOURCES: [(&str, Kind); 4] = [
     ("extractive_summary", Kind::SummaryQa),
     ("detailed_summary", Kind::SummaryQa),
@@ -16,66 +17,45 @@ pub(crate) const KNOWN_SOURCES: [(&str, Kind); 4] = [
     ("document_based_qa", Kind::DocumentQa),
 ];
 
-/// What a recipe says of one source.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// The keys of one source.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct SourceRecipe {
-    /// `false` leaves the source out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// `false` disables the source.
     pub(crate) enabled: Option<bool>,
-    /// What its rows are. Needed for a source that is not one of the four known ones.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// What the rows are; required for an additional source.
     pub(crate) kind: Option<Kind>,
-    /// Folders, files or URLs that hold its rows; without it, the folder of its name in every input.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Folders, files or URLs with the rows; without it, the folder of the same name in each input.
     pub(crate) paths: Option<Vec<String>>,
-    /// How often its samples go into a mix: `2.5` is two whole copies and a half, `0.3` is 30%, `0` is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// How often each sample is in a mix: `2.5` is two copies and a half, `0.3` is 30%, `0` is none.
     pub(crate) repeat: Option<Decimal>,
-    /// What the part of `repeat` is counted in.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// What the fractional part of `repeat` is counted in.
     pub(crate) unit: Option<RepeatUnit>,
-    /// Which part of the mix's tokens it fills: `0.1` is a tenth.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The fraction of the mix's tokens that the source fills: `0.1` is a tenth.
     pub(crate) share: Option<Decimal>,
-    /// Up to how many times a share or a budget may repeat it; without it, once.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// How often a share or a budget may repeat the source; once by default.
     pub(crate) max_repeat: Option<Decimal>,
-    /// Its weight when the budget is shared out; 1 where another source has a weight, else in proportion.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The weight of the source when the budget is divided; 1 if another source has a weight, else proportional to its size.
     pub(crate) weight: Option<Decimal>,
-    /// At most so many question-answer pairs of each of its summaries.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number::one_positive")]
+    /// The maximum number of question-answer pairs per summary.
+    #[serde(deserialize_with = "number::one_positive")]
     #[schemars(with = "Option<std::num::NonZeroU32>")]
     pub(crate) qa_per_doc: Option<u32>,
-    /// Whether the summary (or document) stands in the user's message between outline and question.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Whether the user message includes the summary (or document) between outline and question.
     pub(crate) with_document: Option<bool>,
-    /// For chats without an `unmask` of their own: whether the trainer learns from all messages (`true`) or from the
-    /// assistant's alone (`false`).
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// For chats without an `unmask` key: whether the trainer learns from all messages (`true`) or only from the
+    /// assistant's (`false`).
     pub(crate) unmask: Option<bool>,
 }
 
-/// The sources of a recipe by name, in the order in which they stand there.
+/// The sources of a recipe by name, in the recipe's order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Sources(pub Vec<(String, SourceRecipe)>);
 
 impl Sources {
-    /// Whether the recipe says nothing of any source.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// What the recipe says of a source.
+    /// The keys of a source, if the recipe names it.
     pub(crate) fn get(&self, name: &str) -> Option<&SourceRecipe> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, source)| source)
-    }
-}
-
-impl Serialize for Sources {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, source)| (name, source)))
     }
 }
 
@@ -93,7 +73,7 @@ impl<'de> Deserialize<'de> for Sources {
                 let mut sources: Vec<(String, SourceRecipe)> = Vec::new();
                 while let Some((name, source)) = map.next_entry::<String, Option<SourceRecipe>>()? {
                     if sources.iter().any(|(known, _)| *known == name) {
-                        return Err(de::Error::custom(format!("source `{name}` stands here twice")));
+                        return Err(de::Error::custom(format!("duplicate source `{name}`")));
                     }
                     sources.push((name, source.unwrap_or_default()));
                 }
@@ -117,35 +97,49 @@ impl JsonSchema for Sources {
     }
 }
 
-/// A source as the rest of the program sees it: what a recipe says, and the defaults.
+/// A source of a run: the keys of the recipe, with all defaults filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Source {
-    /// Its name.
+    /// The name: that of its folder and of `metadata.source`.
     pub(crate) name: String,
-    /// What its rows are.
+    /// What the rows are.
     pub(crate) kind: Kind,
-    /// Folders, files or URLs that hold its rows; `None`: the folder of its name in every input.
+    /// Folders, files or URLs with the rows; `None`: the folder of the same name in each input.
     pub(crate) paths: Option<Vec<String>>,
-    /// How often its samples go into a mix, where it has no share.
+    /// How often each sample is in a mix, if the source has no share.
     pub(crate) repeat: Decimal,
-    /// What the part of `repeat` is counted in.
+    /// What the fractional part of `repeat` is counted in.
     pub(crate) unit: RepeatUnit,
-    /// Which part of the mix it fills.
+    /// The fraction of the mix that the source fills.
     pub(crate) share: Option<Decimal>,
-    /// Up to how many times a share or a budget may repeat it.
+    /// How often a share or a budget may repeat the source; `None`: once.
     pub(crate) max_repeat: Option<Decimal>,
-    /// Its weight when the budget is shared out.
+    /// The weight of the source when a budget is divided.
     pub(crate) weight: Option<Decimal>,
-    /// At most so many pairs of each summary; `None`: the setting of the run in a summary source, else all.
+    /// The recipe's maximum number of pairs per summary: see [`Source::pairs_per_summary`].
     pub(crate) qa_per_doc: Option<u32>,
-    /// Whether the summary (or document) stands in the user's message.
+    /// Whether the user message includes the summary (or document).
     pub(crate) with_document: bool,
-    /// For chats without an `unmask` of their own.
+    /// `unmask` of chats that have no such key.
     pub(crate) unmask: bool,
 }
 
+/// How much of a source a mix holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Amount {
+    /// A multiple of what is available.
+    Repeat {
+        /// `2.5`: two copies and a half.
+        times: Decimal,
+        /// What the fractional part is counted in.
+        unit: RepeatUnit,
+    },
+    /// A fraction of the mix.
+    Share(Decimal),
+}
+
 impl Source {
-    fn new(name: &str, kind: Kind, recipe: &SourceRecipe) -> Self {
+    pub(super) fn new(name: &str, kind: Kind, recipe: &SourceRecipe) -> Self {
         Self {
             name: name.to_owned(),
             kind,
@@ -157,16 +151,35 @@ impl Source {
             weight: recipe.weight,
             qa_per_doc: recipe.qa_per_doc,
             with_document: recipe.with_document.unwrap_or(matches!(kind, Kind::SummaryQa | Kind::DocumentQa)),
-            // Chats come from instruction tuning, where the user's words are no target.
+            // Chats come from instruction tuning, which does not train on the user's messages.
             unmask: recipe.unmask.unwrap_or(kind != Kind::Messages),
         }
     }
 
+    /// How much of the source a mix holds.
+    pub(crate) fn amount(&self) -> Amount {
+        match self.share {
+            Some(share) => Amount::Share(share),
+            None => Amount::Repeat { times: self.repeat, unit: self.unit },
+        }
+    }
+
+    /// Whether nothing of the source is requested.
+    pub(crate) fn is_off(&self) -> bool {
+        matches!(self.amount(), Amount::Repeat { times: Decimal::ZERO, .. } | Amount::Share(Decimal::ZERO))
+    }
+
+    /// The maximum number of pairs per summary, `None` for all of them: the source's own, or else the run's setting,
+    /// which limits only sources of summaries.
+    pub(crate) fn pairs_per_summary(&self, run: u32) -> Option<u32> {
+        self.qa_per_doc.or((self.kind == Kind::SummaryQa).then_some(run))
+    }
+
     pub(super) fn for_manifest(&self) -> serde_json::Value {
         let mut value = serde_json::json!({"name": self.name, "kind": self.kind});
-        match self.share {
-            Some(share) => value["share"] = serde_json::json!(share),
-            None => value["repeat"] = serde_json::json!(self.repeat),
+        match self.amount() {
+            Amount::Share(share) => value["share"] = serde_json::json!(share),
+            Amount::Repeat { times, .. } => value["repeat"] = serde_json::json!(times),
         }
         if self.unit == RepeatUnit::Document {
             value["unit"] = serde_json::json!(self.unit);
@@ -185,27 +198,6 @@ impl Source {
         }
         value
     }
-}
-
-impl Recipe {
-    /// The sources that are on: the known ones in their order, then the further ones in the recipe's.
-    pub(crate) fn all_sources(&self) -> Vec<Source> {
-        let off = SourceRecipe::default();
-        let known = KNOWN_SOURCES.iter().map(|&(name, kind)| (name, kind, self.sources.get(name).unwrap_or(&off)));
-        let further = self.sources.0.iter().filter(|(name, _)| !is_known(name));
-        // `check` has seen to it that every further source has a kind.
-        let further = further.filter_map(|(name, source)| Some((name.as_str(), source.kind?, source)));
-        known
-            .chain(further)
-            .filter(|(.., source)| source.enabled != Some(false))
-            .map(|(name, kind, source)| Source::new(name, kind, source))
-            .collect()
-    }
-}
-
-/// Whether a source is one of the four known ones.
-pub(super) fn is_known(name: &str) -> bool {
-    known_kind(name).is_some()
 }
 
 /// The kind of a known source.

@@ -1,74 +1,265 @@
-//! Values as people and engines write them.
+//! Values of settings: from text to types.
 
-/// The largest seed: Kubeflow carries integers as doubles.
-pub(crate) const MAX_SEED: u64 = (1 << 53) - 1;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sample::Reasoning;
+use crate::progress::LogFormat;
+use crate::recipe::{Choice, Word};
+use crate::storage::Location;
+use std::path::PathBuf;
+use std::time::Duration;
 
-/// The largest cut size; nobody has a million summaries of one document.
-const MAX_CUT: u64 = 1_000_000;
-
-/// What went wrong is said by what is accepted instead.
-type Parsed<T> = Result<T, String>;
-
-/// Cut sizes: `5,50`, or a JSON list (`[5, 50]`, `[5.0, 50.0]`); ascending, each once.
-pub(crate) fn parse_cut_sizes(text: &str) -> Parsed<Vec<u32>> {
-    const ACCEPTED: &str =
-        "give whole numbers from 1 to 1000000, separated by commas (5,50), or a JSON list of them ([5, 50])";
-    let parts: Vec<String> = if text.starts_with('[') {
-        let list: Vec<serde_json::Value> = serde_json::from_str(text).map_err(|_| ACCEPTED.to_owned())?;
-        list.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect()
-    } else {
-        text.split(',').map(str::to_owned).collect()
-    };
-    let mut sizes: Vec<u32> = parts
-        .iter()
-        .map(|part| {
-            whole(part.trim()).filter(|size| (1..=MAX_CUT).contains(size)).and_then(|size| size.try_into().ok())
-        })
-        .collect::<Option<_>>()
-        .filter(|sizes: &Vec<u32>| !sizes.is_empty())
-        .ok_or(ACCEPTED)?;
-    sizes.sort_unstable();
-    sizes.dedup();
-    Ok(sizes)
+/// The form of a setting's value, as text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    /// Free text.
+    Text,
+    /// Free texts: a flag that may be repeated, a list in a recipe.
+    Texts,
+    /// `true` or `false`; a flag without a value means `true`.
+    Switch,
+    /// A whole number.
+    Number {
+        /// The smallest accepted number.
+        min: u64,
+        /// The largest accepted number.
+        max: u64,
+    },
+    /// Whole numbers: separated by commas, or a JSON list.
+    Numbers {
+        /// The smallest accepted number.
+        min: u64,
+        /// The largest accepted number.
+        max: u64,
+    },
+    /// One of these words.
+    Choice(&'static [Word]),
 }
 
-/// A whole number within bounds.
-pub(crate) fn parse_natural(text: &str, least: u64, most: u64) -> Parsed<u64> {
-    whole(text)
-        .filter(|number| (least..=most).contains(number))
-        .ok_or_else(|| format!("give a whole number from {least} to {most}"))
-}
+/// A type of settings.
+pub(crate) trait Value: Sized {
+    /// Parses the texts that were given: one, or several for a list.
+    ///
+    /// # Errors
+    /// A usage error that names the value and what was expected.
+    fn parse(texts: &[String], kind: Kind) -> Result<Self>;
 
-/// A seed.
-pub(crate) fn parse_seed(text: &str) -> Parsed<u64> {
-    parse_natural(text, 0, MAX_SEED)
-}
-
-/// `true` or `false` in any case, `1` or `0`.
-pub(crate) fn parse_bool(text: &str) -> Parsed<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "1" => Ok(true),
-        "false" | "0" => Ok(false),
-        _ => Err("give true or false".to_owned()),
+    /// The value of a setting that is neither given nor has a default; `None` if such a setting needs one.
+    fn absent() -> Option<Self> {
+        None
     }
 }
 
-/// A whole number; engines that carry numbers as doubles write `5.0`.
+/// The error for a value that is not valid.
+pub(super) fn invalid(value: &str, expected: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Usage, format!("invalid value `{value}`: expected {expected}"))
+}
+
+/// The only text, trimmed.
+fn single(texts: &[String]) -> Result<&str> {
+    match texts {
+        [text] => Ok(text.trim()),
+        _ => Err(invalid(&texts.join(", "), "a single value")),
+    }
+}
+
+impl<T: Value> Value for Option<T> {
+    fn parse(texts: &[String], kind: Kind) -> Result<Self> {
+        T::parse(texts, kind).map(Some)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+}
+
+impl Value for String {
+    fn parse(texts: &[String], _: Kind) -> Result<Self> {
+        single(texts)?;
+        Ok(texts.concat())
+    }
+}
+
+impl Value for bool {
+    fn parse(texts: &[String], _: Kind) -> Result<Self> {
+        let text = single(texts)?;
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "1" => Ok(true),
+            "false" | "0" => Ok(false),
+            _ => Err(invalid(text, "true or false")),
+        }
+    }
+}
+
+/// A choice is one of its words; as a switch, `false` and `true` are its first and second value.
+impl<T: Choice> Value for T {
+    fn parse(texts: &[String], kind: Kind) -> Result<Self> {
+        let text = single(texts)?;
+        let at = match kind {
+            Kind::Switch => Some(usize::from(bool::parse(texts, kind)?)),
+            _ => T::WORDS.iter().position(|word| word.name == text),
+        };
+        at.and_then(|at| T::VALUES.get(at).copied()).ok_or_else(|| {
+            let words: Vec<&str> = T::WORDS.iter().map(|word| word.name).collect();
+            invalid(text, words.join(" or "))
+        })
+    }
+}
+
+impl Choice for LogFormat {
+    const VALUES: &'static [Self] = &[Self::Text, Self::Json];
+    const WORDS: &'static [Word] =
+        &[Word { name: "text", help: "Lines for people." }, Word { name: "json", help: "One JSON object per line." }];
+}
+
+impl Value for u64 {
+    fn parse(texts: &[String], kind: Kind) -> Result<Self> {
+        let text = single(texts)?;
+        let (min, max) = match kind {
+            Kind::Number { min, max } | Kind::Numbers { min, max } => (min, max),
+            _ => (0, Self::MAX),
+        };
+        whole(text)
+            .filter(|number| (min..=max).contains(number))
+            .ok_or_else(|| invalid(text, format_args!("a whole number from {min} to {max}")))
+    }
+}
+
+impl Value for u32 {
+    fn parse(texts: &[String], kind: Kind) -> Result<Self> {
+        narrow(u64::parse(texts, kind)?)
+    }
+}
+
+impl Value for usize {
+    fn parse(texts: &[String], kind: Kind) -> Result<Self> {
+        narrow(u64::parse(texts, kind)?)
+    }
+}
+
+fn narrow<T: TryFrom<u64>>(number: u64) -> Result<T> {
+    T::try_from(number).map_err(|_| invalid(&number.to_string(), "a smaller number"))
+}
+
+/// In seconds.
+impl Value for Duration {
+    fn parse(texts: &[String], kind: Kind) -> Result<Self> {
+        u64::parse(texts, kind).map(Self::from_secs)
+    }
+}
+
+/// Ascending, without duplicates.
+impl Value for Vec<u32> {
+    fn parse(texts: &[String], kind: Kind) -> Result<Self> {
+        let (min, max) = match kind {
+            Kind::Number { min, max } | Kind::Numbers { min, max } => (min, max),
+            _ => (0, u32::MAX.into()),
+        };
+        let refused = || {
+            let expected =
+                format!("whole numbers from {min} to {max}, separated by commas (5,50) or as a JSON list ([5, 50])");
+            match texts {
+                [] => Error::new(ErrorKind::Usage, format!("empty list: expected {expected}")),
+                texts => invalid(&texts.join(", "), expected),
+            }
+        };
+        let mut numbers = Vec::new();
+        for part in texts.iter().flat_map(|text| parts(text.trim())) {
+            let number = whole(part.trim()).filter(|number| (min..=max).contains(number));
+            numbers.push(number.and_then(|number| u32::try_from(number).ok()).ok_or_else(refused)?);
+        }
+        if numbers.is_empty() {
+            return Err(refused());
+        }
+        numbers.sort_unstable();
+        numbers.dedup();
+        Ok(numbers)
+    }
+}
+
+/// The items of a comma-separated or JSON list; a list that is not valid becomes an item that is not either.
+fn parts(text: &str) -> Vec<String> {
+    if text.starts_with('[') {
+        return match serde_json::from_str::<Vec<serde_json::Value>>(text) {
+            Ok(items) => items.iter().map(|i| i.as_str().map_or_else(|| i.to_string(), str::to_owned)).collect(),
+            Err(_) => vec![text.to_owned()],
+        };
+    }
+    text.split(',').map(str::to_owned).collect()
+}
+
+/// A whole number. Engines that pass numbers as doubles write `5.0`.
 fn whole(text: &str) -> Option<u64> {
     let digits = match text.split_once('.') {
         Some((digits, zeros)) if !zeros.is_empty() && zeros.bytes().all(|byte| byte == b'0') => digits,
         _ => text,
     };
-    // `parse` alone would take `+5`.
+    // `parse` alone accepts `+5`.
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+}
+
+impl Value for Location {
+    fn parse(texts: &[String], _: Kind) -> Result<Self> {
+        single(texts)?;
+        Self::parse(&texts.concat())
+    }
+}
+
+impl Value for Vec<Location> {
+    fn parse(texts: &[String], _: Kind) -> Result<Self> {
+        match texts {
+            [] => Err(Error::new(ErrorKind::Usage, "empty list: expected at least one folder or URL")),
+            texts => texts.iter().map(|text| Location::parse(text)).collect(),
+        }
+    }
+}
+
+/// Pairs of a source's name and a location: `SOURCE=LOCATION`.
+impl Value for Vec<(String, Location)> {
+    fn parse(texts: &[String], _: Kind) -> Result<Self> {
+        let pair = |text: &String| {
+            let (name, location) = text
+                .split_once('=')
+                .filter(|(name, location)| !name.is_empty() && !location.is_empty())
+                .ok_or_else(|| invalid(text, "SOURCE=LOCATION"))?;
+            Ok((name.to_owned(), Location::parse(location)?))
+        };
+        texts.iter().map(pair).collect()
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Vec::new())
+    }
+}
+
+/// A folder on this machine.
+impl Value for PathBuf {
+    fn parse(texts: &[String], _: Kind) -> Result<Self> {
+        let text = single(texts)?;
+        if text.contains("://") {
+            return Err(invalid(text, "a local folder"));
+        }
+        Ok(text.into())
+    }
+}
+
+impl Value for Reasoning {
+    fn parse(texts: &[String], _: Kind) -> Result<Self> {
+        let text = single(texts)?;
+        Self::parse(text).ok_or_else(|| invalid(text, "auto, none, a column, or a path into a column (`a.0.b`)"))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn parse<T: Value>(text: &str, kind: Kind) -> Option<T> {
+        T::parse(&[text.to_owned()], kind).ok()
+    }
+
     #[test]
     fn cut_sizes_are_lists_of_whole_numbers() {
+        let kind = Kind::Numbers { min: 1, max: 1_000_000 };
         for (text, sizes) in [
             ("5,50", vec![5, 50]),
             (" 50 , 5,5", vec![5, 50]),
@@ -77,30 +268,31 @@ mod tests {
             ("[\"7\"]", vec![7]),
             ("1", vec![1]),
         ] {
-            assert_eq!(parse_cut_sizes(text.trim()), Ok(sizes), "{text}");
+            assert_eq!(parse(text, kind), Some(sizes), "{text}");
         }
         for text in
             ["0", "-1", "x", "", "5,,6", "5,", "5.5", "[]", "[5", "[null]", "+5", "1000001", "4294967296", "1e2"]
         {
-            assert!(parse_cut_sizes(text).is_err(), "{text}");
+            assert_eq!(parse::<Vec<u32>>(text, kind), None, "{text}");
         }
     }
 
     #[test]
-    fn seeds_fit_a_double() {
-        assert_eq!(parse_seed("9007199254740991"), Ok(MAX_SEED));
-        assert_eq!(parse_seed("42.0"), Ok(42));
+    fn numbers_are_whole_and_within_their_range() {
+        let kind = Kind::Number { min: 0, max: (1 << 53) - 1 };
+        assert_eq!(parse("9007199254740991", kind), Some((1u64 << 53) - 1));
+        assert_eq!(parse("42.0", kind), Some(42u64));
         for text in ["9007199254740992", "-1", "x", "", "1.5", "18446744073709551616"] {
-            assert!(parse_seed(text).is_err(), "{text}");
+            assert_eq!(parse::<u64>(text, kind), None, "{text}");
         }
     }
 
     #[test]
-    fn booleans_come_in_any_case() {
+    fn booleans_are_accepted_in_any_case() {
         for (text, value) in [("true", true), ("FALSE", false), ("True", true), ("1", true), ("0", false)] {
-            assert_eq!(parse_bool(text), Ok(value));
+            assert_eq!(parse(text, Kind::Switch), Some(value));
         }
-        assert!(parse_bool("yes").is_err());
-        assert!(parse_bool("").is_err());
+        assert_eq!(parse::<bool>("yes", Kind::Switch), None);
+        assert_eq!(parse::<bool>("", Kind::Switch), None);
     }
 }

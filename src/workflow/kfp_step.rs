@@ -8,9 +8,9 @@ use super::executor::ExecutorInput;
 use super::inputs;
 use super::outputs::{self, DATASET, METRICS, MIXES, Place, REPORT, SUMMARY};
 use super::parameters::OutputParameters;
-use crate::cli::{RunArguments, SettingArguments};
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
+use crate::settings::SettingValues;
 use serde_json::{Map, Value};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -35,9 +35,8 @@ pub(crate) struct Finished {
 ///
 /// # Errors
 /// A usage error where it cannot be understood.
-pub(crate) fn run_arguments(executor_input: &str) -> Result<RunArguments> {
-    let values = ExecutorInput::parse(executor_input)?.settings()?;
-    Ok(SettingArguments::from_values(&values)?.run)
+pub(crate) fn run_arguments(executor_input: &str) -> Result<SettingValues> {
+    Ok(SettingValues::of_parameters(ExecutorInput::parse(executor_input)?.settings()?))
 }
 
 /// A step that is ready to run. Where it is dropped before [`Step::publish`] came to its end (an error, a signal), none of
@@ -45,7 +44,7 @@ pub(crate) fn run_arguments(executor_input: &str) -> Result<RunArguments> {
 #[derive(Debug)]
 pub(crate) struct Step {
     input: ExecutorInput,
-    settings: SettingArguments,
+    settings: SettingValues,
     place: Place,
     /// Outputs that were there before the step: not ours to remove.
     older: Vec<PathBuf>,
@@ -74,7 +73,7 @@ impl Step {
                 Place::Artifact
             }
         };
-        let settings = SettingArguments::from_values(&values)?;
+        let settings = SettingValues::of_parameters(values);
         let mut step = Self { input, settings, place, older: Vec::new(), published: AtomicBool::new(false) };
         step.older = step.paths().into_iter().filter(|path| path.exists()).collect();
         Ok(step)
@@ -88,7 +87,7 @@ impl Step {
     }
 
     /// The settings of the mix to make, `output` among them.
-    pub(crate) fn settings(&self) -> &SettingArguments {
+    pub(crate) fn settings(&self) -> &SettingValues {
         &self.settings
     }
 
@@ -130,7 +129,7 @@ impl Step {
     fn publish_dataset(&self, finished: &Finished, target: &Path) -> Result<()> {
         let file = outputs::selected_file(finished)?;
         // In the artifact's own folder, where `output` is a path and was set by `prepare`.
-        let source = Path::new(self.settings.output.as_deref().unwrap_or_default()).join(&file.name);
+        let source = Path::new(self.settings.first("output").unwrap_or_default()).join(&file.name);
         if !outputs::is_compressed(&file.name) {
             make_parent(target)?;
             let _ = std::fs::remove_file(target);

@@ -5,12 +5,12 @@ mod rank;
 mod shares;
 
 use super::feasible::Offer;
-use super::options::{Amount, Budget, Filter};
+use super::options::{Budget, Filter};
 use super::row::Fate;
 use super::*;
 use crate::error::ErrorKind;
 use crate::index::{Dictionary, Hash128, Hashes, Index, Number, RankHasher, Record};
-use crate::recipe::{Decimal, InfeasibleCuts, Kind, OnShortfall, Recipe, RepeatUnit, Source};
+use crate::recipe::{Amount, Decimal, InfeasibleCuts, Kind, OnShortfall, Recipe, RepeatUnit, Source};
 
 /// A table of rows, and the texts behind their numbers.
 #[derive(Default, Clone, Debug)]

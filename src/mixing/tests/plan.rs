@@ -357,7 +357,7 @@ fn naive(rows: &[Row], sources: &[Source], options: &Options, cut: u32) -> Vec<u
     let mut copies = vec![0; rows.len()];
     for (number, source) in sources.iter().enumerate() {
         let zero =
-            matches!(Amount::of(source), Amount::Share(Decimal::ZERO) | Amount::Repeat { times: Decimal::ZERO, .. });
+            matches!(source.amount(), Amount::Share(Decimal::ZERO) | Amount::Repeat { times: Decimal::ZERO, .. });
         let mut order: Vec<usize> = (0..rows.len())
             .filter(|&at| {
                 let row = &rows[at];
@@ -371,7 +371,7 @@ fn naive(rows: &[Row], sources: &[Source], options: &Options, cut: u32) -> Vec<u
             })
             .collect();
         order.sort_by_key(|&at| (rows[at].rank, order_hash(options.seed, &source.name, rows[at].record.content)));
-        let (times, unit) = match (Amount::of(source), source.max_repeat, options.budget) {
+        let (times, unit) = match (source.amount(), source.max_repeat, options.budget) {
             (Amount::Share(_), most, _) => (most.unwrap_or(Decimal::ONE), RepeatUnit::Sample),
             (Amount::Repeat { .. }, Some(most), Some(_)) => (most, RepeatUnit::Sample),
             (Amount::Repeat { times, unit }, ..) => (times, unit),
@@ -398,7 +398,7 @@ fn naive(rows: &[Row], sources: &[Source], options: &Options, cut: u32) -> Vec<u
     let capacities: Vec<u64> = lists.iter().map(|list| list.iter().map(|&at| size(at)).sum()).collect();
     let shares: Vec<Option<Decimal>> = sources
         .iter()
-        .map(|source| match Amount::of(source) {
+        .map(|source| match source.amount() {
             Amount::Share(share) => Some(share),
             Amount::Repeat { .. } => None,
         })
@@ -410,7 +410,7 @@ fn naive(rows: &[Row], sources: &[Source], options: &Options, cut: u32) -> Vec<u
             let weights: Vec<u64> = sources
                 .iter()
                 .zip(&capacities)
-                .map(|(source, &capacity)| match (source.weight, Amount::of(source)) {
+                .map(|(source, &capacity)| match (source.weight, source.amount()) {
                     (_, Amount::Repeat { times: Decimal::ZERO, .. }) => 0,
                     (Some(weight), _) => weight.millionths(),
                     (None, _) if weighted => {

@@ -87,15 +87,15 @@ fn executor_input(root: &Path, parameters: Value) -> String {
 }
 
 /// Makes the files that the manifest names, as the mixing run would.
-fn stand_in(settings: &SettingArguments, names: &[(&str, &[u8])]) {
-    let folder = Path::new(settings.output.as_deref().unwrap());
+fn stand_in(settings: &SettingValues, names: &[(&str, &[u8])]) {
+    let folder = Path::new(settings.first("output").unwrap());
     std::fs::create_dir_all(folder).unwrap();
     for (name, content) in names {
         std::fs::write(folder.join(name), content).unwrap();
     }
 }
 
-fn run(executor_input: &str, mix: impl FnOnce(SettingArguments) -> Result<Finished>) -> Result<()> {
+fn run(executor_input: &str, mix: impl FnOnce(SettingValues) -> Result<Finished>) -> Result<()> {
     let step = Step::prepare(executor_input)?;
     mix(step.settings().clone()).and_then(|finished| step.publish(&finished))
 }
@@ -109,7 +109,7 @@ fn a_step_lays_out_everything_that_the_engine_reads() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
     run(&executor_input(root, json!({"cut_sizes": "2,5,9"})), |settings| {
-        assert_eq!(settings.cut_sizes.as_deref(), Some("2,5,9"));
+        assert_eq!(settings.first("cut_sizes"), Some("2,5,9"));
         stand_in(
             &settings,
             &[("combined_cut_2x.jsonl", b"{2}"), ("combined_cut_5x.jsonl", b"{5}"), ("manifest.json", b"{}")],
@@ -167,7 +167,7 @@ fn a_mix_on_a_volume_or_in_a_bucket_is_named_and_not_carried() {
     ] {
         let root = tempfile::tempdir().unwrap();
         run(&executor_input(root.path(), json!({"output_uri": output_uri})), |settings| {
-            assert_eq!(settings.output.as_deref(), Some(output_uri.as_str()));
+            assert_eq!(settings.first("output"), Some(output_uri.as_str()));
             Ok(finished())
         })
         .unwrap();

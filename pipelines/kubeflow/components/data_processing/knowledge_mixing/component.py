@@ -48,63 +48,59 @@ def knowledge_mixing(
     retry_timeout: Optional[str] = None,
     log_format: Optional[str] = None,
 ):
-    """Mixes synthetic question-answer data into training files: sample, format, count, repeatably.
+    """Mix synthetic question-answer data into training files.
 
     All inputs are optional; an empty text counts as unset. Give `datasets`, an artifact for each source, or
     `input_uri`. The step parses the whole executor input, so no other placeholder is used.
 
     Args:
-        mixes: The folder with all files: every mix, manifest.json, metrics.json, report.html.
-        dataset: One file of JSON lines for the training step: the mix of the selected cut.
+        mixes: Folder with all files: every mix, manifest.json, metrics.json, report.html.
+        dataset: The mix of the selected cut as one JSON Lines file, for the training step.
         metrics: Samples and tokens of each cut and source.
-        report: What is in the mixes, as one page.
-        summary: The same in short.
-        feasible_cuts: The cut sizes that the input can fill, ascending.
-        selected_cut: The cut size of dataset.
-        total_samples: Samples in dataset.
-        total_tokens: Tokens in dataset.
-        datasets: Folder that holds a folder for each source; wins over input_uri.
-        extractive_summary: Rows of the source extractive_summary alone; wins over datasets and input_uri.
-        detailed_summary: Rows of the source detailed_summary alone; wins over datasets and input_uri.
-        key_facts_to_qa: Rows of the source key_facts_to_qa alone; wins over datasets and input_uri.
-        document_based_qa: Rows of the source document_based_qa alone; wins over datasets and input_uri.
-        input_uri: Folder or URL that holds the source folders, or a JSON list of several; read by the step
-            itself, so nothing is copied for it.
-        output_uri: Folder on a mounted volume or URL to write the mixes to; mixes and dataset then stay empty
-            and their metadata say where the files are.
-        tokenizer_model: Tokenizer of the model to be trained: a folder, a URL, a Hugging Face repository id
-            (REPO or REPO@REVISION), or builtin [default: RedHatAI/Llama-3.1-8B-Instruct].
-        cut_sizes: How many summaries of each raw document a mix holds: one mix for each number. Comma-
-            separated, or a JSON list [default: 5,50].
-        qa_per_doc: At most so many question-answer pairs of each sampled summary (a whole number, as text)
+        report: Report on the mixes, as one page.
+        summary: The report in short.
+        feasible_cuts: Cut sizes that the input can fill, ascending.
+        selected_cut: Cut size of dataset.
+        total_samples: Number of samples in dataset.
+        total_tokens: Number of tokens in dataset.
+        datasets: Folder with one folder per source; wins over input_uri.
+        extractive_summary: Rows of source extractive_summary; wins over datasets and input_uri.
+        detailed_summary: Rows of source detailed_summary; wins over datasets and input_uri.
+        key_facts_to_qa: Rows of source key_facts_to_qa; wins over datasets and input_uri.
+        document_based_qa: Rows of source document_based_qa; wins over datasets and input_uri.
+        input_uri: Folder or URL with the source folders, or a JSON list of several; the step reads it directly,
+            nothing is copied.
+        output_uri: Folder on a mounted volume or URL to write the mixes to; the artifacts mixes and dataset
+            then stay empty and their metadata names the files' location.
+        tokenizer_model: Tokenizer of the model to train: a folder, a URL, a Hugging Face repository id, or
+            builtin [default: RedHatAI/Llama-3.1-8B-Instruct].
+        cut_sizes: Number of summaries per raw document in a mix; one mix per number [default: 5,50].
+        qa_per_doc: Maximum number of question-answer pairs per sampled summary (a whole number, as a string)
             [default: 3].
-        save_gpt_oss_format: Drop rows whose question still holds a placeholder (`...`, `<question>`, `<Insert
-            question here>`), as gpt-oss teachers leave them. That is all it does: messages carry the `thinking`
-            key of the gpt-oss template in any case [default: false].
-        seed: Which summaries are sampled: 0 to 9007199254740991 (a whole number, as text) [default: 42].
-        reasoning: Where the teacher's reasoning stands: auto, none, a column, or a path into one
-            (response_dict.0.reasoning_content) [default: auto].
-        recipe: Repeats, shares, budgets, filters, splits and further sources: a file, a URL, or the YAML
-            itself.
-        chat_template: A chat template to use instead of the tokenizer's own: a file or URL [default: the
+        save_gpt_oss_format: Drop rows whose question contains a placeholder left by gpt-oss teachers [default:
+            false].
+        seed: Seed of every random choice: a whole number from 0 to 9007199254740991 (a whole number, as a
+            string) [default: 42].
+        reasoning: Column with the teacher's reasoning: auto, none, a column, or a path into one [default:
+            auto].
+        recipe: Recipe: a file, a URL, or the YAML text itself.
+        chat_template: Chat template to use instead of the tokenizer's own: a file or URL [default: the
             tokenizer's own].
-        columns: The columns of each row: full, or training (messages, unmask, token_length: all that the
-            trainer reads, an eighth of the bytes) [one of: full, training] [default: full].
-        compression: How the mixes are compressed [one of: none, gzip, zstd] [default: none].
-        shuffle: A seeded order of rows instead of the natural one [default: false].
+        columns: Columns of each row [one of: full, training] [default: full].
+        compression: Compression of the mixes [one of: none, gzip, zstd] [default: none].
+        shuffle: Write rows in a random order, set by the seed, instead of source by source [default: false].
         infeasible_cuts: What to do with a cut size that the input cannot fill [one of: drop, keep, fail]
             [default: drop].
-        bad_rows: What to do with a row that cannot be read; skipped rows are listed in rejected.jsonl [one of:
-            fail, skip] [default: fail].
-        select_cut: The cut whose mix is handed on to the next step of a workflow, and whose totals are its
-            output parameters (a whole number, as text) [default: the largest one written].
-        threads: Threads to work with (a whole number, as text) [default: as many as the cgroup allows].
-        max_retries: How often a request to a storage service is tried again (a whole number, as text) [default:
-            10].
-        retry_timeout: Seconds after which a request is no longer tried again (a whole number, as text)
+        bad_rows: What to do with a row that cannot be read [one of: fail, skip] [default: fail].
+        select_cut: Cut whose mix the next step of a workflow gets, and whose totals are output parameters (a
+            whole number, as a string) [default: the largest cut written].
+        threads: Number of threads (a whole number, as a string) [default: the number of CPUs that the cgroup
+            allows].
+        max_retries: Maximum number of retries of a request to a storage service (a whole number, as a string)
+            [default: 10].
+        retry_timeout: Seconds after which a failed request is no longer retried (a whole number, as a string)
             [default: 180].
-        log_format: How progress and warnings are written to standard error [one of: text, json] [default:
-            text].
+        log_format: Format of progress and warnings on standard error [one of: text, json] [default: text].
     """
     return dsl.ContainerSpec(
         image=IMAGE,

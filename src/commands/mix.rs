@@ -1,0 +1,23 @@
+//! `mix`: writes the training files.
+
+use super::print::print_table;
+use super::session::Session;
+use crate::error::Result;
+use crate::manifest::MANIFEST_NAME;
+use crate::pipeline;
+use crate::report::wording::RunKind;
+use crate::settings::SettingValues;
+use crate::workflow::parameters::{self, OutputParameters};
+
+pub(super) async fn run(given: &SettingValues, session: &Session<'_>) -> Result<()> {
+    let (settings, context) = session.prepare(given).await?;
+    if let Some(folder) = &settings.output_parameters {
+        parameters::make_folder(folder)?;
+    }
+    let outcome = pipeline::mix(&settings, &context).await?;
+    if let Some(folder) = &settings.output_parameters {
+        OutputParameters::of(&outcome.manifest, outcome.selected_cut)?.write(folder)?;
+    }
+    session.progress.info(&format!("the mix is complete: {}", settings.output.join(MANIFEST_NAME)));
+    if session.progress.is_quiet() { Ok(()) } else { print_table(&outcome, RunKind::Mix) }
+}

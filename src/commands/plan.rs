@@ -1,0 +1,32 @@
+//! `plan`: shows what `mix` would write.
+
+use super::print::{print, print_table};
+use super::session::Session;
+use crate::cli::{PlanArguments, PlanFormat};
+use crate::error::{Error, ErrorKind, Result};
+use crate::pipeline::{self, Outcome};
+use crate::report::wording::RunKind;
+
+pub(super) async fn run(arguments: &PlanArguments, session: &Session<'_>) -> Result<()> {
+    let (settings, context) = session.prepare(&arguments.settings).await?;
+    let (outcome, shortfall) = pipeline::plan(&settings, &context).await?;
+    match arguments.format {
+        PlanFormat::Table => print_table(&outcome, RunKind::Plan)?,
+        PlanFormat::Json => print(&json(&outcome)?)?,
+    }
+    shortfall
+}
+
+/// The plan for programs: the manifest, as far as it is known before anything is written, and the metrics.
+fn json(outcome: &Outcome) -> Result<String> {
+    let Outcome { manifest, metrics, selected_cut, statistics, .. } = outcome;
+    let plan = serde_json::json!({
+        "manifest": manifest,
+        "metrics": metrics,
+        "selected_cut": selected_cut,
+        "warnings": statistics.warnings,
+    });
+    serde_json::to_string_pretty(&plan)
+        .map(|text| text + "\n")
+        .map_err(|error| Error::new(ErrorKind::Bug, "cannot write the plan as JSON").caused_by(error))
+}

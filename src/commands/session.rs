@@ -1,0 +1,75 @@
+//! What the sub-commands share.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::pipeline::Context;
+use crate::progress::Progress;
+use crate::recipe::Recipe;
+use crate::settings::{self, Environment, SettingValues, Settings};
+use crate::storage::{Location, Storage};
+
+/// The largest accepted recipe, in bytes.
+const MAX_RECIPE: u64 = 16 << 20;
+
+/// What errors name as the location of a recipe that is given as text.
+const INLINE_RECIPE: &str = "inline recipe";
+
+/// The surroundings of a sub-command.
+pub(super) struct Session<'s> {
+    pub(super) environment: &'s Environment,
+    pub(super) progress: &'s Progress,
+    pub(super) storage: Storage,
+}
+
+impl Session<'_> {
+    /// Resolves the settings of a run and makes its context.
+    pub(super) async fn prepare(&self, given: &SettingValues) -> Result<(Settings, Context)> {
+        let recipe = match settings::recipe_argument(given, self.environment)? {
+            Some(text) => Some(self.read_recipe(&text).await?.0),
+            None => None,
+        };
+        let settings = Settings::resolve(given, recipe, self.environment)?;
+        let (storage, progress) = (self.storage.clone(), self.progress.clone());
+        let context = Context::new(storage, progress, self.storage.warnings().clone(), settings.threads)?;
+        Ok((settings, context))
+    }
+
+    /// Reads a recipe, given by its location or as text. Returns its location, too.
+    pub(super) async fn read_recipe(&self, value: &str) -> Result<(Recipe, String)> {
+        if is_inline_recipe(value) {
+            return Ok((settings::parse_recipe(value, INLINE_RECIPE)?, INLINE_RECIPE.to_owned()));
+        }
+        let location = Location::parse(value).map_err(|error| error.at("--recipe"))?;
+        let bytes = self.storage.read(&location, MAX_RECIPE).await?.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "recipe not found").at(&location).hint(
+                "pass --recipe a file, a URL or the YAML text itself; `knowledge-mixing recipe example` prints a recipe",
+            )
+        })?;
+        let text = std::str::from_utf8(&bytes).map_err(|error| {
+            Error::new(ErrorKind::Usage, "the recipe is not valid UTF-8").at(&location).caused_by(error)
+        })?;
+        let place = location.to_string();
+        Ok((settings::parse_recipe(text, &place)?, place))
+    }
+}
+
+/// Whether a value is the text of a recipe, not its location: several lines, a JSON object, or a mapping on one line. No
+/// usual path or URL contains a colon followed by a space.
+fn is_inline_recipe(value: &str) -> bool {
+    let value = value.trim();
+    value.contains('\n') || value.starts_with('{') || value.contains(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recipe_text_is_distinguished_from_a_location() {
+        for inline in ["a: 1\nb: 2", "seed: 7", "{\"sources\": {}}", "  {}"] {
+            assert!(is_inline_recipe(inline), "{inline}");
+        }
+        for location in ["recipe.yaml", "s3://b/recipe.yaml", "recipe.yaml\n", "C:/x"] {
+            assert!(!is_inline_recipe(location), "{location}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The recipe's own keys.
+
+use super::choices::{OnDuplicate, OnLong, OnShortfall};
+use super::decimal::Decimal;
+use super::number::{self, Quantity};
+use super::positions;
+use super::settings::{Position, RecipeSetting};
+use super::sources::{KNOWN_SOURCES, Source, SourceRecipe, Sources};
+use schemars::{JsonSchema, Schema};
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_yaml::Spanned;
+use std::fmt;
+
+/// A recipe for knowledge-mixing: how much of each source a mix holds.
+///
+/// Every key is optional. A key that is also a flag is overridden by the flag and overrides the environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(title = "knowledge-mixing recipe", default, deny_unknown_fields)]
+pub(crate) struct Recipe {
+    /// Settings that are also flags, in the order of the recipe: see the `settings` module.
+    #[schemars(skip)]
+    pub(crate) settings: Vec<RecipeSetting>,
+    /// The sources by name: changes to the four known sources, and any number of additional ones.
+    pub(crate) sources: Sources,
+    /// Samples that are filtered out before anything else is decided.
+    pub(crate) filter: Filter,
+    /// The size of a mix; without it, the sources determine the size.
+    pub(crate) budget: Option<Budget>,
+    /// What happens if the data cannot fill a share or a budget.
+    pub(crate) on_shortfall: OnShortfall,
+    /// Documents that are held out for validation.
+    pub(crate) split: Option<Split>,
+}
+
+/// Samples that are filtered out before anything else is decided.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Filter {
+    /// The longest sample that the trainer accepts, in tokens.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number::one_positive")]
+    #[schemars(with = "Option<std::num::NonZeroU32>")]
+    pub(crate) max_tokens: Option<u32>,
+    /// What happens to samples with more tokens than `max_tokens`.
+    #[serde(deserialize_with = "positions::or_default")]
+    pub(crate) long_samples: OnLong,
+    /// The shortest accepted response, in characters (in a chat: all assistant messages together).
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number::one_positive")]
+    #[schemars(with = "Option<std::num::NonZeroU32>")]
+    pub(crate) min_response_chars: Option<u32>,
+    /// What happens to samples with exactly the same messages.
+    #[serde(deserialize_with = "positions::or_default")]
+    pub(crate) duplicates: OnDuplicate,
+}
+
+/// The size of a mix, in tokens or in samples.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Budget {
+    /// At most this number of tokens, such as `100M`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tokens: Option<Quantity>,
+    /// This number of samples, such as `20k`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) samples: Option<Quantity>,
+}
+
+/// Documents that are held out for validation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Split {
+    /// The fraction of documents to hold out: `0.02` is 2%, and at least one document if there are two.
+    pub(crate) validation: Decimal,
+}
+
+/// The keys of a recipe that are not settings.
+pub(super) const OWN_KEYS: [&str; 5] = ["sources", "filter", "budget", "on_shortfall", "split"];
+
+/// Every other key is kept as a setting, with its position. (`#[serde(flatten)]` would lose the positions.)
+impl<'de> Deserialize<'de> for Recipe {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct RecipeVisitor;
+        impl<'de> Visitor<'de> for RecipeVisitor {
+            type Value = Recipe;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("keys with values (`key: value`)")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Recipe, A::Error> {
+                let mut recipe = Recipe::default();
+                while let Some(key) = map.next_key::<Spanned<String>>()? {
+                    let at = Position::from(&key);
+                    match key.value.as_str() {
+                        "sources" => recipe.sources = map.next_value::<Option<_>>()?.unwrap_or_default(),
+                        "filter" => recipe.filter = map.next_value::<Option<_>>()?.unwrap_or_default(),
+                        "budget" => recipe.budget = map.next_value()?,
+                        "on_shortfall" => recipe.on_shortfall = map.next_value::<Option<_>>()?.unwrap_or_default(),
+                        "split" => recipe.split = map.next_value()?,
+                        _ => recipe.settings.push(RecipeSetting { key: key.value, at, value: map.next_value()? }),
+                    }
+                }
+                Ok(recipe)
+            }
+        }
+        deserializer.deserialize_map(RecipeVisitor)
+    }
+}
+
+impl Recipe {
+    /// The JSON schema of a recipe, with the properties of its settings first.
+    pub(crate) fn schema(settings: serde_json::Map<String, serde_json::Value>) -> Schema {
+        let mut schema = schemars::schema_for!(Self);
+        if let Some(properties) = schema.get_mut("properties").and_then(serde_json::Value::as_object_mut) {
+            let own = std::mem::replace(properties, settings);
+            properties.extend(own);
+        }
+        schema
+    }
+
+    /// A commented recipe with every key of the recipe's own.
+    pub(crate) fn example() -> &'static str {
+        include_str!("../../examples/recipes/everything.yaml")
+    }
+
+    /// The sources that are enabled: the known ones in their order, then the additional ones in the recipe's order.
+    pub(crate) fn all_sources(&self) -> Vec<Source> {
+        let unchanged = SourceRecipe::default();
+        let known =
+            KNOWN_SOURCES.iter().map(|&(name, kind)| (name, kind, self.sources.get(name).unwrap_or(&unchanged)));
+        let additional = self.sources.0.iter().filter(|(name, _)| super::sources::known_kind(name).is_none());
+        // `check` ensures that every additional source has a kind.
+        let additional = additional.filter_map(|(name, source)| Some((name.as_str(), source.kind?, source)));
+        known
+            .chain(additional)
+            .filter(|(.., source)| source.enabled != Some(false))
+            .map(|(name, kind, source)| Source::new(name, kind, source))
+            .collect()
+    }
+
+    /// The recipe in the manifest: its own keys, with all sources and defaults filled in. Settings are left out (the
+    /// manifest has them), and so are paths: the same mix has the same manifest wherever its input is.
+    pub(crate) fn for_manifest(&self) -> serde_json::Value {
+        let sources: Vec<serde_json::Value> = self.all_sources().iter().map(Source::for_manifest).collect();
+        serde_json::json!({
+            "sources": sources,
+            "filter": self.filter,
+            "budget": self.budget,
+            "on_shortfall": self.on_shortfall,
+            "split": self.split,
+        })
+    }
+}
