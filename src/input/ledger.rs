@@ -1,9 +1,9 @@
-//! What became of each source's rows: read = kept + dropped, by reason.
+//! Row counts of each source: read = kept + dropped, by reason.
 
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Why a row that could be read cannot train anything.
+/// Why a row that was read is not useful for training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum DropReason {
@@ -17,11 +17,11 @@ pub(crate) enum DropReason {
     NullSummary,
     /// `question` is empty.
     EmptyQuestion,
-    /// `response` is empty once the markers are removed.
+    /// `response` is empty after its markers are removed.
     EmptyResponse,
-    /// The question is a placeholder of a gpt-oss teacher (only with `--save-gpt-oss-format`).
+    /// The question is a placeholder left by a gpt-oss teacher (only with `--save-gpt-oss-format`).
     PlaceholderQuestion,
-    /// A chat without a message.
+    /// The chat has no messages.
     EmptyMessages,
 }
 
@@ -45,17 +45,17 @@ impl DropReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RejectReason {
-    /// Not UTF-8.
+    /// Not valid UTF-8.
     InvalidUtf8,
-    /// Not JSON.
+    /// Not valid JSON.
     MalformedJson,
     /// JSON, but not an object.
     NotAnObject,
-    /// A needed column is not there.
+    /// A required column is missing.
     MissingColumn,
-    /// A needed column holds something else than a string.
+    /// A required column has another type than expected.
     WrongType,
-    /// A string has an escape that is no character (half a surrogate pair).
+    /// A string has an escape that is not a character (half a surrogate pair).
     InvalidEscape,
 }
 
@@ -80,43 +80,32 @@ pub(crate) struct RejectedRow {
     pub(crate) source: String,
     /// The file's key below the source's folder.
     pub(crate) file: String,
-    /// The line, or for Parquet the row, counted from 1.
+    /// The line, or the row of a Parquet file, counted from 1.
     pub(crate) line: u64,
-    /// Why.
+    /// The reason.
     pub(crate) reason: RejectReason,
-    /// What exactly.
+    /// The error message.
     pub(crate) message: String,
 }
 
-/// The file that rows are parsed from, for messages.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct FileContext {
-    /// The source's name.
-    pub(crate) source: String,
-    /// The file's key below the source's folder.
-    pub(crate) key: String,
-    /// The file's path or URL.
-    pub(crate) place: String,
-}
-
-/// What became of a source's rows.
+/// Row counts of a source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SourceLedger {
     /// Rows read.
     pub(crate) read: u64,
     /// Rows that became samples.
     pub(crate) kept: u64,
-    /// Rows that did not, by reason.
+    /// Rows that did not become samples, by reason.
     pub(crate) dropped: BTreeMap<&'static str, u64>,
 }
 
 impl SourceLedger {
-    /// Counts rows dropped for a reason.
+    /// Adds dropped rows of one reason.
     pub(crate) fn drop_rows(&mut self, reason: &'static str, rows: u64) {
         *self.dropped.entry(reason).or_default() += rows;
     }
 
-    /// Takes another ledger's counts into this one.
+    /// Adds the counts of another ledger.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.read += other.read;
         self.kept += other.kept;

@@ -1,18 +1,20 @@
 //! All files of all cuts in one pass: each sample is encoded once, and its bytes go to every file that holds it.
 
 use super::encode::{RowEncoder, RowLayout};
-use crate::codec::Compressor;
+use crate::codec::{Codec, Transform};
 use crate::error::{Error, ErrorKind, Result};
 use crate::input::Artifacts;
 use crate::mixing::Unit;
+use crate::pool::spawn;
 use crate::progress::ProgressCounter;
 use crate::recipe::{Columns, Compression};
 use crate::sample::{Body, Sample};
 use crate::storage::{Publication, Sink, StagedFile};
 use bytes::Bytes;
 use futures::StreamExt;
+use std::io;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 /// About how many bytes of rows are encoded at a time: few enough to be hashed and written out of a processor's cache.
 const BATCH: usize = 512 << 10;
@@ -63,13 +65,15 @@ pub(crate) async fn write_rows(
     pool: &Arc<rayon::ThreadPool>,
     progress: &ProgressCounter,
 ) -> Result<Vec<StagedFile>> {
+    let codec = Codec::from(compression);
     let mut feeds = Vec::new();
     let mut writers = Vec::new();
     for file in files {
-        let sink = publication.create(&compression.file_name(&file.name)).await?;
+        let sink = publication.create(&codec.file_name(&file.name)).await?;
         let (feed, batches) = mpsc::channel(1);
         feeds.push(feed);
-        writers.push(write_file(file, sink, Compressor::new(compression)?, batches));
+        let encoder = codec.encoder().map_err(|error| cannot_compress(error, &file.name))?;
+        writers.push(write_file(file, sink, encoder, batches, pool));
     }
     let batches = futures::stream::iter(batches(rows, units))
         .map(|units| encode_on(pool, rows, units))
@@ -125,11 +129,7 @@ fn estimate(rows: &Rows, sample: &Sample) -> usize {
 
 async fn encode_on(pool: &Arc<rayon::ThreadPool>, rows: &Arc<Rows>, units: Vec<Unit>) -> Result<Batch> {
     let rows = rows.clone();
-    let (tell, told) = oneshot::channel();
-    pool.spawn(move || {
-        let _ = tell.send(encode_batch(&rows, units));
-    });
-    told.await.map_err(|_| Error::new(ErrorKind::Bug, "the encoding of rows panicked"))
+    spawn(pool, move || encode_batch(&rows, units)).join("the encoding of rows").await
 }
 
 fn encode_batch(rows: &Rows, units: Vec<Unit>) -> Batch {
@@ -149,25 +149,45 @@ fn encode_batch(rows: &Rows, units: Vec<Unit>) -> Batch {
 async fn write_file(
     file: RowsFile,
     mut sink: Sink,
-    mut compressor: Compressor,
+    mut encoder: Transform,
     mut batches: mpsc::Receiver<Option<Arc<Batch>>>,
+    pool: &rayon::ThreadPool,
 ) -> Result<StagedFile> {
     loop {
         let Some(batch) = batches.recv().await else {
             return Err(Error::new(ErrorKind::Bug, "the writing was given up").at(&file.name));
         };
         let Some(batch) = batch else { break };
-        let parts;
-        (compressor, parts) = compressor.push(held_parts(&file, &batch)).await?;
+        let mut parts = held_parts(&file, &batch);
+        if !encoder.is_none() && !parts.is_empty() {
+            let job = spawn(pool, move || encode(encoder, parts));
+            (encoder, parts) = job.join("compressing").await?.map_err(|error| cannot_compress(error, &file.name))?;
+        }
         if !parts.is_empty() {
             sink.write(parts).await?;
         }
     }
-    let rest = compressor.finish().await?;
+    let job = spawn(pool, move || encoder.finish());
+    let rest = job.join("compressing").await?.map_err(|error| cannot_compress(error, &file.name))?;
     if !rest.is_empty() {
         sink.write(vec![rest]).await?;
     }
     sink.finish().await
+}
+
+/// Compresses the next parts of a file; returns the compressed bytes that are ready.
+fn encode(mut encoder: Transform, parts: Vec<Bytes>) -> io::Result<(Transform, Vec<Bytes>)> {
+    let mut ready = Vec::new();
+    for mut part in parts {
+        while !part.is_empty() {
+            ready.extend(encoder.push(&mut part)?);
+        }
+    }
+    Ok((encoder, ready))
+}
+
+fn cannot_compress(error: io::Error, name: &str) -> Error {
+    Error::new(ErrorKind::Bug, "cannot compress").at(name).caused_by(error)
 }
 
 /// The bytes of a batch that a file holds; neighbours stay in one piece.

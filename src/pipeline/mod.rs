@@ -1,7 +1,6 @@
 //! A run: the rooms put together. `mix` makes the files, `plan` says what it would make.
 
 mod diff;
-mod inputs;
 mod prepare;
 mod record;
 mod sources;

@@ -1,9 +1,9 @@
 //! Everything before the files: read, filter, rank, count, plan.
 
 use super::sources::{RunSource, run_sources};
-use super::{Context, inputs, record, tokenizer};
+use super::{Context, record, tokenizer};
 use crate::error::{Error, ErrorKind, Result};
-use crate::input::{Artifacts, ReadOptions, read};
+use crate::input::{Artifacts, FindOptions, ReadOptions, SourceLocations, check_output, find, read};
 use crate::manifest::TokenizerRecord;
 use crate::mixing::{self, CutPlan, Cuts, NO_TEXT, Row, select_cut};
 use crate::output::RowLayout;
@@ -53,7 +53,8 @@ pub(crate) struct Prepared {
 /// All that can be wrong with the settings, the input and the tokenizer.
 pub(crate) async fn prepare(settings: &Settings, context: &Context) -> Result<Prepared> {
     let sources = run_sources(settings)?;
-    inputs::check_output(settings, &sources)?;
+    let given = sources.iter().flat_map(|source| &source.locations);
+    check_output(&settings.output, settings.inputs.iter().chain(given))?;
     let notes = context.warnings.clone();
     let gathered = gather(settings, context, &sources, &notes).await?;
     // On a thread of its own: what only computes must not keep a signal from being heard.
@@ -81,7 +82,17 @@ async fn gather(settings: &Settings, context: &Context, sources: &[RunSource], n
     // The tokenizer is fetched and loaded while the input is listed and read.
     let (tell_size, size) = oneshot::channel();
     let loading = tokio::spawn(load_tokenizer(settings.clone(), context.clone(), size));
-    let found = inputs::find(&context.storage, settings, sources).await?;
+    let options = FindOptions {
+        sources: sources
+            .iter()
+            .map(|source| SourceLocations { name: &source.rows.name, locations: &source.locations })
+            .collect(),
+        inputs: &settings.inputs,
+        // With locations for single sources and no --input, the default input is not meant.
+        search_inputs: settings.inputs_given || settings.source_inputs.is_empty(),
+        is_disabled: &|name| settings.recipe.sources.get(name).is_some_and(|source| source.enabled == Some(false)),
+    };
+    let found = find(&context.storage, &options).await?;
     found.warnings.into_iter().for_each(|warning| notes.warn(warning));
     let bytes = found.files.iter().map(|file| file.object.size).sum();
     let _ = tell_size.send(bytes);

@@ -1,5 +1,6 @@
 //! The settings that are one of a few words, the same in a recipe and on the command line.
 
+use crate::codec::Codec;
 use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -75,6 +76,16 @@ choice! {
         Gzip = "gzip",
         /// `.jsonl.zst`
         Zstd = "zstd",
+    }
+}
+
+impl From<Compression> for Codec {
+    fn from(compression: Compression) -> Self {
+        match compression {
+            Compression::None => Self::None,
+            Compression::Gzip => Self::Gzip,
+            Compression::Zstd => Self::Zstd,
+        }
     }
 }
 

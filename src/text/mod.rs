@@ -1,4 +1,4 @@
-//! Each distinct text once: rows repeat their raw documents and summaries, memory follows the distinct texts.
+//! Stores each distinct text once. Rows repeat their raw documents and summaries; memory follows the distinct texts.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::hash_map::{HashKeyMap, Keys, SHARDS, lock, shard, shards};
@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 const SHARD_BITS: u32 = SHARDS.trailing_zeros();
 
-/// The place of a distinct text. Which number a text gets depends on threads; nothing that is written may depend on it.
+/// Identifies a distinct text. The number depends on the order in which threads work; no output may depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(crate) struct TextId(u32);
 
@@ -14,12 +14,12 @@ impl TextId {
     /// The empty text.
     pub(crate) const EMPTY: Self = Self(0);
 
-    /// The number, for tables that know nothing of texts.
+    /// The number, for tables without texts.
     pub(crate) fn number(self) -> u32 {
         self.0
     }
 
-    /// The text of a number that [`Self::number`] gave.
+    /// The id with a number that [`Self::number`] returned.
     pub(crate) fn from_number(number: u32) -> Self {
         Self(number)
     }
@@ -35,7 +35,7 @@ struct Shard {
 pub(crate) struct Interner {
     keys: Keys,
     shards: Vec<Mutex<Shard>>,
-    /// The ids of texts by their bytes as they stand in JSON: a text that comes again need not be unescaped again.
+    /// The ids of texts by their escaped bytes in JSON, so that a repeated text is unescaped only once.
     escaped: Vec<Mutex<HashKeyMap<u32>>>,
 }
 
@@ -62,8 +62,8 @@ impl Interner {
         }
         let index = shard.texts.len() as u32;
         if index >= 1 << (32 - SHARD_BITS) {
-            return Err(Error::new(ErrorKind::Data, "more than four thousand million distinct texts")
-                .hint("mix the input in several runs"));
+            return Err(Error::new(ErrorKind::Data, "too many distinct texts: at most 4 billion")
+                .hint("divide the input among several runs"));
         }
         let id = index << SHARD_BITS | number as u32;
         shard.texts.push(text.into());
@@ -71,7 +71,7 @@ impl Interner {
         Ok(TextId(id))
     }
 
-    /// The id of a text that stands escaped in JSON; `unescape` makes the text where these bytes come for the first time.
+    /// The id of a text that is escaped in JSON. `unescape` is called if these bytes are new.
     pub(crate) fn intern_escaped<'t, E: From<Error>>(
         &self,
         escaped: &[u8],
@@ -87,21 +87,21 @@ impl Interner {
         Ok(id)
     }
 
-    /// The finished table.
+    /// Ends the collection.
     pub(crate) fn freeze(self) -> Texts {
         let shards = self.shards.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner));
         Texts { shards: shards.map(|shard| shard.texts).collect() }
     }
 }
 
-/// All distinct texts of a run.
+/// The distinct texts of a run.
 #[derive(Default)]
 pub(crate) struct Texts {
     shards: Vec<Vec<Box<str>>>,
 }
 
 impl Texts {
-    /// The text of an id that this table's interner gave.
+    /// The text of an id from the interner of this table.
     pub(crate) fn get(&self, id: TextId) -> &str {
         if id == TextId::EMPTY {
             return "";
@@ -122,7 +122,7 @@ mod tests {
     use std::borrow::Cow;
 
     #[test]
-    fn a_text_is_kept_once_and_comes_back() {
+    fn equal_texts_share_an_id_that_leads_back_to_them() {
         let interner = Interner::default();
         let texts: Vec<String> = (0..1000).map(|i| format!("text {}", i % 700)).collect();
         let ids: Vec<TextId> = texts.iter().map(|text| interner.intern(text).unwrap()).collect();
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn two_ways_to_escape_a_text_give_one_id() {
+    fn different_escapes_of_a_text_share_its_id() {
         let interner = Interner::default();
         let mut unescaped = 0;
         let mut id = |escaped: &str| {
