@@ -42,8 +42,8 @@ impl GzipDecoder {
     pub(super) fn finish(mut self) -> io::Result<Bytes> {
         if let Err(error) = self.0.try_finish() {
             // The decoder reports an incomplete trailer like a wrong checksum. Only an incomplete one accepts more bytes.
-            let cut_short = self.0.write(&[0]).is_ok();
-            return Err(if cut_short { unexpected_end("the gzip trailer is incomplete") } else { error });
+            let is_truncated = error.kind() != io::ErrorKind::UnexpectedEof && self.0.write(&[0]).is_ok();
+            return Err(if is_truncated { unexpected_end("the gzip trailer is incomplete") } else { error });
         }
         Ok(std::mem::take(self.0.get_mut()).into())
     }

@@ -168,7 +168,7 @@ struct StoredBytes {
 
 enum Content {
     Text(Splitter),
-    /// A Parquet file is held as a whole while it is read: its footer is at the end. Compression is within.
+    /// A Parquet file is held in memory completely while it is read: its footer is at the end.
     Parquet(Vec<Bytes>),
 }
 
@@ -256,3 +256,6 @@ fn invalid_file(parser: &FileParser, message: &str) -> Error {
         .at(&parser.place)
         .hint("generate the file again, or remove it from the source's folder")
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,7 +109,7 @@ async fn read_file(
     in_flight: &Semaphore,
 ) -> Result<FileRows> {
     let size = usize::try_from(file.object.size).unwrap_or(usize::MAX).div_ceil(1024).max(1);
-    // A Parquet file is held as a whole.
+    // A Parquet file is held in memory completely.
     let most = if file.format.container == Container::Parquet { IN_FLIGHT_KIB } else { LARGE_FILE_KIB };
     let _share = in_flight.acquire_many(size.min(most) as u32).await;
     reader.read(storage.stream(&file.object)).await
