@@ -23,7 +23,8 @@
 //! | `text` | each distinct text once |
 //! | `recipe` | `recipe.yaml`: types, checks, schema |
 //! | `storage` | list, read and publish, on disks and in object stores |
-//! | `codec` | compression by name |
+//! | `codec` | compression by name: one push interface for reading, writing and verifying |
+//! | `pool` | jobs on the thread pool, awaited |
 //! | `manifest` | the types of `manifest.json` |
 
 #![warn(missing_docs)]
@@ -39,6 +40,7 @@ mod manifest;
 mod mixing;
 mod output;
 mod pipeline;
+mod pool;
 mod progress;
 mod recipe;
 mod report;

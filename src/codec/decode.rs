@@ -1,116 +1,108 @@
-//! Decompression of a stream of bytes, in pieces of bounded size.
+//! Decompression.
 
-use super::Codec;
-use bytes::Bytes;
-use std::io::{self, Read};
+use bytes::{Buf, Bytes};
+use flate2::write::MultiGzDecoder;
+use std::io::{self, Write};
+use zstd::stream::raw::{InBuffer, Operation, OutBuffer};
 
-/// How many decompressed bytes are handed on at a time.
+/// Decompressed bytes per piece.
 const PIECE: usize = 4 << 20;
 
-/// Hands the pieces of a file on, decompressed.
-///
-/// `chunks` gives the stored bytes in order. A stream that ends in the middle of a gzip member or a Zstandard frame is an
-/// error of kind [`io::ErrorKind::UnexpectedEof`].
-pub(crate) fn decode(
-    codec: Codec,
-    chunks: impl Iterator<Item = io::Result<Bytes>>,
-    mut hand_on: impl FnMut(Bytes) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut reader = ChunksReader { chunks, current: Bytes::new() };
-    match codec {
-        Codec::Plain => reader.chunks.try_for_each(|chunk| hand_on(chunk?)),
-        Codec::Gzip => {
-            // A file of no bytes is no gzip member; the decoder would take it for an empty one.
-            reader.refill()?;
-            if reader.current.is_empty() {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is empty, which no gzip file is"));
+/// One call of the gzip decoder writes at most two of its buffers of 32 KiB: with this much space behind a piece, the
+/// piece is never moved to a larger allocation.
+const GZIP_SLACK: usize = 64 << 10;
+
+/// Decompresses gzip.
+pub(crate) struct GzipDecoder(MultiGzDecoder<Vec<u8>>);
+
+impl Default for GzipDecoder {
+    fn default() -> Self {
+        Self(MultiGzDecoder::new(Self::new_piece()))
+    }
+}
+
+impl GzipDecoder {
+    fn new_piece() -> Vec<u8> {
+        Vec::with_capacity(PIECE + GZIP_SLACK)
+    }
+
+    pub(super) fn push(&mut self, input: &mut Bytes) -> io::Result<Option<Bytes>> {
+        while !input.is_empty() {
+            match self.0.write(input)? {
+                0 => return Err(io::Error::new(io::ErrorKind::InvalidData, "unexpected data after a gzip member")),
+                used => input.advance(used),
             }
-            pieces(flate2::read::MultiGzDecoder::new(reader), hand_on)
-        }
-        Codec::Zstd => pieces(zstd::stream::read::Decoder::new(reader)?, hand_on),
-    }
-}
-
-fn pieces(mut decoder: impl Read, mut hand_on: impl FnMut(Bytes) -> io::Result<()>) -> io::Result<()> {
-    loop {
-        let mut piece = Vec::with_capacity(PIECE);
-        let read = decoder.by_ref().take(PIECE as u64).read_to_end(&mut piece)?;
-        if read == 0 {
-            return Ok(());
-        }
-        hand_on(piece.into())?;
-    }
-}
-
-struct ChunksReader<I> {
-    chunks: I,
-    current: Bytes,
-}
-
-impl<I: Iterator<Item = io::Result<Bytes>>> ChunksReader<I> {
-    fn refill(&mut self) -> io::Result<()> {
-        while self.current.is_empty() {
-            match self.chunks.next() {
-                Some(chunk) => self.current = chunk?,
-                None => break,
+            if self.0.get_ref().len() >= PIECE {
+                return Ok(Some(std::mem::replace(self.0.get_mut(), Self::new_piece()).into()));
             }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    pub(super) fn finish(mut self) -> io::Result<Bytes> {
+        if let Err(error) = self.0.try_finish() {
+            // The decoder reports an incomplete trailer like a wrong checksum. Only an incomplete one accepts more bytes.
+            let is_truncated = error.kind() != io::ErrorKind::UnexpectedEof && self.0.write(&[0]).is_ok();
+            return Err(if is_truncated { unexpected_end("the gzip trailer is incomplete") } else { error });
+        }
+        Ok(std::mem::take(self.0.get_mut()).into())
     }
 }
 
-impl<I: Iterator<Item = io::Result<Bytes>>> Read for ChunksReader<I> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.refill()?;
-        let length = buffer.len().min(self.current.len());
-        buffer[..length].copy_from_slice(&self.current.split_to(length));
-        Ok(length)
+/// Decompresses Zstandard. (zstd's `write::Decoder` cannot tell an incomplete last frame from output that it still holds.)
+pub(crate) struct ZstdDecoder {
+    decoder: zstd::stream::raw::Decoder<'static>,
+    piece: Vec<u8>,
+    /// Whether the input up to here is a number of complete frames, and at least one.
+    frame_ended: bool,
+}
+
+impl ZstdDecoder {
+    pub(super) fn new() -> io::Result<Self> {
+        let decoder = zstd::stream::raw::Decoder::new()?;
+        Ok(Self { decoder, piece: Vec::with_capacity(PIECE), frame_ended: false })
+    }
+
+    pub(super) fn push(&mut self, input: &mut Bytes) -> io::Result<Option<Bytes>> {
+        while !input.is_empty() {
+            if self.frame_ended {
+                self.decoder.reinit()?;
+                self.frame_ended = false;
+            }
+            let used = self.run(input)?;
+            input.advance(used);
+            if self.piece.len() == PIECE {
+                return Ok(Some(std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE)).into()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Decompresses until the input is used up, the piece is full or a frame has ended; returns how much of the input was
+    /// used.
+    fn run(&mut self, input: &[u8]) -> io::Result<usize> {
+        let mut input = InBuffer::around(input);
+        let filled = self.piece.len();
+        let mut output = OutBuffer::around_pos(&mut self.piece, filled);
+        let hint = self.decoder.run(&mut input, &mut output)?;
+        self.frame_ended = hint == 0;
+        Ok(input.pos())
+    }
+
+    pub(super) fn finish(mut self) -> io::Result<Bytes> {
+        // The last piece may have been full while the decoder still held output, at most one block of 128 KiB.
+        while !self.frame_ended {
+            let before = self.piece.len();
+            self.piece.reserve(1);
+            self.run(&[])?;
+            if self.piece.len() == before && !self.frame_ended {
+                return Err(unexpected_end("the last Zstandard frame is incomplete"));
+            }
+        }
+        Ok(self.piece.into())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write;
-
-    fn gzip(text: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-        encoder.write_all(text).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    fn decoded(codec: Codec, stored: &[u8]) -> io::Result<Vec<u8>> {
-        let mut out = Vec::new();
-        let chunks = stored.chunks(7).map(|chunk| Ok(Bytes::copy_from_slice(chunk)));
-        decode(codec, chunks, |piece| {
-            out.extend_from_slice(&piece);
-            Ok(())
-        })?;
-        Ok(out)
-    }
-
-    #[test]
-    fn every_codec_gives_the_text_back() {
-        let text = "knowledge ".repeat(1000).into_bytes();
-        let members = [gzip(&text[..500]), gzip(&text[500..])].concat();
-        let frames = [zstd::encode_all(&text[..9], 3).unwrap(), zstd::encode_all(&text[9..], 3).unwrap()].concat();
-        for (codec, stored) in [(Codec::Plain, &text), (Codec::Gzip, &members), (Codec::Zstd, &frames)] {
-            assert_eq!(decoded(codec, stored).unwrap(), text, "{codec:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_cut_short_or_something_else_is_an_error() {
-        let text = "knowledge ".repeat(1000).into_bytes();
-        let (gz, zst) = (gzip(&text), zstd::encode_all(&text[..], 3).unwrap());
-        for end in [1, 9, 20, gz.len() - 9, gz.len() - 1] {
-            assert!(decoded(Codec::Gzip, &gz[..end]).is_err(), "gzip cut at {end} of {}", gz.len());
-        }
-        for end in [1, 4, 9, zst.len() - 1] {
-            assert!(decoded(Codec::Zstd, &zst[..end]).is_err(), "zstd cut at {end} of {}", zst.len());
-        }
-        assert!(decoded(Codec::Gzip, b"").is_err());
-        assert!(decoded(Codec::Gzip, b"{\"a\": 1}\n").is_err());
-        assert!(decoded(Codec::Zstd, b"{\"a\": 1}\n").is_err());
-    }
+fn unexpected_end(message: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, message)
 }

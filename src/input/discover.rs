@@ -1,42 +1,41 @@
-//! Which files belong to which source.
+//! Assigns the files of a listing to sources.
 
 use super::format::FileFormat;
-use crate::recipe::Source;
 
 /// A file that holds rows of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FileOfSource {
+pub(super) struct FileOfSource {
     /// The index of the source.
-    pub(crate) source: usize,
+    pub(super) source: usize,
     /// The index of the file in the listing.
-    pub(crate) file: usize,
+    pub(super) file: usize,
     /// Its key below the source's folder.
-    pub(crate) key: String,
+    pub(super) key: String,
     /// What it holds.
-    pub(crate) format: FileFormat,
+    pub(super) format: FileFormat,
 }
 
-/// What a listing of an input folder offers.
+/// What an input folder contains.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Discovered {
+pub(super) struct Discovered {
     /// The files with rows: by source, then by the byte order of their keys.
-    pub(crate) files: Vec<FileOfSource>,
-    /// Folders at the top that are no source.
-    pub(crate) other_folders: Vec<String>,
+    pub(super) files: Vec<FileOfSource>,
+    /// Top-level folders that belong to no source.
+    pub(super) other_folders: Vec<String>,
 }
 
-/// Sorts the keys of an input folder to the sources.
+/// Assigns the files of an input folder to the sources named `sources`, each of which has a folder of its name.
 ///
-/// `keys` are relative to the folder and joined with `/`. Names that begin with `.` or `_` are passed over at every level,
-/// as are files whose name is not that of a file with rows.
-pub(crate) fn discover<'a>(sources: &[Source], keys: impl IntoIterator<Item = &'a str>) -> Discovered {
+/// `keys` are relative to the input folder and joined with `/`. Names that begin with `.` or `_` are ignored at every
+/// level, as are files whose extension is not that of a file with rows.
+pub(super) fn discover<'a>(sources: &[&str], keys: impl IntoIterator<Item = &'a str>) -> Discovered {
     let mut found = Discovered::default();
     for (file, key) in keys.into_iter().enumerate() {
         if key.split('/').any(is_hidden) {
             continue;
         }
         let Some((folder, rest)) = key.split_once('/') else { continue };
-        match sources.iter().position(|source| source.name == folder) {
+        match sources.iter().position(|source| *source == folder) {
             Some(source) => found.files.extend(file_of_source(source, file, rest)),
             None => {
                 if !found.other_folders.iter().any(|known| known == folder) {
@@ -49,8 +48,8 @@ pub(crate) fn discover<'a>(sources: &[Source], keys: impl IntoIterator<Item = &'
     found
 }
 
-/// The files with rows of a folder that belongs to one source as a whole.
-pub(crate) fn discover_in_source<'a>(source: usize, keys: impl IntoIterator<Item = &'a str>) -> Vec<FileOfSource> {
+/// The files with rows in a folder that belongs to one source.
+pub(super) fn discover_in_source<'a>(source: usize, keys: impl IntoIterator<Item = &'a str>) -> Vec<FileOfSource> {
     let mut files: Vec<_> = keys
         .into_iter()
         .enumerate()
@@ -73,12 +72,11 @@ fn is_hidden(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::Recipe;
 
     #[test]
-    fn files_go_to_their_sources_in_the_byte_order_of_their_keys() {
+    fn files_belong_to_their_folders_source_in_the_byte_order_of_their_keys() {
         let found = discover(
-            &Recipe::default().all_sources(),
+            &["extractive_summary", "detailed_summary", "key_facts_to_qa"],
             [
                 "detailed_summary/b.jsonl",
                 "detailed_summary/a/z.jsonl",
@@ -93,13 +91,13 @@ mod tests {
             ],
         );
         let files: Vec<_> = found.files.iter().map(|f| (f.source, f.file, f.key.as_str())).collect();
-        // "-" stands before "/" in byte order, as S3 lists them.
+        // "-" sorts before "/" in byte order, as S3 lists them.
         assert_eq!(files, [(0, 7, "gen.parquet"), (1, 2, "a-b.jsonl"), (1, 1, "a/z.jsonl"), (1, 0, "b.jsonl")]);
         assert_eq!(found.other_folders, ["summaries"]);
     }
 
     #[test]
-    fn a_folder_given_for_a_source_is_taken_whole() {
+    fn all_files_of_a_folder_given_for_a_source_belong_to_it() {
         let files = discover_in_source(2, ["x/b.jsonl", "a.json", "_SUCCESS"]);
         assert_eq!(files.iter().map(|f| f.key.as_str()).collect::<Vec<_>>(), ["a.json", "x/b.jsonl"]);
     }

@@ -1,4 +1,4 @@
-//! What became of each source's rows: read = kept + dropped, by reason.
+//! Row counts of each source: read = kept + dropped, by reason.
 
 use crate::sample::RejectReason;
 use serde::Serialize;
@@ -11,33 +11,22 @@ pub(crate) struct RejectedRow {
     pub(crate) source: String,
     /// The file's key below the source's folder.
     pub(crate) file: String,
-    /// The line, or for Parquet the row, counted from 1.
+    /// The line, or the row of a Parquet file, counted from 1.
     pub(crate) line: u64,
-    /// Why.
+    /// The reason.
     pub(crate) reason: RejectReason,
-    /// What exactly.
+    /// The error message.
     pub(crate) message: String,
 }
 
-/// The file that rows are parsed from, for messages.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct FileContext {
-    /// The source's name.
-    pub(crate) source: String,
-    /// The file's key below the source's folder.
-    pub(crate) key: String,
-    /// The file's path or URL.
-    pub(crate) place: String,
-}
-
-/// What became of a source's rows.
+/// Row counts of a source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SourceLedger {
     /// Rows read.
     pub(crate) read: u64,
     /// Rows that became samples.
     pub(crate) kept: u64,
-    /// Rows that did not, by reason.
+    /// Rows that did not become samples, by reason.
     pub(crate) dropped: BTreeMap<&'static str, u64>,
 }
 
@@ -48,12 +37,12 @@ impl SourceLedger {
         reasons.collect::<Vec<_>>().join(", ")
     }
 
-    /// Counts rows dropped for a reason.
+    /// Adds dropped rows of one reason.
     pub(crate) fn drop_rows(&mut self, reason: &'static str, rows: u64) {
         *self.dropped.entry(reason).or_default() += rows;
     }
 
-    /// Takes another ledger's counts into this one.
+    /// Adds the counts of another ledger.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.read += other.read;
         self.kept += other.kept;

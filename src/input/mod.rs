@@ -1,15 +1,19 @@
-//! Input files become samples: which files there are, decompression, rows of every generation of the generator, and the
-//! ledger of what was dropped and why.
+//! Input files become samples: finds the files, reads and decompresses them, parses rows of every generator version, and
+//! counts what was dropped and why.
 
+mod array;
+mod chunk;
 mod discover;
+mod file;
+mod find;
 mod format;
 mod ledger;
 mod lines;
 mod parquet;
 mod parse;
 mod read;
+mod rows;
 
-pub(crate) use discover::{FileOfSource, discover, discover_in_source};
-pub(crate) use format::{Container, FileFormat};
+pub(crate) use find::{FindOptions, InputObject, SourceLocations, check_output, find};
 pub(crate) use ledger::{RejectedRow, SourceLedger};
-pub(crate) use read::{Artifacts, InputObject, ReadOptions, read};
+pub(crate) use read::{Artifacts, ReadOptions, read};

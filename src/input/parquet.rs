@@ -1,60 +1,97 @@
-//! Parquet files: the needed columns as lines of JSON, so that one parser knows all generations of rows.
+//! Parquet files: the required columns as lines of JSON, so that one parser reads rows of every kind.
 
-use super::lines::Chunk;
+use super::chunk::{CHUNK_BYTES, Chunk};
 use bytes::Bytes;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
 use parquet::schema::types::Type;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-/// About how many bytes of JSON one chunk holds.
-const CHUNK: usize = 1 << 20;
-
-/// Hands the rows of a Parquet file on, as chunks of lines that hold only the `columns` that are there.
-///
-/// A row's number stands for its line. Strings that are not UTF-8 and pages that are damaged are errors.
-pub(crate) fn read_rows<'c, E: From<ParquetError>>(
-    file: Bytes,
-    columns: impl Iterator<Item = &'c str>,
-    mut hand_on: impl FnMut(Chunk) -> Result<(), E>,
-) -> Result<(), E> {
-    let reader = SerializedFileReader::new(file)?;
-    let schema = reader.metadata().file_metadata().schema();
-    let wanted: Vec<&str> = columns.collect();
-    let fields: Vec<_> = schema.get_fields().iter().filter(|field| wanted.contains(&field.name())).cloned().collect();
-    if fields.is_empty() {
-        let rows = reader.metadata().file_metadata().num_rows();
-        return match rows {
-            ..1 => Ok(()),
-            // One stands for all: each lacks everything.
-            _ => hand_on(Chunk::Lines { first: 1, bytes: "{}\n".into() }),
-        };
-    }
-    let projection = Type::group_type_builder(schema.name()).with_fields(fields).build()?;
-    let mut lines = Vec::new();
-    let (mut first, mut number) = (1, 0);
-    for row in reader.get_row_iter(Some(projection))? {
-        number += 1;
-        serde_json::to_writer(&mut lines, &json_row(&row?, number)?)
-            .map_err(|error| ParquetError::External(Box::new(error)))?;
-        lines.push(b'\n');
-        if lines.len() > CHUNK {
-            hand_on(Chunk::Lines { first, bytes: std::mem::take(&mut lines).into() })?;
-            first = number + 1;
-        }
-    }
-    if lines.is_empty() { Ok(()) } else { hand_on(Chunk::Lines { first, bytes: lines.into() }) }
+/// The rows of one Parquet file, a chunk at a time. A row's number stands for its line.
+pub(super) struct ParquetRows {
+    rows: Rows,
+    /// The number of rows in the chunks so far.
+    done: u64,
 }
 
-/// A row as JSON. Columns of plain bytes, as older writers leave strings, are text; the library would make base64 of them.
+enum Rows {
+    Columns(RowIter<'static>),
+    /// The file has rows, but none of the required columns: one empty row stands for all, each lacks everything.
+    Empty,
+    None,
+}
+
+impl ParquetRows {
+    /// Opens a file, of which only `columns` are read.
+    ///
+    /// # Errors
+    /// [`ParquetError`] if the file is damaged or not a Parquet file.
+    pub(super) fn open<'c>(file: Bytes, columns: impl Iterator<Item = &'c str>) -> Result<Self, ParquetError> {
+        contained(|| {
+            let reader = SerializedFileReader::new(file)?;
+            let metadata = reader.metadata().file_metadata();
+            let schema = metadata.schema();
+            let required: Vec<&str> = columns.collect();
+            let is_required = |field: &&Arc<Type>| required.contains(&field.name());
+            let fields: Vec<_> = schema.get_fields().iter().filter(is_required).cloned().collect();
+            let rows = if !fields.is_empty() {
+                let projection = Type::group_type_builder(schema.name()).with_fields(fields).build()?;
+                Rows::Columns(RowIter::from_file_into(Box::new(reader)).project(Some(projection))?)
+            } else if metadata.num_rows() > 0 {
+                Rows::Empty
+            } else {
+                Rows::None
+            };
+            Ok(Self { rows, done: 0 })
+        })
+    }
+
+    /// The next rows, or `None` after the last.
+    ///
+    /// # Errors
+    /// [`ParquetError`] if a page is damaged or a string is not UTF-8.
+    pub(super) fn next_chunk(&mut self) -> Result<Option<Chunk>, ParquetError> {
+        contained(|| match &mut self.rows {
+            Rows::Columns(rows) => {
+                let first = self.done + 1;
+                let mut lines = Vec::new();
+                while lines.len() <= CHUNK_BYTES
+                    && let Some(row) = rows.next()
+                {
+                    self.done += 1;
+                    serde_json::to_writer(&mut lines, &json_row(&row?, self.done)?)
+                        .map_err(|error| ParquetError::External(Box::new(error)))?;
+                    lines.push(b'\n');
+                }
+                Ok((!lines.is_empty()).then(|| Chunk::Lines { first, bytes: lines.into() }))
+            }
+            Rows::Empty => {
+                self.rows = Rows::None;
+                Ok(Some(Chunk::Lines { first: 1, bytes: "{}\n".into() }))
+            }
+            Rows::None => Ok(None),
+        })
+    }
+}
+
+/// The Parquet library panics on some damaged files; an input file must not be able to end the program.
+fn contained<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(ParquetError::General("damaged data".to_owned())))
+}
+
+/// A row as JSON. Columns of plain bytes, which is how older writers store strings, are text; the library would encode
+/// them as base64.
 fn json_row(row: &Row, number: u64) -> Result<serde_json::Value, ParquetError> {
     let column = |(name, field): (&String, &Field)| {
         let value = match field {
             Field::Bytes(bytes) => match std::str::from_utf8(bytes.data()) {
                 Ok(text) => text.into(),
                 Err(_) => {
-                    let what = format!("row {number}: column `{name}` holds bytes that are not UTF-8");
-                    return Err(ParquetError::General(what));
+                    let message = format!("row {number}: column `{name}` contains bytes that are not valid UTF-8");
+                    return Err(ParquetError::General(message));
                 }
             },
             field => field.to_json_value(),
@@ -70,7 +107,6 @@ mod tests {
     use parquet::data_type::{ByteArray, ByteArrayType};
     use parquet::file::writer::SerializedFileWriter;
     use parquet::schema::parser::parse_message_type;
-    use std::sync::Arc;
 
     fn lines(annotation: &str, value: &[u8]) -> Result<String, ParquetError> {
         let schema = format!("message m {{ required binary question {annotation}; required int32 other; }}");
@@ -87,18 +123,18 @@ mod tests {
         group.close().unwrap();
         writer.close().unwrap();
         let mut lines = String::new();
-        read_rows::<ParquetError>(file.into(), ["question"].into_iter(), |chunk| {
+        let mut rows = ParquetRows::open(file.into(), ["question"].into_iter())?;
+        while let Some(chunk) = rows.next_chunk()? {
             chunk.rows().for_each(|(line, row)| lines += &format!("{line}: {}", String::from_utf8_lossy(row)));
-            Ok(())
-        })?;
+        }
         Ok(lines)
     }
 
     #[test]
-    fn strings_are_text_whether_they_are_marked_as_such_or_not() {
+    fn columns_of_bytes_are_text_with_and_without_annotation() {
         let expected = "1: {\"question\":\"caf\u{e9}\"}\n";
         assert_eq!(lines("(UTF8)", "caf\u{e9}".as_bytes()).unwrap(), expected);
         assert_eq!(lines("", "caf\u{e9}".as_bytes()).unwrap(), expected);
-        assert!(lines("", b"\xff").unwrap_err().to_string().contains("row 1: column `question` holds bytes"));
+        assert!(lines("", b"\xff").unwrap_err().to_string().contains("row 1: column `question` contains bytes"));
     }
 }

@@ -22,9 +22,7 @@ pub(crate) fn place(index: Index, sources: &[Source], options: &Options) -> (Vec
     let mut warnings = Vec::new();
     if let Some(part) = options.validation {
         warnings = hold_out(&mut rows, sources, part, options.seed, &hashes);
-    } else if sources
-        .iter()
-        .any(|source| matches!(source.amount(), Amount::Repeat { unit: RepeatUnit::Document, .. }))
+    } else if sources.iter().any(|source| matches!(source.amount(), Amount::Repeat { unit: RepeatUnit::Document, .. }))
     {
         group(&mut rows);
     }

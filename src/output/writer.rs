@@ -1,9 +1,10 @@
 //! All files of all cuts in one pass: each sample is encoded once, and its bytes go to every file that holds it.
 
 use super::format::{FileAssembler, Format};
-use crate::codec::Compressor;
+use crate::codec::{Codec, Transform};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mixing::{CutPlan, OutputRow, ShuffledOrder, natural_order};
+use crate::pool::spawn;
 use crate::progress::ProgressCounter;
 use crate::recipe::{Columns, Compression, Order, Source};
 use crate::sample::{RowLayout, Sample};
@@ -11,9 +12,10 @@ use crate::storage::{Publication, Sink, StagedFile};
 use crate::text::TextStore;
 use bytes::Bytes;
 use futures::StreamExt;
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 /// About how many bytes of rows are encoded at a time: few enough to be hashed and written out of a processor's cache.
 const BATCH: usize = 512 << 10;
@@ -100,16 +102,18 @@ pub(crate) async fn write_rows(
     pool: &Arc<rayon::ThreadPool>,
     progress: &ProgressCounter,
 ) -> Result<Vec<StagedFile>> {
+    let codec = Codec::from(options.compression);
     let mut senders = Vec::new();
     let mut writers = Vec::new();
     for file in files {
-        let name = options.compression.file_name(&format!("{}{}", file.stem, options.format.extension()));
+        let name = codec.file_name(&format!("{}{}", file.stem, options.format.extension()));
+        let encoder = codec.encoder().map_err(cannot_compress)?;
         let writer = FileWriter {
             source: source.clone(),
             rows: file.rows,
-            assembler: options.format.assembler(),
-            compressor: Compressor::new(options.compression)?,
+            bytes: FileBytes { assembler: options.format.assembler(), encoder },
             sink: publication.create(&name).await?,
+            pool: pool.clone(),
         };
         let (tx, rx) = mpsc::channel(1);
         senders.push(tx);
@@ -208,11 +212,7 @@ async fn encode_on(
     rows: Vec<OutputRow>,
 ) -> Result<Batch> {
     let source = source.clone();
-    let (tx, rx) = oneshot::channel();
-    pool.spawn(move || {
-        let _ = tx.send(encode_batch(&source, format, rows));
-    });
-    rx.await.map_err(|_| Error::new(ErrorKind::Bug, "encoding rows panicked"))
+    spawn(pool, move || encode_batch(&source, format, rows)).join("encoding rows").await
 }
 
 fn encode_batch(source: &WriteSource, format: Format, rows: Vec<OutputRow>) -> Batch {
@@ -229,13 +229,53 @@ fn encode_batch(source: &WriteSource, format: Format, rows: Vec<OutputRow>) -> B
     Batch { bytes: bytes.into(), ends, rows }
 }
 
+/// Turns encoded rows into the stored bytes of one file.
+struct FileBytes {
+    assembler: Box<dyn FileAssembler>,
+    encoder: Transform,
+}
+
+impl FileBytes {
+    /// Takes encoded rows; returns the stored bytes that are ready.
+    fn push(&mut self, rows: Vec<Bytes>) -> Result<Vec<Bytes>> {
+        compress(&mut self.encoder, self.assembler.push(rows)?)
+    }
+
+    /// Returns the last stored bytes.
+    fn finish(self) -> Result<Vec<Bytes>> {
+        let Self { assembler, mut encoder } = self;
+        let mut ready = compress(&mut encoder, assembler.finish()?)?;
+        ready.push(encoder.finish().map_err(cannot_compress)?);
+        Ok(ready)
+    }
+
+    /// Whether encoded rows are stored as they are.
+    fn passes_through(&self) -> bool {
+        self.assembler.passes_through() && self.encoder.is_none()
+    }
+}
+
+fn compress(encoder: &mut Transform, parts: Vec<Bytes>) -> Result<Vec<Bytes>> {
+    let mut ready = Vec::new();
+    for mut part in parts {
+        while !part.is_empty() {
+            ready.extend(encoder.push(&mut part).map_err(cannot_compress)?);
+        }
+    }
+    Ok(ready)
+}
+
+fn cannot_compress(error: io::Error) -> Error {
+    Error::new(ErrorKind::Bug, "cannot compress").caused_by(error)
+}
+
 /// Writes one file.
 struct FileWriter {
     source: Arc<WriteSource>,
     rows: FileRows,
-    assembler: Box<dyn FileAssembler>,
-    compressor: Compressor,
+    bytes: FileBytes,
     sink: Sink,
+    pool: Arc<rayon::ThreadPool>,
 }
 
 impl FileWriter {
@@ -246,42 +286,44 @@ impl FileWriter {
                 return Err(Error::new(ErrorKind::Bug, "writing was cut off"));
             };
             let Some(batch) = batch else { break };
-            let rows = self.held_rows(&batch);
-            let parts = self.assembler.push(rows)?;
-            let ready;
-            (self.compressor, ready) = self.compressor.push(parts).await?;
-            if !ready.is_empty() {
-                self.sink.write(ready).await?;
+            let mut parts = held_rows(&self.source, self.rows, &batch);
+            if !self.bytes.passes_through() && !parts.is_empty() {
+                let mut bytes = self.bytes;
+                let job = spawn(&self.pool, move || bytes.push(parts).map(|ready| (bytes, ready)));
+                (self.bytes, parts) = job.join("encoding a file").await??;
+            }
+            if !parts.is_empty() {
+                self.sink.write(parts).await?;
             }
         }
-        let (compressor, mut rest) = self.compressor.push(self.assembler.finish()?).await?;
-        rest.push(compressor.finish().await?);
+        let bytes = self.bytes;
+        let mut rest = spawn(&self.pool, move || bytes.finish()).join("encoding a file").await??;
         rest.retain(|part| !part.is_empty());
         if !rest.is_empty() {
             self.sink.write(rest).await?;
         }
         self.sink.finish().await
     }
+}
 
-    /// The bytes of a batch that the file holds; neighbours stay in one piece.
-    fn held_rows(&self, batch: &Batch) -> Vec<Bytes> {
-        let mut parts = Vec::new();
-        let mut open: Option<usize> = None;
-        let mut begin = 0;
-        for (row, &end) in batch.rows.iter().zip(&batch.ends) {
-            match (self.rows.copies(&self.source, row.row as usize) > row.copy, open) {
-                (true, None) => open = Some(begin),
-                (false, Some(first)) => {
-                    parts.push(batch.bytes.slice(first..begin));
-                    open = None;
-                }
-                _ => {}
+/// The bytes of a batch that a file holds; neighbours stay in one piece.
+fn held_rows(source: &WriteSource, rows: FileRows, batch: &Batch) -> Vec<Bytes> {
+    let mut parts = Vec::new();
+    let mut open: Option<usize> = None;
+    let mut begin = 0;
+    for (row, &end) in batch.rows.iter().zip(&batch.ends) {
+        match (rows.copies(source, row.row as usize) > row.copy, open) {
+            (true, None) => open = Some(begin),
+            (false, Some(first)) => {
+                parts.push(batch.bytes.slice(first..begin));
+                open = None;
             }
-            begin = end;
+            _ => {}
         }
-        if let Some(first) = open {
-            parts.push(batch.bytes.slice(first..begin));
-        }
-        parts
+        begin = end;
     }
+    if let Some(first) = open {
+        parts.push(batch.bytes.slice(first..begin));
+    }
+    parts
 }

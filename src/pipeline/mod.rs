@@ -13,7 +13,6 @@ mod context;
 mod count;
 mod diff;
 mod finish;
-mod inputs;
 mod manifest;
 mod mix;
 mod plan;

@@ -1,9 +1,8 @@
 //! Stage 1: lists the input and fixes what the run reads.
 
 use super::context::Context;
-use super::inputs;
 use crate::error::{Error, ErrorKind, Result};
-use crate::input::InputObject;
+use crate::input::{FindOptions, InputObject, SourceLocations, check_output, find};
 use crate::recipe::{Recipe, Source};
 use crate::settings::Settings;
 use crate::storage::Location;
@@ -39,15 +38,6 @@ impl PrepareOptions {
     }
 }
 
-/// A source and the places that were given for it.
-#[derive(Debug, Clone)]
-pub(crate) struct LocatedSource {
-    /// The source, with the run's defaults filled in.
-    pub(crate) source: Source,
-    /// Where its rows are; empty: in the folder of its name in every input.
-    pub(crate) locations: Vec<Location>,
-}
-
 /// What a run works on: fixed before any row is read.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -64,16 +54,27 @@ impl Job {
     }
 }
 
+/// A source and the places that were given for it; without any, its rows are in the folder of its name in every input.
+type LocatedSource = (Source, Vec<Location>);
+
 /// Lists the input.
 ///
 /// # Errors
 /// If the output is inside an input, no source has a file, or a place that was given for a source has none.
 pub(crate) async fn prepare(options: &PrepareOptions, context: &Context) -> Result<Job> {
     let sources = located_sources(options)?;
-    check_output(options, &sources)?;
-    let found = inputs::find(&context.storage, options, &sources).await?;
+    let given = sources.iter().flat_map(|(_, locations)| locations);
+    check_output(&options.output, options.inputs.iter().chain(given))?;
+    let find_options = FindOptions {
+        sources: sources.iter().map(|(source, locations)| SourceLocations { name: &source.name, locations }).collect(),
+        inputs: &options.inputs,
+        // Whoever gives places for single sources, and no input, does not mean the default input.
+        search_inputs: options.inputs_given || options.source_inputs.is_empty(),
+        is_disabled: &|name| options.recipe.sources.get(name).is_some_and(|source| source.enabled == Some(false)),
+    };
+    let found = find(&context.storage, &find_options).await?;
     found.warnings.into_iter().for_each(|warning| context.warnings.warn(warning));
-    Ok(Job { sources: sources.into_iter().map(|located| located.source).collect(), files: found.files })
+    Ok(Job { files: found.files, sources: sources.into_iter().map(|(source, _)| source).collect() })
 }
 
 /// The sources in the order of the mix, with the places given for them.
@@ -85,28 +86,17 @@ fn located_sources(options: &PrepareOptions) -> Result<Vec<LocatedSource>> {
         };
         let locations = source.paths.iter().flatten().map(place).collect::<Result<_>>()?;
         source.qa_per_doc = source.pairs_per_summary(options.qa_per_doc);
-        Ok(LocatedSource { source, locations })
+        Ok((source, locations))
     };
     let mut sources: Vec<LocatedSource> =
         options.recipe.all_sources().into_iter().map(located).collect::<Result<_>>()?;
     for (name, location) in &options.source_inputs {
-        let Some(located) = sources.iter_mut().find(|located| located.source.name == *name) else {
-            let known: Vec<&str> = sources.iter().map(|located| located.source.name.as_str()).collect();
+        let Some((_, locations)) = sources.iter_mut().find(|(source, _)| source.name == *name) else {
+            let known: Vec<&str> = sources.iter().map(|(source, _)| source.name.as_str()).collect();
             let message = format!("unknown source `{name}`: expected one of {}", known.join(", "));
             return Err(Error::new(ErrorKind::Usage, message).at("--source-input"));
         };
-        located.locations.push(location.clone());
+        locations.push(location.clone());
     }
     Ok(sources)
-}
-
-/// Refuses an output inside an input: the next run would read it as input.
-fn check_output(options: &PrepareOptions, sources: &[LocatedSource]) -> Result<()> {
-    let given = sources.iter().flat_map(|located| &located.locations);
-    match options.inputs.iter().chain(given).find(|input| input.contains(&options.output)) {
-        None => Ok(()),
-        Some(input) => Err(Error::new(ErrorKind::Usage, format!("the output is inside the input {input}"))
-            .at(&options.output)
-            .hint("pass --output a folder outside the input")),
-    }
 }

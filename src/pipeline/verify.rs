@@ -1,11 +1,13 @@
 //! Re-reads a finished mix and holds it against its manifest.
 
+use crate::codec::{Codec, Transform};
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{MANIFEST_FORMAT, MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, OutputFile};
 use crate::progress::{ProgressBar, ProgressCounter};
 use crate::storage::{Location, Storage};
+use bytes::Bytes;
 use futures::StreamExt;
-use std::io::{self, Write};
+use std::io;
 
 /// What was verified.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -85,17 +87,20 @@ async fn check_file(
         return Ok(Err(format!("has {} bytes instead of {}", object.size, file.bytes)));
     }
     let mut hasher = blake3::Hasher::new();
-    let mut lines = match LineCounter::for_name(&file.name) {
-        Ok(lines) => lines,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
+    let mut counter = None;
+    if file.rows.is_some() {
+        counter = match RowCounter::new(&file.name) {
+            Ok(counter) => Some(counter),
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+    }
     let mut stream = storage.stream(&object);
     while let Some(bytes) = stream.next().await {
         let bytes = bytes?;
         hasher.update(&bytes);
         progress.advance(bytes.len() as u64);
-        if file.rows.is_some()
-            && let Err(error) = lines.write_all(&bytes)
+        if let Some(counter) = &mut counter
+            && let Err(error) = counter.push(bytes)
         {
             return Ok(Err(format!("cannot be decompressed: {error}")));
         }
@@ -104,71 +109,42 @@ async fn check_file(
     if digest != file.digest {
         return Ok(Err(format!("has the digest {digest} instead of {}", file.digest)));
     }
-    let rows = match lines.finish() {
-        Ok(rows) => rows,
+    let rows = match counter.map(RowCounter::finish).transpose() {
+        Ok(rows) => rows.unwrap_or(0),
         Err(error) => return Ok(Err(format!("cannot be decompressed: {error}"))),
     };
     Ok(match file.rows {
         Some(expected) if expected != rows => Err(format!("has {rows} rows instead of {expected}")),
-        Some(_) => Ok(rows),
-        None => Ok(0),
+        _ => Ok(rows),
     })
 }
 
-/// Counts the lines of a file, compressed or not, as its bytes come.
-enum LineCounter {
-    Plain(Lines),
-    Gzip(Box<flate2::write::MultiGzDecoder<Lines>>),
-    Zstd(zstd::stream::write::Decoder<'static, Lines>),
+/// Counts the rows of a file as its stored bytes come.
+struct RowCounter {
+    decoder: Transform,
+    rows: u64,
 }
 
-#[derive(Default)]
-struct Lines(u64);
+impl RowCounter {
+    fn new(name: &str) -> io::Result<Self> {
+        let (_, codec) = Codec::split_name(name);
+        Ok(Self { decoder: codec.decoder()?, rows: 0 })
+    }
 
-impl LineCounter {
-    fn for_name(name: &str) -> io::Result<Self> {
-        Ok(if name.ends_with(".gz") {
-            Self::Gzip(Box::new(flate2::write::MultiGzDecoder::new(Lines::default())))
-        } else if name.ends_with(".zst") {
-            Self::Zstd(zstd::stream::write::Decoder::new(Lines::default())?)
-        } else {
-            Self::Plain(Lines::default())
-        })
+    fn push(&mut self, mut bytes: Bytes) -> io::Result<()> {
+        while !bytes.is_empty() {
+            if let Some(piece) = self.decoder.push(&mut bytes)? {
+                self.rows += count_lines(&piece);
+            }
+        }
+        Ok(())
     }
 
     fn finish(self) -> io::Result<u64> {
-        Ok(match self {
-            Self::Plain(lines) => lines.0,
-            Self::Gzip(decoder) => decoder.finish()?.0,
-            Self::Zstd(mut decoder) => {
-                decoder.flush()?;
-                decoder.into_inner().0
-            }
-        })
+        Ok(self.rows + count_lines(&self.decoder.finish()?))
     }
 }
 
-impl Write for LineCounter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(lines) => lines.write(bytes),
-            Self::Gzip(decoder) => decoder.write(bytes),
-            Self::Zstd(decoder) => decoder.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += memchr::memchr_iter(b'\n', bytes).count() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+fn count_lines(bytes: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', bytes).count() as u64
 }

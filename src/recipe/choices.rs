@@ -1,5 +1,6 @@
 //! Values that are one of a few words, the same in a recipe, on the command line and in the manifest.
 
+use crate::codec::Codec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +102,16 @@ choice! {
         Gzip = "gzip",
         /// Zstandard: .jsonl.zst.
         Zstd = "zstd",
+    }
+}
+
+impl From<Compression> for Codec {
+    fn from(compression: Compression) -> Self {
+        match compression {
+            Compression::None => Self::None,
+            Compression::Gzip => Self::Gzip,
+            Compression::Zstd => Self::Zstd,
+        }
     }
 }
 

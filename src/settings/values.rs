@@ -1,9 +1,9 @@
 //! Values of settings: from text to types.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::sample::Reasoning;
 use crate::progress::LogFormat;
 use crate::recipe::{Choice, Word};
+use crate::sample::Reasoning;
 use crate::storage::Location;
 use std::path::PathBuf;
 use std::time::Duration;

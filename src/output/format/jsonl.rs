@@ -34,6 +34,10 @@ impl FileAssembler for Concatenation {
         Ok(rows)
     }
 
+    fn passes_through(&self) -> bool {
+        true
+    }
+
     fn finish(self: Box<Self>) -> Result<Vec<Bytes>> {
         Ok(Vec::new())
     }

@@ -1,0 +1,261 @@
+//! Reads one file: an asynchronous loop receives its bytes, jobs on the thread pool hash, decompress, split and parse
+//! them.
+
+use super::array::SplitError;
+use super::chunk::Chunk;
+use super::format::{Container, FileFormat};
+use super::lines::Splitter;
+use super::parquet::ParquetRows;
+use super::rows::{FileParser, ParsedRows};
+use crate::codec::{Codec, Transform};
+use crate::error::{Error, ErrorKind, Result};
+use crate::pool::{self, Job};
+use crate::progress::ProgressCounter;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use rayon::ThreadPool;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+/// What reading a file results in.
+#[derive(Debug)]
+pub(super) struct FileRows {
+    pub(super) rows: ParsedRows,
+    /// The size of the file as stored.
+    pub(super) bytes: u64,
+    /// The digest of the file as stored.
+    pub(super) digest: String,
+}
+
+/// Reads one file.
+pub(super) struct FileReader {
+    pub(super) format: FileFormat,
+    pub(super) parser: Arc<FileParser>,
+    pub(super) pool: Arc<ThreadPool>,
+    pub(super) progress: ProgressCounter,
+}
+
+/// Chunks that are being parsed, in the order of the file.
+type Parsing = Vec<Job<Result<ParsedRows>>>;
+
+impl FileReader {
+    /// Reads the rows from `stream`, the stored bytes of the file. If the future is dropped, jobs that have not started
+    /// are cancelled.
+    ///
+    /// # Errors
+    /// Errors of the stream; [`ErrorKind::Data`] if the file is damaged, or for the first row that cannot be read.
+    pub(super) async fn read(self, mut stream: BoxStream<'static, Result<Bytes>>) -> Result<FileRows> {
+        let mut results =
+            Results { parser: self.parser.clone(), running: VecDeque::new(), rows: ParsedRows::default() };
+        let limit = self.pool.current_num_threads() + 2;
+        let mut stored = Box::new(StoredBytes::new(self.format, &self.parser)?);
+        while let Some(bytes) = stream.next().await {
+            let bytes = bytes?;
+            self.progress.advance(bytes.len() as u64);
+            let mut next = Some(bytes);
+            while next.is_some() || !stored.input.is_empty() {
+                let bytes = next.take();
+                let step = self.job(move |parse| {
+                    if let Some(bytes) = bytes {
+                        stored.receive(bytes);
+                    }
+                    let chunks = stored.advance(parse.parser)?;
+                    Ok((stored, parse.all(chunks)))
+                });
+                let parsing;
+                (stored, parsing) = results.or_earlier_error(step.join("reading a file").await?).await?;
+                results.add(parsing, limit).await?;
+            }
+        }
+        let step = self.job(move |parse| {
+            let (end, chunks) = stored.finish(parse.parser)?;
+            Ok((end, parse.all(chunks)))
+        });
+        let (end, parsing) = results.or_earlier_error(step.join("reading a file").await?).await?;
+        results.add(parsing, limit).await?;
+        if let Some(parquet) = end.parquet {
+            self.read_parquet(parquet, &mut results, limit).await?;
+        }
+        results.collect(0).await?;
+        Ok(FileRows { rows: results.rows, bytes: end.bytes, digest: end.digest })
+    }
+
+    async fn read_parquet(&self, mut parquet: ParquetRows, results: &mut Results, limit: usize) -> Result<()> {
+        loop {
+            let step = self.job(move |parse| {
+                let chunk = parquet.next_chunk().map_err(|error| invalid_parquet(parse.parser, error))?;
+                let ended = chunk.is_none();
+                Ok((parquet, ended, parse.all(chunk)))
+            });
+            let (ended, parsing);
+            (parquet, ended, parsing) = results.or_earlier_error(step.join("reading a Parquet file").await?).await?;
+            if ended {
+                return Ok(());
+            }
+            results.add(parsing, limit).await?;
+        }
+    }
+
+    /// Starts a job on the pool that may start the parsing of chunks: then the thread has work when the job ends, before
+    /// anybody else has seen its result.
+    fn job<T: Send + 'static>(&self, work: impl FnOnce(&Parse<'_>) -> T + Send + 'static) -> Job<T> {
+        let (parser, threads) = (self.parser.clone(), self.pool.clone());
+        pool::spawn(&self.pool, move || work(&Parse { parser: &parser, pool: &threads }))
+    }
+}
+
+/// Starts the parsing of chunks.
+struct Parse<'p> {
+    parser: &'p Arc<FileParser>,
+    pool: &'p ThreadPool,
+}
+
+impl Parse<'_> {
+    fn all(&self, chunks: impl IntoIterator<Item = Chunk>) -> Parsing {
+        let start = |chunk: Chunk| {
+            let parser = self.parser.clone();
+            pool::spawn(self.pool, move || parser.parse(&chunk))
+        };
+        chunks.into_iter().map(start).collect()
+    }
+}
+
+/// Puts the rows of the chunks together.
+struct Results {
+    parser: Arc<FileParser>,
+    running: VecDeque<Job<Result<ParsedRows>>>,
+    rows: ParsedRows,
+}
+
+impl Results {
+    /// Adds the next chunks, and waits until at most `limit` are being parsed.
+    async fn add(&mut self, parsing: Parsing, limit: usize) -> Result<()> {
+        self.running.extend(parsing);
+        self.collect(limit).await
+    }
+
+    async fn collect(&mut self, limit: usize) -> Result<()> {
+        while self.running.len() > limit
+            && let Some(next) = self.running.pop_front()
+        {
+            let rows = next.join("parsing rows").await.map_err(|error| error.at(&self.parser.place))??;
+            self.rows.append(rows, &self.parser.place)?;
+        }
+        Ok(())
+    }
+
+    /// Of several errors in a file, the first one is reported, however many threads work.
+    async fn or_earlier_error<T>(&mut self, step: Result<T>) -> Result<T> {
+        if step.is_err() {
+            self.collect(0).await?;
+        }
+        step
+    }
+}
+
+/// The bytes of a file on their way to chunks of rows. It moves to a job on the pool for each step, and back.
+struct StoredBytes {
+    hasher: blake3::Hasher,
+    bytes: u64,
+    /// Hashed, but not decompressed yet.
+    input: Bytes,
+    format: FileFormat,
+    decoder: Transform,
+    content: Content,
+}
+
+enum Content {
+    Text(Splitter),
+    /// A Parquet file is held in memory completely while it is read: its footer is at the end.
+    Parquet(Vec<Bytes>),
+}
+
+/// The end of a file.
+struct End {
+    bytes: u64,
+    digest: String,
+    parquet: Option<ParquetRows>,
+}
+
+impl StoredBytes {
+    fn new(format: FileFormat, parser: &FileParser) -> Result<Self> {
+        let content = match format.container {
+            Container::Lines => Content::Text(Splitter::new(false)),
+            Container::LinesOrArray => Content::Text(Splitter::new(true)),
+            Container::Parquet => Content::Parquet(Vec::new()),
+        };
+        let decoder = format.codec.decoder().map_err(|error| invalid(parser, format.codec, error))?;
+        Ok(Self { hasher: blake3::Hasher::new(), bytes: 0, input: Bytes::new(), format, decoder, content })
+    }
+
+    fn receive(&mut self, bytes: Bytes) {
+        self.hasher.update(&bytes);
+        self.bytes += bytes.len() as u64;
+        self.input = bytes;
+    }
+
+    /// Processes input until some rows are complete or it is used up.
+    fn advance(&mut self, parser: &FileParser) -> Result<Vec<Chunk>> {
+        while !self.input.is_empty() {
+            let piece = self.decoder.push(&mut self.input);
+            let Some(piece) = piece.map_err(|error| invalid(parser, self.format.codec, error))? else { continue };
+            match &mut self.content {
+                Content::Text(splitter) => return splitter.push(piece).map_err(|error| malformed(parser, error)),
+                Content::Parquet(pieces) => pieces.push(piece),
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn finish(self, parser: &FileParser) -> Result<(End, Vec<Chunk>)> {
+        let rest = self.decoder.finish().map_err(|error| invalid(parser, self.format.codec, error))?;
+        let digest = self.hasher.finalize().to_hex().to_string();
+        let mut end = End { bytes: self.bytes, digest, parquet: None };
+        match self.content {
+            Content::Text(mut splitter) => {
+                let mut chunks = splitter.push(rest).map_err(|error| malformed(parser, error))?;
+                chunks.extend(splitter.finish().map_err(|error| malformed(parser, error))?);
+                Ok((end, chunks))
+            }
+            Content::Parquet(mut pieces) => {
+                pieces.push(rest);
+                pieces.retain(|piece| !piece.is_empty());
+                let file = if pieces.len() == 1 { pieces.swap_remove(0) } else { pieces.concat().into() };
+                drop(pieces);
+                let parquet = ParquetRows::open(file, parser.rows.columns());
+                end.parquet = Some(parquet.map_err(|error| invalid_parquet(parser, error))?);
+                Ok((end, Vec::new()))
+            }
+        }
+    }
+}
+
+fn malformed(parser: &FileParser, error: SplitError) -> Error {
+    Error::new(ErrorKind::Data, error.message).at(format_args!("{}:{}", parser.place, error.line))
+}
+
+fn invalid(parser: &FileParser, codec: Codec, error: io::Error) -> Error {
+    let message = match (codec, error.kind()) {
+        (Codec::None, _) => "cannot read the file",
+        (Codec::Gzip, io::ErrorKind::UnexpectedEof) => "the gzip file is truncated",
+        (Codec::Gzip, _) => "not a valid gzip file",
+        (Codec::Zstd, io::ErrorKind::UnexpectedEof) => "the Zstandard file is truncated",
+        (Codec::Zstd, _) => "not a valid Zstandard file",
+    };
+    invalid_file(parser, message).caused_by(error)
+}
+
+fn invalid_parquet(parser: &FileParser, error: parquet::errors::ParquetError) -> Error {
+    invalid_file(parser, "not a valid Parquet file").caused_by(error)
+}
+
+fn invalid_file(parser: &FileParser, message: &str) -> Error {
+    Error::new(ErrorKind::Data, message)
+        .at(&parser.place)
+        .hint("generate the file again, or remove it from the source's folder")
+}
+
+#[cfg(test)]
+mod tests;

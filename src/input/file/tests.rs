@@ -1,0 +1,126 @@
+use super::*;
+use crate::input::parse::{Reasoning, RowParser};
+use crate::recipe::BadRows;
+use crate::sample::known_sources;
+use crate::text::Interner;
+use futures::stream;
+use std::io::Write;
+
+fn reader(name: &str, threads: usize) -> FileReader {
+    let parser = FileParser {
+        source: "extractive_summary".to_owned(),
+        key: name.to_owned(),
+        place: name.to_owned(),
+        bad_rows: BadRows::Fail,
+        rows: Arc::new(RowParser::new(&known_sources()[0], false, &Reasoning::Auto)),
+        texts: Arc::new(Interner::default()),
+    };
+    FileReader {
+        format: FileFormat::of_name(name).unwrap(),
+        parser: Arc::new(parser),
+        pool: Arc::new(rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap()),
+        progress: crate::progress::Progress::silent().bar("", 0, crate::progress::ProgressUnit::Bytes).counter(),
+    }
+}
+
+fn stored(bytes: &[u8], piece: usize) -> BoxStream<'static, Result<Bytes>> {
+    let pieces: Vec<_> = bytes.chunks(piece).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+    stream::iter(pieces).boxed()
+}
+
+fn row(number: usize) -> String {
+    let row = serde_json::json!({
+        "question": format!("q{number}"), "response": "a", "document_outline": "o",
+        "document": "x".repeat(1000), "raw_document": "r",
+    });
+    row.to_string()
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn rows_do_not_depend_on_compression_pieces_or_threads() {
+    let content: String = (0..6000).map(|number| row(number) + "\n").collect();
+    let zstd = zstd::encode_all(content.as_bytes(), 1).unwrap();
+    let files = [("a.jsonl", content.as_bytes()), ("a.jsonl.gz", &gzip(content.as_bytes())), ("a.json.zst", &zstd)];
+    for (name, bytes) in files {
+        for (piece, threads) in [(10_000, 1), (1 << 20, 3), (bytes.len(), 2)] {
+            let reader = reader(name, threads);
+            let texts = reader.parser.texts.clone();
+            let file = reader.read(stored(bytes, piece)).await.unwrap();
+            assert_eq!((file.rows.ledger.read, file.bytes), (6000, bytes.len() as u64), "{name}");
+            assert_eq!(file.digest, blake3::hash(bytes).to_hex().to_string());
+            let texts = Arc::into_inner(texts).expect("no job is left").freeze();
+            for (number, body) in file.rows.kept.iter().enumerate() {
+                let crate::sample::Body::Pair { question, .. } = body else { panic!("{body:?}") };
+                assert_eq!(texts.get(*question), format!("q{number}"));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_first_error_of_a_file_is_reported_with_any_number_of_threads() {
+    let mut rows: Vec<String> = (0..3000).map(row).collect();
+    rows[1] = "{}".to_owned();
+    let array = format!("[{}\n", rows.join(",\n"));
+    for threads in [1, 4] {
+        for piece in [4096, array.len()] {
+            let error = reader("a.json", threads).read(stored(array.as_bytes(), piece)).await.unwrap_err();
+            assert!(error.line().starts_with("a.json:2: column `question` is missing"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn damaged_files_are_errors_that_name_the_file() {
+    let content: String = (0..10).map(|number| row(number) + "\n").collect();
+    let gzip = gzip(content.as_bytes());
+    let mut errors = String::new();
+    for (name, bytes) in [
+        ("truncated.jsonl.gz", &gzip[..gzip.len() - 3]),
+        ("empty.jsonl.gz", b"".as_slice()),
+        ("text.jsonl.gz", content.as_bytes()),
+        ("text.jsonl.zst", content.as_bytes()),
+        ("text.parquet", content.as_bytes()),
+        ("array.json", b"[{}\n{}]"),
+    ] {
+        let error = reader(name, 1).read(stored(bytes, 4096)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Data);
+        errors += &format!("{error}\n");
+    }
+    insta::assert_snapshot!(errors, @r"
+    truncated.jsonl.gz: the gzip file is truncated: the gzip trailer is incomplete
+      hint: generate the file again, or remove it from the source's folder
+    empty.jsonl.gz: the gzip file is truncated: incomplete deflate stream
+      hint: generate the file again, or remove it from the source's folder
+    text.jsonl.gz: not a valid gzip file: invalid gzip header
+      hint: generate the file again, or remove it from the source's folder
+    text.jsonl.zst: not a valid Zstandard file: Unknown frame descriptor
+      hint: generate the file again, or remove it from the source's folder
+    text.parquet: not a valid Parquet file: Parquet error: Invalid Parquet file. Corrupt footer
+      hint: generate the file again, or remove it from the source's folder
+    array.json:2: expected `,` or `]` after an element of the array
+    ");
+}
+
+#[tokio::test]
+async fn dropping_the_future_ends_the_work() {
+    let content: String = (0..2000).map(|number| row(number) + "\n").collect();
+    let endless = stream::iter(std::iter::repeat_with(move || Ok(Bytes::copy_from_slice(content.as_bytes())))).boxed();
+    let reader = reader("a.jsonl", 2);
+    let texts = reader.parser.texts.clone();
+    let timeout = std::time::Duration::from_millis(100);
+    assert!(tokio::time::timeout(timeout, reader.read(endless)).await.is_err());
+    // Jobs that have not started drop what they own; those that have started end.
+    let ended = async {
+        while Arc::strong_count(&texts) > 1 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), ended).await.expect("all jobs have ended");
+}

@@ -1,0 +1,158 @@
+//! Finds the files that a run reads.
+
+use super::discover::{FileOfSource, discover, discover_in_source};
+use super::format::{Container, FileFormat};
+use crate::codec::Codec;
+use crate::error::{Error, ErrorKind, Result};
+use crate::storage::{Location, ObjectInfo, Storage};
+
+/// A file to read.
+#[derive(Debug, Clone)]
+pub(crate) struct InputObject {
+    /// The index of its source.
+    pub(crate) source: usize,
+    /// The index of the source's folder that it belongs to.
+    pub(crate) folder: usize,
+    /// Its key below the source's folder.
+    pub(crate) key: String,
+    /// Its location and version.
+    pub(crate) object: ObjectInfo,
+    /// What it holds.
+    pub(crate) format: FileFormat,
+}
+
+/// Where the rows of a source are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SourceLocations<'a> {
+    /// The source's name.
+    pub(crate) name: &'a str,
+    /// Folders or files given for this source alone. Empty: the folder of its name in every input.
+    pub(crate) locations: &'a [Location],
+}
+
+/// Where to look for files.
+pub(crate) struct FindOptions<'a> {
+    /// The sources, in the order of the mix.
+    pub(crate) sources: Vec<SourceLocations<'a>>,
+    /// The folders that hold one folder per source.
+    pub(crate) inputs: &'a [Location],
+    /// Whether to look into `inputs` at all.
+    pub(crate) search_inputs: bool,
+    /// Whether a source of a given name is disabled: its folder is expected, and not read.
+    pub(crate) is_disabled: &'a dyn Fn(&str) -> bool,
+}
+
+/// The files of a run, with warnings about them.
+#[derive(Debug, Default)]
+pub(crate) struct Inputs {
+    /// The files, in the order of the mix.
+    pub(crate) files: Vec<InputObject>,
+    /// Inputs given twice, folders that belong to no source, sources without files.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Checks that the output is outside of all inputs; the next run would read it as input.
+///
+/// # Errors
+/// A usage error that names the input.
+pub(crate) fn check_output<'a>(output: &Location, inputs: impl Iterator<Item = &'a Location>) -> Result<()> {
+    for input in inputs {
+        if input.contains(output) {
+            return Err(Error::new(ErrorKind::Usage, format!("the output is inside the input {input}"))
+                .at(output)
+                .hint("pass --output a folder that is not inside any input"));
+        }
+    }
+    Ok(())
+}
+
+/// Finds the files of all sources.
+///
+/// # Errors
+/// [`ErrorKind::NotFound`] if no source has a file, or if a location given for a source has none.
+pub(crate) async fn find(storage: &Storage, options: &FindOptions<'_>) -> Result<Inputs> {
+    let mut found = Inputs::default();
+    for (number, source) in options.sources.iter().enumerate() {
+        for (folder, location) in source.locations.iter().enumerate() {
+            let (objects, files) = list_source(storage, number, location).await?;
+            if files.is_empty() {
+                return Err(Error::new(ErrorKind::NotFound, format!("no files found for source {}", source.name))
+                    .at(location)
+                    .hint("give a folder that contains *.jsonl, *.ndjson, *.json or *.parquet files (also .gz, .zst), or such a file"));
+            }
+            found.files.extend(files.into_iter().map(|file| input_object(file, folder, &objects)));
+        }
+    }
+    if options.search_inputs && options.sources.iter().any(|source| source.locations.is_empty()) {
+        find_in_inputs(storage, options, &mut found).await?;
+    }
+    // Files of a source are read together: folder by folder, each in the byte order of its keys.
+    found.files.sort_by_key(|file| (file.source, file.folder));
+    let has_files = |number| found.files.iter().any(|file| file.source == number);
+    let missing: Vec<&str> = options
+        .sources
+        .iter()
+        .enumerate()
+        .filter(|(number, _)| !has_files(*number))
+        .map(|(_, source)| source.name)
+        .collect();
+    if found.files.is_empty() {
+        let places: Vec<String> = options.inputs.iter().map(ToString::to_string).collect();
+        return Err(Error::new(
+            ErrorKind::NotFound,
+            format!("no source folder with rows found; looked for {}", missing.join(", ")),
+        )
+        .at(places.join(", "))
+        .hint(
+            "point --input (INPUT_URI) at the output folder of the generation step, which has one folder per source",
+        ));
+    }
+    found.warnings.extend(missing.into_iter().map(|name| format!("source {name} not found")));
+    Ok(found)
+}
+
+/// Finds the files of sources that have no locations of their own, in the folders of their names.
+async fn find_in_inputs(storage: &Storage, options: &FindOptions<'_>, found: &mut Inputs) -> Result<()> {
+    let names: Vec<&str> = options.sources.iter().map(|source| source.name).collect();
+    let mut others = Vec::new();
+    for (folder, input) in options.inputs.iter().enumerate() {
+        if options.inputs[..folder].contains(input) {
+            found.warnings.push(format!("input {input} is given twice: its rows are read twice"));
+        }
+        let objects = storage.list(input).await?;
+        let discovered = discover(&names, objects.iter().map(|object| object.key.as_str()));
+        let unknown = discovered.other_folders.into_iter().filter(|name| !(options.is_disabled)(name));
+        others.extend(unknown.map(|name| input.join(&name).to_string()));
+        let files = discovered.files.into_iter().filter(|file| options.sources[file.source].locations.is_empty());
+        found.files.extend(files.map(|file| input_object(file, folder, &objects)));
+    }
+    if !others.is_empty() {
+        found.warnings.push(format!("folders that belong to no source are skipped: {}", others.join(", ")));
+    }
+    Ok(())
+}
+
+/// The files at a location that belongs to one source: a folder, or a single file.
+async fn list_source(
+    storage: &Storage,
+    source: usize,
+    location: &Location,
+) -> Result<(Vec<ObjectInfo>, Vec<FileOfSource>)> {
+    let objects = storage.list(location).await?;
+    let files = match &objects[..] {
+        [file] if file.location.to_string() == location.to_string() => vec![single_file(source, &file.key)],
+        _ => discover_in_source(source, objects.iter().map(|object| object.key.as_str())),
+    };
+    Ok((objects, files))
+}
+
+/// A file that the user named holds rows, whatever its name: Kubeflow's artifacts have no extension.
+fn single_file(source: usize, key: &str) -> FileOfSource {
+    let lines = FileFormat { container: Container::LinesOrArray, codec: Codec::None };
+    FileOfSource { source, file: 0, key: key.to_owned(), format: FileFormat::of_name(key).unwrap_or(lines) }
+}
+
+fn input_object(file: FileOfSource, folder: usize, objects: &[ObjectInfo]) -> InputObject {
+    let FileOfSource { source, file, key, format } = file;
+    InputObject { source, folder, key, format, object: objects[file].clone() }
+}

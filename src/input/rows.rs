@@ -1,0 +1,113 @@
+//! The rows of one file: chunks are parsed separately and put together in the order of the file.
+
+use super::chunk::Chunk;
+use super::ledger::{RejectedRow, SourceLedger};
+use super::parse::RowParser;
+use crate::error::{Error, ErrorKind, Result};
+use crate::recipe::BadRows;
+use crate::sample::{Body, ParsedRow, RowError};
+use crate::text::Interner;
+use std::sync::Arc;
+
+/// A sample's row number within its file is a `u32`.
+const MAX_SAMPLES: u64 = u32::MAX as u64;
+
+/// What parsing the rows of one file requires.
+pub(super) struct FileParser {
+    /// The name of the source.
+    pub(super) source: String,
+    /// The key of the file below the source's folder.
+    pub(super) key: String,
+    /// The path or URL of the file.
+    pub(super) place: String,
+    pub(super) bad_rows: BadRows,
+    pub(super) rows: Arc<RowParser>,
+    pub(super) texts: Arc<Interner>,
+}
+
+/// Parsed rows.
+#[derive(Debug, Default)]
+pub(super) struct ParsedRows {
+    /// The samples, in input order.
+    pub(super) kept: Vec<Body>,
+    pub(super) ledger: SourceLedger,
+    /// The rows that could not be read, in input order.
+    pub(super) rejected: Vec<RejectedRow>,
+}
+
+impl ParsedRows {
+    /// Appends the rows of the next chunk.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Data`] if the file has more samples than a row number can count.
+    pub(super) fn append(&mut self, next: Self, place: &str) -> Result<()> {
+        check_sample_count(self.ledger.kept + next.ledger.kept, place)?;
+        self.kept.extend(next.kept);
+        self.ledger.merge(&next.ledger);
+        self.rejected.extend(next.rejected);
+        Ok(())
+    }
+}
+
+fn check_sample_count(samples: u64, place: &str) -> Result<()> {
+    if samples <= MAX_SAMPLES {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Data, format!("too many rows: a file may hold at most {MAX_SAMPLES} samples"))
+        .at(place)
+        .hint("split the file into smaller files in the same folder"))
+}
+
+impl FileParser {
+    /// Parses the rows of a chunk.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Data`] with file and line of the first row that cannot be read, unless such rows are skipped.
+    pub(super) fn parse(&self, chunk: &Chunk) -> Result<ParsedRows> {
+        let mut parsed = ParsedRows::default();
+        for (line, row) in chunk.rows() {
+            parsed.ledger.read += 1;
+            match self.rows.parse(row, &self.texts) {
+                Ok(ParsedRow::Kept(body)) => {
+                    parsed.ledger.kept += 1;
+                    parsed.kept.push(body);
+                }
+                Ok(ParsedRow::Dropped(reason)) => parsed.ledger.drop_rows(reason.as_str(), 1),
+                Err(RowError::Bad(row)) if self.bad_rows == BadRows::Skip => {
+                    parsed.ledger.drop_rows(row.reason.as_str(), 1);
+                    parsed.rejected.push(RejectedRow {
+                        source: self.source.clone(),
+                        file: self.key.clone(),
+                        line,
+                        reason: row.reason,
+                        message: row.message,
+                    });
+                }
+                Err(RowError::Bad(row)) => {
+                    return Err(Error::new(ErrorKind::Data, row.message)
+                        .at(format_args!("{}:{line}", self.place))
+                        .hint("fix the row, or pass --bad-rows skip to skip such rows"));
+                }
+                Err(RowError::Fatal(error)) => return Err(error.at(&self.place)),
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_holds_at_most_as_many_samples_as_row_numbers_count() {
+        check_sample_count(u64::from(u32::MAX), "a.jsonl").unwrap();
+        let error = check_sample_count(u64::from(u32::MAX) + 1, "s3://b/a.jsonl").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "s3://b/a.jsonl: too many rows: a file may hold at most 4294967295 samples\n  \
+             hint: split the file into smaller files in the same folder"
+        );
+        assert_eq!(error.kind(), ErrorKind::Data);
+    }
+}
