@@ -12,21 +12,17 @@
 //!
 //! The S3 server is a process of its own: this program again, started with the word `serve`.
 
-#[path = "../tests/support/s3_server.rs"]
-#[allow(dead_code, reason = "the tests use more of it")]
-mod s3_server;
-
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use knowledge_mixing::storage::{Environment, Location, ObjectInfo, Sink, Storage, StorageOptions};
+use knowledge_mixing::testing::{Environment, Location, ObjectInfo, Sink, Storage, StorageOptions};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, WriteMultipart};
-use s3_server::{ACCESS_KEY, S3Server, SECRET_KEY};
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use test_support::s3_server::{ACCESS_KEY, S3Server, SECRET_KEY};
 
 const BAR: f64 = 1.25;
 const PART: usize = 8 << 20;
@@ -139,7 +135,7 @@ async fn in_buckets(runs: usize) {
         StorageOptions::default(),
         Environment::from_iter(s3_server::environment(&server.endpoint)),
     );
-    knowledge_mixing::storage::install_tls_provider();
+    knowledge_mixing::testing::install_tls_provider();
     let store = AmazonS3Builder::new()
         .with_endpoint(&server.endpoint)
         .with_allow_http(true)

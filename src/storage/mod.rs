@@ -57,7 +57,7 @@ pub struct StorageOptions {
     /// How long one attempt may take, its body included.
     pub request_timeout: Duration,
     /// How long the claim on an output must stand still until its owner counts as dead.
-    pub(crate) lease_timeout: Duration,
+    pub lease_timeout: Duration,
     /// Whether local files are flushed to the disk before they get their names. Without it a power failure right after a
     /// run may lose files that were published; a killed program never does.
     pub flush: bool,

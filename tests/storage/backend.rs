@@ -3,7 +3,7 @@
 use crate::support::s3_server::{self, S3Server};
 use bytes::Bytes;
 use futures::TryStreamExt;
-use knowledge_mixing::storage::{Environment, Location, Storage, StorageOptions, Store};
+use knowledge_mixing::testing::{Environment, Location, Storage, StorageOptions, Store};
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::memory::InMemory;
@@ -69,7 +69,7 @@ pub fn s3() -> Backend {
 
 /// A backend over the bucket `bucket` of an S3 server.
 pub fn s3_at(endpoint: &str, key: &str, secret: &str, keep: Box<dyn Send + Sync>) -> Backend {
-    knowledge_mixing::storage::install_tls_provider();
+    knowledge_mixing::testing::install_tls_provider();
     let environment = Environment::from_iter([
         ("AWS_ENDPOINT_URL", endpoint),
         ("AWS_ACCESS_KEY_ID", key),
@@ -131,7 +131,7 @@ impl Moto {
 
     /// The bucket `bucket`, emptied.
     pub async fn bucket(&self) -> Backend {
-        knowledge_mixing::storage::install_tls_provider();
+        knowledge_mixing::testing::install_tls_provider();
         let client = reqwest::Client::new();
         let reset = client.post(format!("{}/moto-api/reset", self.url)).send().await.unwrap();
         assert!(reset.status().is_success());
@@ -204,7 +204,7 @@ impl Azurite {
     pub fn container(&self) -> Backend {
         let storage = self.storage();
         let container = format!("container-{}", self.used.fetch_add(1, Ordering::Relaxed));
-        knowledge_mixing::storage::install_tls_provider();
+        knowledge_mixing::testing::install_tls_provider();
         let store = MicrosoftAzureBuilder::new()
             .with_endpoint(self.endpoint.clone())
             .with_allow_http(true)

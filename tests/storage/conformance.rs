@@ -3,8 +3,8 @@
 use crate::backend::{self, Backend, noise};
 use bytes::Bytes;
 use futures::TryStreamExt;
-use knowledge_mixing::storage::{ObjectInfo, Publication, StagedFile, Storage};
-use knowledge_mixing::{ErrorKind, Result};
+use knowledge_mixing::testing::{ErrorKind, Result};
+use knowledge_mixing::testing::{ObjectInfo, Publication, StagedFile, Storage};
 
 /// Every test of the suite, for one backend.
 macro_rules! suite {

@@ -2,9 +2,9 @@
 
 use crate::backend::options;
 use crate::support::http_server::{Answer, HttpServer, Request};
-use knowledge_mixing::storage::hub::{HubSnapshot, fetch_tokenizer};
-use knowledge_mixing::storage::{Environment, Storage, StorageOptions};
-use knowledge_mixing::{ErrorKind, Result};
+use knowledge_mixing::testing::{Environment, Storage, StorageOptions};
+use knowledge_mixing::testing::{ErrorKind, Result};
+use knowledge_mixing::testing::{HubSnapshot, fetch_tokenizer};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -172,7 +172,7 @@ async fn a_hub_that_is_away_leaves_the_cache() {
     let away = format!("http://me:hush@{nobody}");
     let storage = hub.storage(&[("HF_ENDPOINT", &away)]);
     assert_eq!(names(&fetch_tokenizer(&storage, "test/public").await.unwrap()), FOUND);
-    let warnings = storage.warnings().join("\n");
+    let warnings = storage.warnings().all().join("\n");
     assert!(warnings.contains("the cached revision") && !warnings.contains("hush"), "{warnings}");
     let error = hub.fetch("test/other", &[("HF_ENDPOINT", &away)]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
@@ -184,6 +184,6 @@ async fn a_cache_that_cannot_be_written_is_a_warning() {
     let hub = Hub::start();
     let storage = hub.storage(&[("HF_HUB_CACHE", "/proc/no-cache-here")]);
     assert_eq!(names(&fetch_tokenizer(&storage, "test/public").await.unwrap()), FOUND);
-    assert_eq!(storage.warnings().len(), 1, "{:?}", storage.warnings());
-    assert!(storage.warnings()[0].contains("cache cannot be written"));
+    assert_eq!(storage.warnings().all().len(), 1, "{:?}", storage.warnings().all());
+    assert!(storage.warnings().all()[0].contains("cache cannot be written"));
 }

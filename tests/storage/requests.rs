@@ -2,7 +2,7 @@
 
 use crate::backend::options;
 use crate::support::http_server::{Answer, HttpServer};
-use knowledge_mixing::storage::{Environment, Location, Storage, StorageOptions};
+use knowledge_mixing::testing::{Environment, Location, Storage, StorageOptions};
 
 const HUSH: &str = "c2VjcmV0LXRoYXQtbXVzdC1ub3QtYmUtdG9sZA==";
 
@@ -110,8 +110,8 @@ async fn no_secret_is_ever_told() {
                 Err(error) => told += &format!("{error}\n{error:?}\n"),
             }
         }
-        told += &format!("{:?}\n", knowledge_mixing::storage::hub::fetch_tokenizer(&storage, "a/b").await.err());
-        told += &storage.warnings().join("\n");
+        told += &format!("{:?}\n", knowledge_mixing::testing::fetch_tokenizer(&storage, "a/b").await.err());
+        told += &storage.warnings().all().join("\n");
     }
     for url in [
         format!("s3://{HUSH}@bucket/x"),
@@ -144,7 +144,7 @@ async fn an_option_without_effect_is_reported() {
     ]);
     let _ = storage.stat(&Location::parse("s3://bucket/x").unwrap()).await;
     let _ = storage.stat(&Location::parse("s3://bucket/y").unwrap()).await;
-    insta::assert_snapshot!(storage.warnings().join("\n"));
+    insta::assert_snapshot!(storage.warnings().all().join("\n"));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use crate::backend::Azurite;
 use crate::support::http_server::{Answer, HttpServer};
 use crate::support::outside::{self, Variables, copy_folder, examples, files, run, succeed};
 use crate::support::s3_server::{ACCESS_KEY, S3Server};
-use knowledge_mixing::storage::Location;
+use knowledge_mixing::testing::Location;
 use std::collections::BTreeMap;
 use std::path::Path;
 

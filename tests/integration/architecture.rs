@@ -1,0 +1,1 @@
+//! Imports point downward only, and no files import each other in a cycle.
