@@ -1,11 +1,11 @@
-//! What the program says of itself.
+//! Help, version, and the sub-commands that read a finished mix.
 
 use super::Cases;
 use insta::assert_snapshot;
 use test_support::program::Sandbox;
 
 #[test]
-fn the_help_of_every_sub_command() {
+fn help_of_every_sub_command() {
     let sandbox = Sandbox::new();
     let mut cases = Cases::default();
     for command in [
@@ -29,14 +29,14 @@ fn the_help_of_every_sub_command() {
 }
 
 #[test]
-fn the_version_is_the_crates() {
+fn version_is_that_of_the_crate() {
     let sandbox = Sandbox::new();
     let version = sandbox.run(&["--version"]).succeeded().stdout;
     assert_eq!(version, concat!("knowledge-mixing ", env!("CARGO_PKG_VERSION"), "\n"));
 }
 
 #[test]
-fn the_help_names_every_exit_code_that_is_used() {
+fn help_lists_every_exit_code() {
     let sandbox = Sandbox::new();
     for command in [&[][..], &["mix"], &["plan"], &["verify"], &["diff"]] {
         let help = sandbox.run(&[command, &["--help"]].concat()).stdout;
@@ -48,9 +48,9 @@ fn the_help_names_every_exit_code_that_is_used() {
 }
 
 #[test]
-fn a_finished_mix_is_verified_and_compared() {
+fn a_finished_mix_can_be_verified_and_compared() {
     let sandbox = test_support::rows::example_sandbox();
-    sandbox.run(&super::mix_and(&[])).succeeded();
+    super::mix(&sandbox, &[]);
     let mut cases = Cases::default();
     cases.add("verify", &sandbox.run(&["verify", "out"]).succeeded().stdout.replace(char::is_numeric, "#"));
     sandbox
@@ -75,14 +75,14 @@ fn a_finished_mix_is_verified_and_compared() {
     let ran = sandbox.run(&["verify", "out"]);
     assert_eq!(ran.code, 3, "{ran}");
     cases.add("verify a mix with one letter changed", &ran.message());
-    std::fs::remove_file(sandbox.path("out/combined_cut_2x.jsonl")).expect("the file");
+    std::fs::remove_file(sandbox.path("out/combined_cut_2x.jsonl")).expect("cannot remove the file");
     let ran = sandbox.run(&["verify", "out"]);
     assert!(ran.code != 0, "{ran}");
     cases.add("verify a mix with one file gone", &ran.message());
     assert_snapshot!(without_digests(&cases.0));
 }
 
-/// Digests change with every word of a report.
+/// Replaces digests, which change with every word of a report.
 fn without_digests(text: &str) -> String {
     let digest = |word: &&str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
     let words: Vec<&str> = text.split([' ', '\n']).filter(digest).collect();

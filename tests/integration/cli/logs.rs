@@ -1,4 +1,4 @@
-//! What is written to standard output and standard error of a run that goes well.
+//! Standard output and standard error of successful runs.
 
 use super::Cases;
 use insta::assert_snapshot;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use test_support::rows::{example_sandbox, mix_and};
 
 #[test]
-fn a_run_ends_in_a_table() {
+fn a_run_ends_with_a_table() {
     let sandbox = example_sandbox();
     let ran = sandbox.run(&mix_and(&["--cut-sizes", "2,3,9"])).succeeded();
     let mut cases = Cases::default();
@@ -16,7 +16,7 @@ fn a_run_ends_in_a_table() {
 }
 
 #[test]
-fn a_plan_is_a_table_or_json_and_writes_nothing() {
+fn plan_prints_a_table_or_json_and_writes_nothing() {
     let sandbox = example_sandbox();
     let plan = ["plan", "--input", "step_02", "--tokenizer-model", "builtin", "--cut-sizes", "2,9", "--output", "out"];
     let ran = sandbox.run(&plan).succeeded();
@@ -27,7 +27,7 @@ fn a_plan_is_a_table_or_json_and_writes_nothing() {
     let json = sandbox.run(&[&plan[..], &["--format", "json"]].concat()).succeeded().stdout;
     let plan: Value = serde_json::from_str(&json).expect("JSON");
     assert!(!sandbox.path("out").exists());
-    // What was planned is what is made.
+    // The mix is what the plan says.
     sandbox.run(&mix_and(&["--cut-sizes", "2,9"])).succeeded();
     let made = test_support::rows::manifest(&sandbox.tree("out"));
     for part in ["settings", "tokenizer", "inputs", "sources", "cuts"] {
@@ -39,7 +39,7 @@ fn a_plan_is_a_table_or_json_and_writes_nothing() {
 }
 
 #[test]
-fn quiet_leaves_warnings_and_errors() {
+fn quiet_keeps_warnings_and_errors() {
     let sandbox = example_sandbox();
     let ran = sandbox.run(&mix_and(&["--quiet"])).succeeded();
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
@@ -52,9 +52,9 @@ fn quiet_leaves_warnings_and_errors() {
 }
 
 #[test]
-fn json_logs_are_one_object_a_line() {
+fn json_logs_are_one_object_per_line() {
     let sandbox = example_sandbox();
-    sandbox.write("out/foreign.txt", "somebody's");
+    sandbox.write("out/foreign.txt", "of another program");
     let mut levels = std::collections::BTreeSet::new();
     for (more, code) in [
         (&["--cut-sizes", "2,9"][..], 0),
@@ -67,7 +67,7 @@ fn json_logs_are_one_object_a_line() {
         assert!(!ran.stderr.is_empty());
         for line in ran.stderr.lines() {
             let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-            let level = line["level"].as_str().expect("a level");
+            let level = line["level"].as_str().expect("a line has a level");
             assert!(line["message"].as_str().is_some_and(|message| !message.is_empty()), "{line}");
             levels.insert(level.to_owned());
         }

@@ -1,6 +1,7 @@
-//! What a person or an engine sees of the real binary: messages, exit codes, files.
+//! What a person or an engine sees: messages, exit codes, files.
 
 mod bad_input;
+mod exit_codes;
 mod fuzz;
 mod help;
 mod logs;
@@ -8,46 +9,72 @@ mod precedence;
 mod replace;
 mod signals;
 
+use crate::in_process;
+use knowledge_mixing::testing::Manifest;
 use std::sync::OnceLock;
 use test_support::program::{Ran, Sandbox, Tree};
-use test_support::rows::{MIX, example_sandbox, mix_and};
+use test_support::rows::{example_sandbox, mix_and};
 
-/// A finished mix of the small example, made once.
+/// A finished mix of the small example.
 fn earlier_mix() -> &'static Tree {
     static EARLIER: OnceLock<Tree> = OnceLock::new();
     EARLIER.get_or_init(|| {
         let sandbox = example_sandbox();
-        sandbox.run(&MIX).succeeded();
+        mix(&sandbox, &[]);
         sandbox.tree("out")
     })
 }
 
-/// A mix that has to fail: into an output with nothing in it, where nothing may be left, and into one with an earlier
-/// mix, which has to stay as it is. Gives its message.
-fn refused(sandbox: &Sandbox, code: i32, more: &[&str]) -> String {
-    refused_with(sandbox, code, more, &[])
+/// Mixes `step_02` in this process, which must succeed.
+#[track_caller]
+fn mix(sandbox: &Sandbox, more: &[&str]) -> Manifest {
+    in_process::mix(sandbox, &mix_and(more)[1..]).expect("the mix succeeds")
 }
 
-fn refused_with(sandbox: &Sandbox, code: i32, more: &[&str], environment: &[(&str, &str)]) -> String {
-    let arguments = mix_and(more);
-    let first = sandbox.run_with(&arguments, environment);
-    assert_eq!(first.code, code, "{first}");
-    assert_eq!(sandbox.tree("out").keys().collect::<Vec<_>>(), [] as [&String; 0], "nothing is left behind");
-    sandbox.write_tree("out", earlier_mix());
-    let second = sandbox.run_with(&arguments, environment);
-    assert_eq!(second, first, "the same message with an earlier mix in the output");
-    assert!(sandbox.tree("out") == *earlier_mix(), "the earlier mix is intact");
-    std::fs::remove_dir_all(sandbox.path("out")).expect("the output");
-    assert_eq!(first.stdout, "", "nothing but messages");
-    first.message()
-}
-
-/// A mix of what stands in `step_02` that has to succeed.
+/// Mixes `step_02` with the binary, which must succeed.
+#[track_caller]
 fn accepted(sandbox: &Sandbox, more: &[&str]) -> Ran {
     sandbox.run(&mix_and(more)).succeeded()
 }
 
-/// Cases under their names, for one snapshot.
+/// Mixes `step_02` in this process, which must fail with this exit code and leave the output as it was. Returns the
+/// message.
+#[track_caller]
+fn refused(sandbox: &Sandbox, code: u8, more: &[&str]) -> String {
+    let arguments = mix_and(more);
+    leaves_the_output_untouched(sandbox, || {
+        let error = in_process::mix(sandbox, &arguments[1..]).expect_err("the mix fails");
+        assert_eq!(error.kind().exit_code(), code, "{error}");
+        in_process::message(sandbox, &error)
+    })
+}
+
+/// As [`refused`], with the binary and these variables: for what depends on the environment.
+#[track_caller]
+fn refused_by_binary(sandbox: &Sandbox, code: i32, more: &[&str], variables: &[(&str, &str)]) -> String {
+    let arguments = mix_and(more);
+    leaves_the_output_untouched(sandbox, || {
+        let ran = sandbox.run_with(&arguments, variables);
+        assert_eq!(ran.code, code, "{ran}");
+        assert_eq!(ran.stdout, "", "errors go to standard error");
+        ran.message()
+    })
+}
+
+/// Runs a mix that fails twice: into an empty output, where no file may remain, and into one with an earlier mix, which
+/// must stay as it is. Both times the message is the same.
+#[track_caller]
+fn leaves_the_output_untouched(sandbox: &Sandbox, run: impl Fn() -> String) -> String {
+    let first = run();
+    assert_eq!(sandbox.tree("out").keys().collect::<Vec<_>>(), [] as [&String; 0], "no file remains");
+    sandbox.write_tree("out", earlier_mix());
+    assert_eq!(run(), first, "the message does not depend on an earlier mix");
+    assert!(sandbox.tree("out") == *earlier_mix(), "the earlier mix is intact");
+    std::fs::remove_dir_all(sandbox.path("out")).expect("cannot remove the output");
+    first
+}
+
+/// Named cases in one snapshot.
 #[derive(Default)]
 struct Cases(String);
 

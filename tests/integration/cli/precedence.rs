@@ -1,10 +1,10 @@
-//! Which of several values of a setting counts.
+//! Precedence of the values of a setting.
 
 use serde_json::json;
 use test_support::program::Sandbox;
 use test_support::rows::{example_sandbox, manifest};
 
-/// The settings that a run says it had.
+/// The manifest of a run.
 fn settings(sandbox: &Sandbox, arguments: &[&str], environment: &[(&str, &str)]) -> serde_json::Value {
     let base = ["mix", "--input", "step_02", "--output", "out"];
     sandbox.run_with(&[&base[..], arguments].concat(), environment).succeeded();
@@ -12,7 +12,7 @@ fn settings(sandbox: &Sandbox, arguments: &[&str], environment: &[(&str, &str)])
 }
 
 #[test]
-fn a_flag_wins_over_the_recipe_the_recipe_over_the_environment_the_environment_over_the_env_file() {
+fn flags_override_variables_and_variables_override_the_env_file() {
     let sandbox = example_sandbox();
     sandbox.write(".env", "# what the notebook reads\nexport SEED=1\nQA_PER_DOC='1'\nCUT_SIZES=\"[1.0, 2.0]\"\nTOKENIZER_MODEL=builtin\nSAVE_GPT_OSS_FORMAT=True\n");
     let from_file = settings(&sandbox, &[], &[]);
@@ -34,7 +34,7 @@ fn a_flag_wins_over_the_recipe_the_recipe_over_the_environment_the_environment_o
 }
 
 #[test]
-fn of_the_two_tokenizer_variables_the_older_wins() {
+fn the_older_tokenizer_variable_wins() {
     let sandbox = example_sandbox();
     let both = [("TOKENIZER_MODEL", "builtin"), ("TOKENIZER_MODEL_NAME", "nowhere"), ("CUT_SIZES", "2")];
     assert_eq!(settings(&sandbox, &[], &both)["tokenizer"]["name"], "builtin");
@@ -43,27 +43,27 @@ fn of_the_two_tokenizer_variables_the_older_wins() {
 }
 
 #[test]
-fn a_folder_that_exists_wins_over_a_repository_of_that_name() {
+fn an_existing_folder_wins_over_a_repository_of_that_name() {
     let sandbox = example_sandbox();
     for name in ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"] {
         sandbox.write(&format!("acme/lighthouse-1b/{name}"), test_support::builtin_tokenizer(name));
     }
     let made = settings(&sandbox, &["--tokenizer-model", "acme/lighthouse-1b", "--cut-sizes", "2"], &[]);
     assert_eq!(made["tokenizer"]["name"], "lighthouse-1b");
-    // The same tokenizer as a folder: the same counts.
+    // The folder holds the built-in tokenizer, so the counts are the same.
     let builtin = settings(&sandbox, &["--tokenizer-model", "builtin", "--cut-sizes", "2"], &[]);
     assert_eq!(made["cuts"], builtin["cuts"]);
     assert_eq!(made["tokenizer"]["digest"], builtin["tokenizer"]["digest"]);
 }
 
 #[test]
-fn inputs_and_output_come_from_variables_too() {
+fn input_and_output_can_be_variables() {
     let sandbox = example_sandbox();
     let environment =
         [("INPUT_URI", "step_02"), ("OUTPUT_URI", "elsewhere"), ("TOKENIZER_MODEL", "builtin"), ("CUT_SIZES", "2")];
     sandbox.run_with(&["mix"], &environment).succeeded();
     assert!(sandbox.path("elsewhere/manifest.json").exists());
-    // The notebook's own folders are the default.
+    // The defaults are the folders of the notebook.
     let sandbox = Sandbox::new();
     sandbox.write_tree("output/step_02", &test_support::rows::example());
     sandbox.run(&["mix", "--tokenizer-model", "builtin", "--cut-sizes", "2"]).succeeded();
@@ -71,7 +71,7 @@ fn inputs_and_output_come_from_variables_too() {
 }
 
 #[test]
-fn a_value_can_stand_in_a_file() {
+fn a_value_can_be_read_from_a_file() {
     let sandbox = example_sandbox();
     sandbox.write("cuts.txt", "1,2\n");
     let made = settings(&sandbox, &["--tokenizer-model", "builtin", "--cut-sizes=@cuts.txt"], &[]);

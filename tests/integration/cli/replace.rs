@@ -1,22 +1,22 @@
-//! A second run into the same folder.
+//! A second run with the same output.
 
 use super::{accepted, earlier_mix};
 use insta::assert_snapshot;
 use test_support::rows::{example_sandbox, manifest, mix_and};
 
 #[test]
-fn the_second_mix_replaces_the_first_and_only_what_the_first_had_made() {
+fn a_second_mix_replaces_only_the_files_of_the_first() {
     let sandbox = example_sandbox();
     accepted(&sandbox, &["--cut-sizes", "1,2,3"]);
-    sandbox.write("out/notes/of somebody.txt", "dear to somebody");
-    sandbox.write("out/combined_cut_7x.jsonl", "somebody else's");
+    sandbox.write("out/notes/of a user.txt", "notes");
+    sandbox.write("out/combined_cut_7x.jsonl", "not part of the mix");
     let ran = accepted(&sandbox, &["--cut-sizes", "2"]);
     let mut tree = sandbox.tree("out");
-    assert_eq!(tree.remove("notes/of somebody.txt").as_deref(), Some(&b"dear to somebody"[..]));
-    assert_eq!(tree.remove("combined_cut_7x.jsonl").as_deref(), Some(&b"somebody else's"[..]));
+    assert_eq!(tree.remove("notes/of a user.txt").as_deref(), Some(&b"notes"[..]));
+    assert_eq!(tree.remove("combined_cut_7x.jsonl").as_deref(), Some(&b"not part of the mix"[..]));
     assert_eq!(tree.keys().collect::<Vec<_>>(), earlier_mix().keys().collect::<Vec<_>>());
     assert_snapshot!(ran.stderr);
-    // Other compression, other names: the plain files are obsolete.
+    // Compressed files have other names, so the uncompressed ones are obsolete.
     accepted(&sandbox, &["--compression", "zstd"]);
     assert!(!sandbox.path("out/combined_cut_2x.jsonl").exists());
     assert!(sandbox.path("out/combined_cut_2x.jsonl.zst").exists());
@@ -24,7 +24,7 @@ fn the_second_mix_replaces_the_first_and_only_what_the_first_had_made() {
 }
 
 #[test]
-fn the_same_mix_twice_is_the_same_files() {
+fn repeating_a_mix_gives_the_same_files() {
     let sandbox = example_sandbox();
     accepted(&sandbox, &[]);
     let first = sandbox.tree("out");
@@ -34,21 +34,21 @@ fn the_same_mix_twice_is_the_same_files() {
 }
 
 #[test]
-fn files_without_a_manifest_are_no_mix_and_the_next_run_makes_one() {
+fn files_without_a_manifest_are_not_a_mix_and_the_next_run_replaces_them() {
     let sandbox = example_sandbox();
     sandbox.write_tree("out", earlier_mix());
-    std::fs::remove_file(sandbox.path("out/manifest.json")).expect("the manifest");
+    std::fs::remove_file(sandbox.path("out/manifest.json")).expect("cannot remove the manifest");
     assert_ne!(sandbox.run(&["verify", "out"]).code, 0);
     accepted(&sandbox, &[]);
     assert!(sandbox.tree("out") == *earlier_mix());
-    // A manifest that nobody can read stands in nobody's way, and names nothing that could be removed.
+    // An invalid manifest does not stop a run, and the files that it names are not removed.
     sandbox.write("out/manifest.json", "{\"outputs\": [{\"name\": \"../step_02/key_facts_to_qa/gen.jsonl\"}]");
     accepted(&sandbox, &[]);
     assert!(sandbox.tree("out") == *earlier_mix());
 }
 
 #[test]
-fn a_manifest_cannot_make_the_program_remove_files_elsewhere() {
+fn a_forged_manifest_cannot_remove_files_elsewhere() {
     let sandbox = example_sandbox();
     accepted(&sandbox, &[]);
     let text = sandbox.read_text("out/manifest.json");
@@ -63,13 +63,13 @@ fn a_manifest_cannot_make_the_program_remove_files_elsewhere() {
 }
 
 #[test]
-fn the_manifest_tells_the_truth() {
+fn the_manifest_describes_the_files() {
     let tree = earlier_mix();
     let manifest = manifest(tree);
-    let outputs = manifest["outputs"].as_array().expect("outputs");
+    let outputs = manifest["outputs"].as_array().expect("`outputs` is a list");
     assert_eq!(outputs.len() + 1, tree.len());
     for output in outputs {
-        let bytes = &tree[output["name"].as_str().expect("a name")];
+        let bytes = &tree[output["name"].as_str().expect("a name is a string")];
         assert_eq!(output["bytes"], bytes.len(), "{output}");
         assert_eq!(output["digest"], blake3::hash(bytes).to_hex().as_str(), "{output}");
         if output["kind"] == "mix" {
@@ -77,5 +77,5 @@ fn the_manifest_tells_the_truth() {
         }
     }
     let text = String::from_utf8_lossy(&tree["manifest.json"]);
-    assert!(!text.contains("/tmp"), "no path of this machine");
+    assert!(!text.contains("/tmp"), "paths are not recorded");
 }

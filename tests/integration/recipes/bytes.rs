@@ -1,4 +1,4 @@
-//! Any recipe gives the same bytes twice, with 1 or 8 threads, from disk or S3.
+//! A recipe gives the same bytes every time, with 1 or 8 threads, on disk or in S3.
 
 use super::program::{Mix, files, run_with};
 use std::path::Path;
@@ -30,23 +30,23 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn from_s3_to_s3_they_are_those_from_disk_to_disk() {
+fn mixes_in_s3_equal_mixes_on_disk() {
     let server = S3Server::start(&["data", "mixes"]);
     copy(Path::new("examples/step_02"), &server.bucket("data").join("step_02"));
     copy(Path::new("examples/chats"), &server.bucket("data").join("chats"));
     let text = std::fs::read_to_string("examples/recipes/everything.yaml").unwrap();
-    let remote =
+    let recipe =
         text.replace("[examples/", "[s3://data/").replace("tokenizer_model: builtin ", "tokenizer_model: builtin");
-    assert_eq!(remote.matches("s3://data/").count(), 2, "input and chats");
-    std::fs::write(server.bucket("data").join("recipe.yaml"), remote).unwrap();
+    assert_eq!(recipe.matches("s3://data/").count(), 2, "input and chats");
+    std::fs::write(server.bucket("data").join("recipe.yaml"), recipe).unwrap();
     let variables = server.environment();
     let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let ended = run_with(&variables, &["mix", "--recipe", "s3://data/recipe.yaml", "--output", "s3://mixes/out"]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
-    let there = files(&server.bucket("mixes").join("out"));
-    let here = Mix::of_example("everything").files();
-    assert_eq!(there.keys().collect::<Vec<_>>(), here.keys().collect::<Vec<_>>());
-    for (name, bytes) in &here {
-        assert!(*bytes == there[name], "{name}");
+    let remote = files(&server.bucket("mixes").join("out"));
+    let local = Mix::of_example("everything").files();
+    assert_eq!(remote.keys().collect::<Vec<_>>(), local.keys().collect::<Vec<_>>());
+    for (name, bytes) in &local {
+        assert!(*bytes == remote[name], "{name}");
     }
 }

@@ -1,8 +1,8 @@
-//! `recipe check`: everything that is wrong, with line and column, through the program.
+//! `recipe check`: every error with line and column.
 
 use super::program::run;
 
-/// What the program says of a recipe in a file; the file is called `recipe.yaml`.
+/// The messages for an invalid recipe in a file named `recipe.yaml`.
 fn check(text: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("recipe.yaml");
@@ -14,8 +14,8 @@ fn check(text: &str) -> String {
 }
 
 #[test]
-fn what_is_wrong_is_told_with_line_and_column() {
-    let wrong = [
+fn errors_have_line_and_column() {
+    let invalid = [
         "cut_sizes: [4, 8]\nsourcs:\n  extractive_summary:\n    repeat: 2\n",
         "sources:\n  extractive_summary:\n    repat: 2\n",
         "sources:\n  extractive_summary:\n    repeat: two\n",
@@ -35,19 +35,19 @@ fn what_is_wrong_is_told_with_line_and_column() {
         "filter:\n  long_samples: keep\n",
         "order: random\n",
     ];
-    let told: String = wrong.iter().map(|text| format!("{text}=> {}\n", check(text))).collect();
-    insta::assert_snapshot!(told);
-    for text in wrong {
+    let messages: String = invalid.iter().map(|text| format!("{text}=> {}\n", check(text))).collect();
+    insta::assert_snapshot!(messages);
+    for text in invalid {
         let first = check(text).lines().next().unwrap_or_default().to_owned();
-        let place = first.split_once("recipe.yaml:").expect("the file").1;
-        let mut numbers = place.split(':');
+        let position = first.split_once("recipe.yaml:").expect("the file").1;
+        let mut numbers = position.split(':');
         let mut number = || numbers.next().and_then(|part| part.trim().parse::<usize>().ok());
         assert!(number().is_some() && number().is_some(), "line and column: {first}");
     }
 }
 
 #[test]
-fn a_recipe_that_can_be_used_is_told_so() {
+fn valid_recipes_are_accepted() {
     for entry in std::fs::read_dir("examples/recipes").unwrap() {
         let path = entry.unwrap().path();
         let ended = run(&["recipe", "check", path.to_str().unwrap()]);
@@ -65,7 +65,7 @@ fn a_recipe_that_can_be_used_is_told_so() {
 }
 
 #[test]
-fn the_example_is_a_recipe_and_the_schema_is_json() {
+fn the_example_is_a_valid_recipe_and_the_schema_is_json() {
     let example = run(&["recipe", "example"]);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("recipe.yaml");
@@ -76,7 +76,7 @@ fn the_example_is_a_recipe_and_the_schema_is_json() {
 }
 
 #[test]
-fn a_recipe_that_mix_cannot_use_costs_nothing() {
+fn an_invalid_recipe_fails_before_any_work() {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("out");
     let ended = run(&["mix", "--recipe", "sources: {x: {}}\n", "--output", output.to_str().unwrap()]);

@@ -1,4 +1,4 @@
-//! `diff`: what differs between two finished mixes.
+//! `diff`: the differences between two finished mixes.
 
 use super::program::{EXAMPLES, Mix, run};
 
@@ -9,23 +9,23 @@ fn diff(a: &Mix, b: &Mix) -> String {
 }
 
 #[test]
-fn another_seed() {
+fn mixes_with_different_seeds() {
     insta::assert_snapshot!(diff(&Mix::of_text(""), &Mix::of_text("seed: 43")));
 }
 
 #[test]
-fn another_cut() {
+fn mixes_with_different_cuts() {
     insta::assert_snapshot!(diff(&Mix::of_text(""), &Mix::of(EXAMPLES, &["--cut-sizes", "2,4"])));
 }
 
 #[test]
-fn a_recipe() {
+fn mixes_with_different_recipes() {
     insta::assert_snapshot!(diff(&Mix::of_text(""), &Mix::of_example("split")));
     insta::assert_snapshot!(diff(&Mix::of_example("budget"), &Mix::of_example("weights")));
 }
 
 #[test]
-fn rows_that_were_added() {
+fn mixes_with_added_rows() {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("key_facts_to_qa");
     std::fs::create_dir(&copy).unwrap();
@@ -42,7 +42,7 @@ fn rows_that_were_added() {
 }
 
 #[test]
-fn the_same_mix_and_no_mix() {
+fn equal_mixes_and_a_missing_mix() {
     let mix = Mix::of_text("");
     assert_eq!(diff(&mix, &Mix::of_text("")), "no difference\n");
     let folder = tempfile::tempdir().unwrap();

@@ -1,11 +1,11 @@
-//! Every recipe of `examples/recipes`: what it promises, counted in the files that it makes.
+//! Every recipe of `examples/recipes`, checked by counting the rows of its files.
 
 use super::program::{Mix, Rows, run};
 
 const CUTS: [u32; 2] = [4, 8];
 const KNOWN: [&str; 4] = ["extractive_summary", "detailed_summary", "key_facts_to_qa", "document_based_qa"];
 
-/// Without any recipe.
+/// A mix without a recipe.
 fn plain() -> Mix {
     Mix::of_text("")
 }
@@ -17,8 +17,8 @@ fn recipes() -> Vec<String> {
     names
 }
 
-/// What every mix owes: figures that are those of its files, and files that are whole.
-fn is_what_its_manifest_says(mix: &Mix) {
+/// Checks that the figures of the manifest are those of the files.
+fn matches_its_manifest(mix: &Mix) {
     let manifest = mix.manifest();
     for cut in CUTS {
         let rows = mix.rows(cut);
@@ -29,7 +29,7 @@ fn is_what_its_manifest_says(mix: &Mix) {
             let of_source = rows.of(share["name"].as_str().unwrap());
             assert_eq!(share["samples"], of_source.len() as u64, "{share}");
             assert_eq!(share["tokens"], of_source.tokens(), "{share}");
-            // Rows that are equal from the start are several samples.
+            // Equal rows of the input are several samples.
             let distinct = share["distinct"].as_u64().unwrap();
             assert!((of_source.copies().len() as u64..=of_source.len() as u64).contains(&distinct), "{share}");
         }
@@ -38,7 +38,7 @@ fn is_what_its_manifest_says(mix: &Mix) {
 }
 
 #[test]
-fn each_of_them_is_tested_here() {
+fn every_example_recipe_has_a_test() {
     let tested = include_str!("examples.rs");
     for recipe in recipes() {
         let name = recipe.trim_start_matches("examples/recipes/").trim_end_matches(".yaml");
@@ -47,21 +47,21 @@ fn each_of_them_is_tested_here() {
 }
 
 #[test]
-fn upsample_is_two_copies_and_a_half_and_three_tenths() {
+fn upsample_writes_two_and_a_half_and_three_tenths_of_a_copy() {
     let (mix, plain) = (Mix::of_example("upsample"), plain());
-    is_what_its_manifest_says(&mix);
+    matches_its_manifest(&mix);
     for cut in CUTS {
         let (rows, all) = (mix.rows(cut), plain.rows(cut));
-        let (extractive, there) = (rows.of(KNOWN[0]), all.of(KNOWN[0]));
-        let wanted = 2.5 * there.len() as f64;
-        assert!((extractive.len() as f64 - wanted).abs() <= 1.0, "cut {cut}: {} of {wanted}", extractive.len());
+        let (extractive, available) = (rows.of(KNOWN[0]), all.of(KNOWN[0]));
+        let target = 2.5 * available.len() as f64;
+        assert!((extractive.len() as f64 - target).abs() <= 1.0, "cut {cut}: {} of {target}", extractive.len());
         let copies = extractive.copies();
-        assert_eq!(copies.len(), there.copies().len(), "every sample is there");
+        assert_eq!(copies.len(), available.copies().len(), "every sample is in the mix");
         assert!(copies.values().all(|copies| [2, 3].contains(copies)));
-        let (detailed, there) = (rows.of(KNOWN[1]), all.of(KNOWN[1]));
-        let wanted = 0.3 * there.len() as f64;
-        assert!((detailed.len() as f64 - wanted).abs() <= 1.0, "cut {cut}: {} of {wanted}", detailed.len());
-        assert!(detailed.within(&there));
+        let (detailed, available) = (rows.of(KNOWN[1]), all.of(KNOWN[1]));
+        let target = 0.3 * available.len() as f64;
+        assert!((detailed.len() as f64 - target).abs() <= 1.0, "cut {cut}: {} of {target}", detailed.len());
+        assert!(detailed.within(&available));
         for source in &KNOWN[2..] {
             assert_eq!(rows.of(source), all.of(source));
         }
@@ -70,60 +70,60 @@ fn upsample_is_two_copies_and_a_half_and_three_tenths() {
 }
 
 #[test]
-fn by_document_takes_whole_documents() {
+fn by_document_selects_complete_documents() {
     let (mix, plain) = (Mix::of_example("by_document"), plain());
-    is_what_its_manifest_says(&mix);
+    matches_its_manifest(&mix);
     let mut chosen = None;
     for cut in CUTS {
         let (rows, all) = (mix.rows(cut).of(KNOWN[0]), plain.rows(cut).of(KNOWN[0]));
         let documents = rows.values("raw_document");
         assert_eq!(documents.len() * 2, all.values("raw_document").len(), "half of the documents");
         let whole = all.0.iter().filter(|row| documents.contains(row.text("raw_document"))).count();
-        assert_eq!(rows.len(), whole, "all samples of them");
-        assert_eq!(*chosen.get_or_insert(documents.clone()), documents, "the same ones in every cut");
-        assert_eq!(mix.rows(cut).sources(), [KNOWN[0], KNOWN[2], KNOWN[3]], "a source that is switched off");
+        assert_eq!(rows.len(), whole, "all of their samples");
+        assert_eq!(*chosen.get_or_insert(documents.clone()), documents, "the same documents in every cut");
+        assert_eq!(mix.rows(cut).sources(), [KNOWN[0], KNOWN[2], KNOWN[3]], "a disabled source has no rows");
     }
-    assert!(!mix.warnings.contains("no source"), "what is switched off is no stranger: {}", mix.warnings);
+    assert!(!mix.warnings.contains("no source"), "a disabled source is not reported as unknown: {}", mix.warnings);
 }
 
 #[test]
 fn replay_is_a_tenth_of_the_tokens_within_one_sample() {
     let mix = Mix::of_example("replay");
-    is_what_its_manifest_says(&mix);
+    matches_its_manifest(&mix);
     let chats = Mix::of_text("sources: {general: {kind: messages, paths: [examples/chats/general.jsonl]}}").rows(4);
     for cut in CUTS {
         let rows = mix.rows(cut);
         let (general, all) = (rows.of("general").tokens(), rows.tokens());
-        // It stops before the first sample that does not fit: never above, and by less than one sample below.
+        // Selection stops before the first sample that does not fit: at most one sample below the target.
         let target = (all - general) as f64 / 9.0;
         assert!(general as f64 <= target + 1.0, "cut {cut}: {general} of {target}");
         assert!(general as f64 + chats.of("general").longest() as f64 > target, "cut {cut}: {general} of {target}");
         assert!(rows.of("general").copies().values().all(|copies| *copies <= 4));
-        assert_ne!(rows.sources(), [&KNOWN[..], &["general"]].concat(), "it is shuffled");
+        assert_ne!(rows.sources(), [&KNOWN[..], &["general"]].concat(), "rows are shuffled");
     }
     assert!(mix.rows(4).within(&mix.rows(8)));
 }
 
-/// A source of a budget stops before the first sample that does not fit.
-fn fits(rows: &Rows, target: u64, longest: u64) {
+/// Selection stops before the first sample that exceeds the target.
+fn fills(rows: &Rows, target: u64, longest: u64) {
     assert!(rows.tokens() <= target, "{} of {target}", rows.tokens());
-    assert!(rows.tokens() + longest > target, "{} of {target}, and one of {longest} would fit", rows.tokens());
+    assert!(rows.tokens() + longest > target, "{} of {target}, and a sample of {longest} would fit", rows.tokens());
 }
 
 #[test]
-fn budget_is_never_exceeded_and_shared_in_proportion() {
+fn budget_is_not_exceeded_and_divided_in_proportion() {
     let (mix, plain) = (Mix::of_example("budget"), plain());
-    is_what_its_manifest_says(&mix);
+    matches_its_manifest(&mix);
     for cut in CUTS {
         let (rows, all) = (mix.rows(cut), plain.rows(cut));
         assert!(rows.tokens() <= 20_000);
-        let there: u64 = KNOWN[..3].iter().map(|source| all.of(source).tokens()).sum();
+        let available: u64 = KNOWN[..3].iter().map(|source| all.of(source).tokens()).sum();
         let mut targets = 0;
         for source in &KNOWN[..3] {
             let target = mix.share(cut, source)["requested"]["target"].as_u64().unwrap();
-            let due = 20_000.0 * all.of(source).tokens() as f64 / there as f64;
+            let due = 20_000.0 * all.of(source).tokens() as f64 / available as f64;
             assert!((target as f64 - due).abs() <= 1.0, "{source}: {target} of {due}");
-            fits(&rows.of(source), target, all.of(source).longest());
+            fills(&rows.of(source), target, all.of(source).longest());
             assert!(rows.of(source).within(&all.of(source)));
             targets += target;
         }
@@ -136,32 +136,32 @@ fn budget_is_never_exceeded_and_shared_in_proportion() {
 }
 
 #[test]
-fn weights_share_out_a_number_of_samples() {
+fn weights_divide_a_number_of_samples() {
     let (mix, plain) = (Mix::of_example("weights"), plain());
-    is_what_its_manifest_says(&mix);
+    matches_its_manifest(&mix);
     for cut in CUTS {
         let (rows, all) = (mix.rows(cut), plain.rows(cut));
         for (source, part) in KNOWN.iter().zip([75, 75, 25, 25]) {
-            let there = all.of(source).len() * if part == 25 { 3 } else { 1 };
+            let available = all.of(source).len() * if part == 25 { 3 } else { 1 };
             let requested = &mix.share(cut, source)["requested"];
-            assert_eq!(rows.of(source).len(), there.min(part), "cut {cut} {source}");
+            assert_eq!(rows.of(source).len(), available.min(part), "cut {cut} {source}");
             assert_eq!(requested["measure"], "samples");
             assert_eq!(requested["target"], part);
             assert_eq!(requested["available"], all.of(source).len());
-            assert_eq!(requested["actual"], there.min(part));
-            assert_eq!(requested["shortfall"], part - there.min(part));
+            assert_eq!(requested["actual"], available.min(part));
+            assert_eq!(requested["shortfall"], part - available.min(part));
         }
     }
-    assert!(mix.rows(4).len() < 200, "the small cut has too few: capped, and told");
+    assert!(mix.rows(4).len() < 200, "the small cut has fewer: capped");
     assert_eq!(mix.rows(8).len(), 200, "a budget of samples is met exactly");
 }
 
 #[test]
-fn filter_leaves_nothing_long_short_or_double_and_tells_what_was_lost() {
+fn filter_removes_long_short_and_duplicate_samples_and_reports_them() {
     let mix = Mix::of_example("filter");
-    is_what_its_manifest_says(&mix);
+    matches_its_manifest(&mix);
     let manifest = mix.manifest();
-    let lost = |reason: &str| -> u64 {
+    let dropped = |reason: &str| -> u64 {
         let sources = manifest["sources"].as_array().unwrap();
         sources.iter().filter_map(|source| source["dropped"][reason].as_u64()).sum()
     };
@@ -171,26 +171,28 @@ fn filter_leaves_nothing_long_short_or_double_and_tells_what_was_lost() {
     .rows(8);
     let long = |rows: &Rows| rows.0.iter().filter(|row| row.tokens() > 400).count();
     let short = |rows: &Rows| rows.0.iter().filter(|row| row.content(1).chars().count() < 12).count();
-    let double = |rows: &Rows| {
+    let duplicates = |rows: &Rows| {
         let mut messages: Vec<String> = rows.0.iter().map(|row| row.0["messages"].to_string()).collect();
         messages.sort();
         let all = messages.len();
         messages.dedup();
         all - messages.len()
     };
-    for (reason, count) in
-        [("too_long", long(&unfiltered)), ("short_response", short(&unfiltered)), ("duplicate", double(&unfiltered))]
-    {
-        assert!(count > 0, "the examples have something that is {reason}");
-        assert!(lost(reason) > 0, "{reason}");
-        assert!(mix.table.contains(reason), "the closing table tells of {reason}");
+    for (reason, count) in [
+        ("too_long", long(&unfiltered)),
+        ("short_response", short(&unfiltered)),
+        ("duplicate", duplicates(&unfiltered)),
+    ] {
+        assert!(count > 0, "the examples have {reason} samples");
+        assert!(dropped(reason) > 0, "{reason}");
+        assert!(mix.table.contains(reason), "the closing table reports {reason}");
         for report in ["report.html", "summary.md"] {
-            assert!(mix.read(report).contains(reason), "{report} tells of {reason}");
+            assert!(mix.read(report).contains(reason), "{report} reports {reason}");
         }
     }
     for cut in CUTS {
         let rows = mix.rows(cut);
-        assert_eq!((long(&rows), short(&rows), double(&rows)), (0, 0, 0), "cut {cut}");
+        assert_eq!((long(&rows), short(&rows), duplicates(&rows)), (0, 0, 0), "cut {cut}");
     }
     for source in manifest["sources"].as_array().unwrap() {
         let dropped: u64 = source["dropped"].as_object().unwrap().values().map(|rows| rows.as_u64().unwrap()).sum();
@@ -199,9 +201,9 @@ fn filter_leaves_nothing_long_short_or_double_and_tells_what_was_lost() {
 }
 
 #[test]
-fn split_keeps_whole_documents_back() {
+fn split_holds_out_complete_documents() {
     let (mix, plain) = (Mix::of_example("split"), plain());
-    is_what_its_manifest_says(&mix);
+    matches_its_manifest(&mix);
     let mut chosen = None;
     for cut in CUTS {
         let (train, validation) = (mix.rows(cut), mix.validation(cut));
@@ -226,9 +228,9 @@ fn split_keeps_whole_documents_back() {
 }
 
 #[test]
-fn shuffle_is_another_order_of_the_same_rows() {
+fn shuffle_reorders_the_same_rows() {
     let mix = Mix::of_example("shuffle");
-    is_what_its_manifest_says(&mix);
+    matches_its_manifest(&mix);
     let natural = Mix::of_text("seed: 7");
     for cut in CUTS {
         assert_ne!(mix.rows(cut), natural.rows(cut));
@@ -241,9 +243,9 @@ fn shuffle_is_another_order_of_the_same_rows() {
 }
 
 #[test]
-fn sources_are_what_the_recipe_makes_of_them() {
+fn sources_follow_the_settings_of_the_recipe() {
     let (mix, plain) = (Mix::of_example("sources"), plain());
-    is_what_its_manifest_says(&mix);
+    matches_its_manifest(&mix);
     for cut in CUTS {
         let (rows, all) = (mix.rows(cut), plain.rows(cut));
         assert_eq!(rows.sources(), ["extractive_summary", "key_facts_to_qa", "document_based_qa", "second_reading"]);
@@ -273,17 +275,17 @@ fn sources_are_what_the_recipe_makes_of_them() {
 }
 
 #[test]
-fn chats_keep_their_tools_and_say_what_is_learned_from() {
+fn chats_keep_their_tools_and_their_unmask_flag() {
     let mix = Mix::of_example("chats");
-    is_what_its_manifest_says(&mix);
+    matches_its_manifest(&mix);
     for cut in CUTS {
         let rows = mix.rows(cut);
         let (tools, dialogues) = (rows.of("tools"), rows.of("dialogues"));
-        assert_eq!((tools.len(), dialogues.len()), (36, 18), "chats go whole into every cut");
+        assert_eq!((tools.len(), dialogues.len()), (36, 18), "every cut holds all chats");
         for row in &tools.0 {
             let tools: serde_json::Value = serde_json::from_str(row.text("tools")).expect("tools are a JSON string");
             assert!(tools[0]["function"]["name"].is_string());
-            assert_eq!(row.0["unmask"], false, "by default the assistant's messages alone");
+            assert_eq!(row.0["unmask"], false, "by default only the assistant's messages are trained");
         }
         let roles: std::collections::BTreeSet<&str> = tools
             .0
@@ -293,7 +295,7 @@ fn chats_keep_their_tools_and_say_what_is_learned_from() {
             .collect();
         assert_eq!(roles.into_iter().collect::<Vec<_>>(), ["assistant", "system", "tool", "user"]);
         let unmasked = dialogues.0.iter().filter(|row| row.0["unmask"] == true).count();
-        assert_eq!(unmasked, 9, "a row's own word");
+        assert_eq!(unmasked, 9, "the flag of a row wins");
         let keys = |row: &super::program::Row| row.0.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         assert!(rows.0.iter().all(|row| keys(row) == keys(&rows.0[0])), "the same columns in every row");
         assert!(rows.of(KNOWN[0]).0.iter().all(|row| row.0["unmask"] == true));
@@ -301,14 +303,14 @@ fn chats_keep_their_tools_and_say_what_is_learned_from() {
 }
 
 #[test]
-fn everything_at_once() {
+fn everything_combined() {
     let mix = Mix::of_example("everything");
-    is_what_its_manifest_says(&mix);
+    matches_its_manifest(&mix);
     for cut in CUTS {
         let (rows, validation) = (mix.rows(cut), mix.validation(cut));
         assert!(rows.tokens() <= 20_000);
         assert!(!rows.sources().contains(&"document_based_qa".to_owned()));
-        fits(&rows.of("general"), 2_000, 160);
+        fills(&rows.of("general"), 2_000, 160);
         assert!(rows.of("key_facts_to_qa").copies().values().all(|copies| *copies <= 2));
         assert!(rows.values("raw_document").is_disjoint(&validation.values("raw_document")));
         assert!(validation.len() > 0);

@@ -1,4 +1,4 @@
-//! Recipes through the whole program: what is asserted here is read back from the files that it wrote.
+//! Recipes from end to end: the assertions count the rows of the written files.
 
 mod bytes;
 mod check;

@@ -1,4 +1,4 @@
-//! The program as a user runs it, and what it wrote.
+//! The binary as a user runs it, and the files that it writes.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,38 +13,40 @@ pub fn run_with(variables: &[(&str, &str)], arguments: &[&str]) -> Ran {
     command.output().expect("cannot start the binary").into()
 }
 
-/// The same without any variable.
+/// Runs the binary without variables.
 pub fn run(arguments: &[&str]) -> Ran {
     run_with(&[], arguments)
 }
 
-/// The settings that the example recipes share, for recipes that a test writes by hand.
+/// The settings that the example recipes share, for recipes written in tests.
 pub const EXAMPLES: &str = "input: [examples/step_02]\ntokenizer_model: builtin\ncut_sizes: [4, 8]\n";
 
-/// A finished mix in a folder of its own.
+/// A finished mix in a temporary folder.
 pub struct Mix {
     folder: tempfile::TempDir,
+    /// Standard output.
     pub table: String,
+    /// Standard error.
     pub warnings: String,
 }
 
 impl Mix {
-    /// By a recipe: a file, or the text itself. The further flags stand after it.
+    /// Mixes with a recipe, given as a file or as text, and more flags.
     pub fn of(recipe: &str, flags: &[&str]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir().expect("cannot create a folder");
         let output = folder.path().join("out");
-        let output = output.to_str().expect("a path in UTF-8");
+        let output = output.to_str().expect("temporary folders have UTF-8 names");
         let ended = run(&[&["mix", "--recipe", recipe, "--output", output], flags].concat());
         assert_eq!(ended.code, 0, "{recipe}\n{}", ended.stderr);
         Self { folder, table: ended.stdout, warnings: ended.stderr }
     }
 
-    /// By one of `examples/recipes`.
+    /// Mixes with one of `examples/recipes`.
     pub fn of_example(name: &str) -> Self {
         Self::of(&format!("examples/recipes/{name}.yaml"), &[])
     }
 
-    /// By a text that stands behind [`EXAMPLES`].
+    /// Mixes with [`EXAMPLES`] followed by this text.
     pub fn of_text(text: &str) -> Self {
         Self::of(&format!("{EXAMPLES}{text}"), &[])
     }
@@ -61,11 +63,14 @@ impl Mix {
         serde_json::from_str(&self.read("manifest.json")).expect("JSON")
     }
 
-    /// What the manifest says of a source of a cut.
+    /// The manifest's record of a source in a cut.
     pub fn share(&self, cut: u32, source: &str) -> Value {
         let manifest = self.manifest();
-        let by = |list: &Value, key: &str, wanted: Value| -> Value {
-            list.as_array().and_then(|list| list.iter().find(|item| item[key] == wanted)).expect("it is there").clone()
+        let by = |list: &Value, key: &str, target: Value| -> Value {
+            list.as_array()
+                .and_then(|list| list.iter().find(|item| item[key] == target))
+                .expect("the manifest has the record")
+                .clone()
         };
         by(&by(&manifest["cuts"], "cut", cut.into())["sources"], "name", source.into())
     }
@@ -86,7 +91,7 @@ impl Mix {
 
 /// All files of a folder by name.
 pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
+    let entries = std::fs::read_dir(folder).expect("cannot create a folder").map(|entry| entry.expect("an entry"));
     let files = entries.filter(|entry| entry.path().is_file());
     files.map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap())).collect()
 }
@@ -102,14 +107,14 @@ impl Row {
     }
 
     pub fn text(&self, column: &str) -> &str {
-        self.0[column].as_str().unwrap_or_else(|| panic!("{column} is no string: {}", self.0))
+        self.0[column].as_str().unwrap_or_else(|| panic!("{column} is not a string: {}", self.0))
     }
 
     pub fn tokens(&self) -> u64 {
         self.0["token_length"].as_u64().expect("a number of tokens")
     }
 
-    /// The whole row, to tell it from others.
+    /// The row as text, to compare it with others.
     pub fn key(&self) -> String {
         self.0.to_string()
     }
@@ -146,7 +151,7 @@ impl Rows {
         self.0.iter().map(Row::tokens).max().unwrap_or(0)
     }
 
-    /// The sources, in the order in which they first stand there.
+    /// The sources in the order of their first rows.
     pub fn sources(&self) -> Vec<String> {
         let mut sources = Vec::new();
         for row in &self.0 {
@@ -158,7 +163,7 @@ impl Rows {
         sources
     }
 
-    /// How often each row stands there.
+    /// Number of copies of each row.
     pub fn copies(&self) -> BTreeMap<String, usize> {
         let mut copies = BTreeMap::new();
         for row in &self.0 {
@@ -167,14 +172,14 @@ impl Rows {
         copies
     }
 
-    /// The distinct values of a column, empty ones aside.
+    /// The distinct values of a column that are not empty.
     pub fn values(&self, column: &str) -> BTreeSet<String> {
         self.0.iter().map(|row| row.text(column).to_owned()).filter(|text| !text.is_empty()).collect()
     }
 
-    /// Whether every row of `self` stands in `other`, as often at least.
+    /// Whether `other` holds every row of `self`, at least as often.
     pub fn within(&self, other: &Self) -> bool {
-        let there = other.copies();
-        self.copies().iter().all(|(key, copies)| there.get(key).is_some_and(|other| other >= copies))
+        let available = other.copies();
+        self.copies().iter().all(|(key, copies)| available.get(key).is_some_and(|other| other >= copies))
     }
 }

@@ -1,9 +1,9 @@
-//! What a recipe can say that no example says: further sources of each kind, from other places, and edges.
+//! What no example recipe shows: additional sources of each kind, other paths, and edge cases.
 
 use super::program::{EXAMPLES, Mix, run};
 
 #[test]
-fn further_sources_of_every_kind() {
+fn additional_sources_of_every_kind() {
     let mix = Mix::of_text(
         "sources:
   more_summaries: {kind: summary_qa, paths: [examples/step_02/detailed_summary], qa_per_doc: 1}
@@ -22,7 +22,7 @@ fn further_sources_of_every_kind() {
     assert_eq!(summaries.len(), summaries.values("document").len(), "one pair of each summary");
     for document in summaries.values("raw_document") {
         let of_document = summaries.0.iter().filter(|row| row.text("raw_document") == document).count();
-        assert!(of_document <= 4, "cuts choose among them");
+        assert!(of_document <= 4, "cuts sample them");
     }
     let facts = rows.of("more_facts");
     assert_eq!(facts.len(), rows.of("key_facts_to_qa").len());
@@ -31,12 +31,12 @@ fn further_sources_of_every_kind() {
     assert_eq!(questions.len(), rows.of("document_based_qa").len());
     assert!(questions.0.iter().all(|row| !row.content(0).contains(row.text("document"))));
     let chats = rows.of("chats");
-    assert_eq!(chats.len(), 146 + 18, "two places, one after the other");
-    assert_eq!(chats.0.iter().filter(|row| row.0["unmask"] == false).count(), 9, "but a row's own word wins");
+    assert_eq!(chats.len(), 146 + 18, "two paths, in order");
+    assert_eq!(chats.0.iter().filter(|row| row.0["unmask"] == false).count(), 9, "but the flag of a row wins");
 }
 
 #[test]
-fn a_fact_can_show_the_text_that_it_is_from() {
+fn a_fact_can_include_its_document() {
     let mix = Mix::of_text("sources: {key_facts_to_qa: {with_document: true}}");
     let facts = mix.rows(4).of("key_facts_to_qa");
     assert!(facts.len() > 0);
@@ -47,24 +47,24 @@ fn a_fact_can_show_the_text_that_it_is_from() {
 }
 
 #[test]
-fn a_source_of_repeat_zero_is_read_and_not_mixed() {
+fn a_source_with_repeat_zero_is_read_but_not_mixed() {
     let mix = Mix::of_text("sources: {detailed_summary: {repeat: 0}}");
     assert_eq!(mix.rows(4).of("detailed_summary").len(), 0);
     assert_eq!(mix.share(4, "detailed_summary")["samples"], 0);
 }
 
 #[test]
-fn a_split_of_little_keeps_one_document_back() {
+fn a_small_split_holds_out_one_document() {
     let mix = Mix::of_text("split: {validation: 0.001}\nsources: {key_facts_to_qa: {repeat: 3}}");
     assert_eq!(mix.validation(4).values("raw_document").len(), 1, "at least one");
     assert!(mix.validation(4).of("key_facts_to_qa").copies().values().all(|copies| *copies == 1), "before any repeat");
     assert!(mix.rows(4).of("key_facts_to_qa").copies().values().all(|copies| *copies == 3));
     let mix = Mix::of_text("split: {validation: 0.999}");
-    assert_eq!(mix.rows(4).values("raw_document").len(), 1, "and one stays");
+    assert_eq!(mix.rows(4).values("raw_document").len(), 1, "one document remains");
 }
 
 #[test]
-fn chats_are_split_as_well_and_equal_ones_stand_on_one_side() {
+fn chats_are_split_and_equal_chats_stay_together() {
     let mix = Mix::of_text(
         "split: {validation: 0.25}\nsources: {general: {kind: messages, paths: [examples/chats/general.jsonl]}}",
     );
@@ -75,7 +75,7 @@ fn chats_are_split_as_well_and_equal_ones_stand_on_one_side() {
 }
 
 #[test]
-fn long_samples_that_are_kept_are_told_of() {
+fn long_samples_that_are_kept_are_reported() {
     let mix = Mix::of_text("filter: {max_tokens: 400, long_samples: keep}");
     let rows = mix.rows(8);
     let (mut samples, mut tokens) = (0, 0);
@@ -83,13 +83,13 @@ fn long_samples_that_are_kept_are_told_of() {
         samples += 1;
         tokens += row.tokens() - 400;
     }
-    let told = format!("more than 400 tokens, kept as the recipe says: {samples}, with {tokens} tokens beyond that");
-    assert!(samples > 0 && mix.warnings.contains(&told), "{samples} {tokens}: {}", mix.warnings);
-    assert!(mix.read("report.html").contains(&told) && mix.read("summary.md").contains(&told));
+    let warning = format!("more than 400 tokens, kept as the recipe says: {samples}, with {tokens} tokens beyond that");
+    assert!(samples > 0 && mix.warnings.contains(&warning), "{samples} {tokens}: {}", mix.warnings);
+    assert!(mix.read("report.html").contains(&warning) && mix.read("summary.md").contains(&warning));
 }
 
 #[test]
-fn a_chat_with_a_short_last_word_is_no_short_chat() {
+fn a_chat_with_a_short_last_response_is_not_a_short_chat() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chats.jsonl");
     let chat = |answers: [&str; 2]| {
@@ -104,12 +104,12 @@ fn a_chat_with_a_short_last_word_is_no_short_chat() {
         "filter: {{min_response_chars: 10}}\nsources: {{chats: {{kind: messages, paths: ['{path}']}}}}"
     ));
     let chats = mix.rows(4).of("chats");
-    assert_eq!(chats.len(), 1, "the assistant's messages count together");
+    assert_eq!(chats.len(), 1, "the length is that of all assistant messages");
     assert_eq!(chats.0[0].content(3), "yes");
 }
 
 #[test]
-fn a_budget_of_less_than_one_sample_is_an_error_with_a_hint() {
+fn a_budget_below_one_sample_is_an_error_with_a_hint() {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("out");
     let recipe = format!("{EXAMPLES}budget: {{tokens: 20}}");
@@ -124,7 +124,7 @@ fn a_budget_of_less_than_one_sample_is_an_error_with_a_hint() {
 }
 
 #[test]
-fn a_known_source_from_another_place_and_a_place_that_is_not_there() {
+fn a_known_source_can_have_other_paths_and_they_must_exist() {
     let mix = Mix::of_text("sources: {document_based_qa: {paths: [examples/step_02/document_based_qa/gen.jsonl]}}");
     assert_eq!(mix.rows(4).of("document_based_qa").len(), 24);
     let recipe = format!("{EXAMPLES}sources: {{general: {{kind: messages, paths: [examples/nowhere]}}}}");
@@ -136,7 +136,7 @@ fn a_known_source_from_another_place_and_a_place_that_is_not_there() {
 const GENERAL: &str = "general: {kind: messages, paths: [examples/chats/general.jsonl]";
 
 #[test]
-fn a_large_share_repeats_its_source_and_two_shares_hold_together() {
+fn large_shares_repeat_their_source_and_two_shares_both_hold() {
     let text = format!(
         "sources:\n  {GENERAL}, share: 0.3, max_repeat: 4}}\n  dialogues: {{kind: messages, paths: [examples/chats/unmask.jsonl], share: 0.05, max_repeat: 9}}\n"
     );
@@ -150,17 +150,24 @@ fn a_large_share_repeats_its_source_and_two_shares_hold_together() {
             .map(|row| row.tokens())
             .sum();
         for (source, share) in [("general", 0.3), ("dialogues", 0.05)] {
-            // R / (1 - s1 - s2) tokens, of which a share is met within one sample.
+            // R / (1 - s1 - s2) tokens; each share is met within one sample.
             let target = share * rest as f64 / (1.0 - 0.35);
-            let got = rows.of(source);
-            assert!(got.tokens() as f64 <= target + 1.0, "{source}: {} of {target}", got.tokens());
-            assert!((got.tokens() + got.longest()) as f64 > target - 210.0, "{source}: {} of {target}", got.tokens());
+            let actual = rows.of(source);
+            assert!(actual.tokens() as f64 <= target + 1.0, "{source}: {} of {target}", actual.tokens());
+            assert!(
+                (actual.tokens() + actual.longest()) as f64 > target - 210.0,
+                "{source}: {} of {target}",
+                actual.tokens()
+            );
         }
         let copies = rows.of("general").copies();
         let (fewest, most) = (copies.values().min().unwrap(), copies.values().max().unwrap());
-        assert!(*most > 1, "it takes copies to fill the share");
-        // Two chats stand in the file twice.
-        assert!(*most - *fewest <= *most / 2 + 1, "all of it before any of it once more: {fewest} to {most}");
+        assert!(*most > 1, "copies fill the share");
+        // The file holds two chats twice.
+        assert!(
+            *most - *fewest <= *most / 2 + 1,
+            "every sample is copied before any is copied again: {fewest} to {most}"
+        );
     }
 }
 
@@ -178,13 +185,13 @@ budget: {{tokens: 10k}}
     ));
     let rows = mix.rows(4);
     for (source, target) in [("extractive_summary", 7_000), ("general", 3_000)] {
-        let got = rows.of(source);
-        assert!(got.tokens() <= target && got.tokens() + 310 > target, "{source}: {}", got.tokens());
+        let actual = rows.of(source);
+        assert!(actual.tokens() <= target && actual.tokens() + 310 > target, "{source}: {}", actual.tokens());
     }
 }
 
 #[test]
-fn a_share_that_cannot_be_met_is_an_error_with_the_numbers() {
+fn a_share_that_cannot_be_filled_is_an_error_with_figures() {
     let recipe = format!("{EXAMPLES}sources:\n  {GENERAL}, share: 0.9}}\n");
     let ended = run(&["plan", "--recipe", &recipe]);
     assert_eq!(ended.code, 3, "{}", ended.stderr);
@@ -195,5 +202,5 @@ fn a_share_that_cannot_be_met_is_an_error_with_the_numbers() {
         ended.stderr
     );
     let capped = Mix::of(&format!("{recipe}on_shortfall: cap\n"), &[]);
-    assert_eq!(capped.rows(4).of("general").len(), 146, "what there is, once");
+    assert_eq!(capped.rows(4).of("general").len(), 146, "every sample once");
 }

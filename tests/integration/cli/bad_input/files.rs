@@ -1,6 +1,6 @@
-//! Files that cannot be read, and sources with nothing in them.
+//! Files that cannot be read, and sources without rows.
 
-use crate::cli::{Cases, accepted, refused};
+use crate::cli::{Cases, accepted, mix, refused};
 use insta::assert_snapshot;
 use serde_json::json;
 use std::io::Write;
@@ -9,14 +9,14 @@ use test_support::rows::{SOURCES, example_rows, example_sandbox, lines, mix_and,
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(bytes).expect("memory");
-    encoder.finish().expect("memory")
+    encoder.write_all(bytes).expect("writing to memory does not fail");
+    encoder.finish().expect("writing to memory does not fail")
 }
 
-/// The small example, the first source's rows in a file of this name instead.
+/// The small example with another file in the first source.
 fn with_file(name: &str, bytes: &[u8]) -> Sandbox {
     let sandbox = example_sandbox();
-    std::fs::remove_file(sandbox.path("step_02/extractive_summary/gen.jsonl")).expect("the file");
+    std::fs::remove_file(sandbox.path("step_02/extractive_summary/gen.jsonl")).expect("cannot remove the file");
     sandbox.write(&format!("step_02/extractive_summary/{name}"), bytes);
     sandbox
 }
@@ -26,8 +26,8 @@ fn rows() -> Vec<u8> {
 }
 
 #[test]
-fn compressed_files_that_are_broken() {
-    let (gz, zst) = (gzip(&rows()), zstd::encode_all(&rows()[..], 3).expect("memory"));
+fn corrupt_compressed_files() {
+    let (gz, zst) = (gzip(&rows()), zstd::encode_all(&rows()[..], 3).expect("writing to memory does not fail"));
     let mut flipped = gz.clone();
     let at = flipped.len() - 6;
     flipped[at] ^= 0x55;
@@ -45,31 +45,31 @@ fn compressed_files_that_are_broken() {
     ] {
         let sandbox = with_file(name, bytes);
         cases.add(case, &refused(&sandbox, 3, &[]));
-        // A file that cannot be read is no bad row.
+        // `--bad-rows` applies to rows, not to files.
         refused(&sandbox, 3, &["--bad-rows", "skip"]);
     }
     assert_snapshot!(cases.0);
 }
 
 #[test]
-fn compressed_files_of_several_parts_are_accepted() {
+fn compressed_files_of_several_frames_are_accepted() {
     let plain = example_sandbox();
-    accepted(&plain, &[]);
+    mix(&plain, &[]);
     let text = rows();
     let (a, b) = text.split_at(text.len() / 3);
-    let zst = |bytes| zstd::encode_all(bytes, 3).expect("memory");
+    let zst = |bytes| zstd::encode_all(bytes, 3).expect("writing to memory does not fail");
     for (name, bytes) in [
         ("gen.jsonl.gz", [gzip(a), gzip(b), gzip(b"")].concat()),
         ("gen.jsonl.zst", [zst(a), zst(b), zst(b"")].concat()),
     ] {
         let sandbox = with_file(name, &bytes);
-        accepted(&sandbox, &[]);
+        mix(&sandbox, &[]);
         assert!(sandbox.read("out/combined_cut_2x.jsonl") == plain.read("out/combined_cut_2x.jsonl"), "{name}");
     }
 }
 
 #[test]
-fn parquet_files_that_are_broken() {
+fn corrupt_parquet_files() {
     let mut cases = Cases::default();
     for (case, bytes) in [
         ("garbage", b"PAR1 is what this file begins with, and nothing else is right: PAR1".to_vec()),
@@ -83,7 +83,7 @@ fn parquet_files_that_are_broken() {
 }
 
 #[test]
-fn an_empty_file_and_a_source_that_is_not_there_are_warnings() {
+fn empty_files_and_missing_sources_are_warnings() {
     let mut cases = Cases::default();
     for bytes in ["", "\n\r\n  \n", "\u{feff}"] {
         let sandbox = with_file("gen.jsonl", bytes.as_bytes());
@@ -93,19 +93,19 @@ fn an_empty_file_and_a_source_that_is_not_there_are_warnings() {
     cases.add("an empty .gz", &accepted(&with_file("gen.jsonl.gz", &gzip(b"")), &[]).message());
     let sandbox = with_file("_SUCCESS", b"");
     cases.add("a folder without a file of rows", &accepted(&sandbox, &[]).message());
-    std::fs::remove_dir_all(sandbox.path("step_02/extractive_summary")).expect("the folder");
+    std::fs::remove_dir_all(sandbox.path("step_02/extractive_summary")).expect("cannot remove the folder");
     cases.add("no such folder", &accepted(&sandbox, &[]).message());
     sandbox.write("step_02/step_one/gen.jsonl", rows());
     sandbox.write("step_02/.ipynb_checkpoints/gen.jsonl", "nothing");
     sandbox.write("step_02/notes.txt", "nothing");
     cases.add("a folder that is no source", &accepted(&sandbox, &[]).message());
-    std::fs::remove_dir_all(sandbox.path("step_02/detailed_summary")).expect("the folder");
+    std::fs::remove_dir_all(sandbox.path("step_02/detailed_summary")).expect("cannot remove the folder");
     cases.add("no summary source", &accepted(&sandbox, &["--cut-sizes", "7,2"]).message());
     assert_snapshot!(cases.0);
 }
 
 #[test]
-fn rows_that_cannot_train_anything_are_dropped_and_nothing_at_all_is_an_error() {
+fn unusable_rows_are_dropped_and_an_empty_mix_is_an_error() {
     let sandbox = example_sandbox();
     let drop = |source: &str, column: &str, value: serde_json::Value| {
         let mut rows = example_rows(source);
@@ -115,7 +115,7 @@ fn rows_that_cannot_train_anything_are_dropped_and_nothing_at_all_is_an_error() 
     let mut cases = Cases::default();
     drop("key_facts_to_qa", "response", json!(" [END] [ANSWER]\n"));
     cases.add("one source", &accepted(&sandbox, &[]).message());
-    std::fs::remove_dir_all(sandbox.path("out")).expect("the output");
+    std::fs::remove_dir_all(sandbox.path("out")).expect("cannot remove the output");
     drop("document_based_qa", "question", json!(null));
     drop("extractive_summary", "document_outline", json!(null));
     drop("detailed_summary", "document", json!(null));
@@ -134,13 +134,13 @@ fn rows_that_cannot_train_anything_are_dropped_and_nothing_at_all_is_an_error() 
 }
 
 #[test]
-fn inputs_with_no_source_at_all() {
+fn inputs_without_a_source() {
     let sandbox = Sandbox::new();
     let mut cases = Cases::default();
     cases.add("no such folder", &refused(&sandbox, 66, &[]));
     sandbox.write("step_02/elsewhere/gen.jsonl", rows());
     cases.add("no source in it", &refused(&sandbox, 66, &[]));
-    std::fs::remove_dir_all(sandbox.path("step_02")).expect("the folder");
+    std::fs::remove_dir_all(sandbox.path("step_02")).expect("cannot remove the folder");
     sandbox.write("step_02", "a file");
     cases.add("a file", &refused(&sandbox, 66, &[]));
     let ran = sandbox.run(&["mix", "--tokenizer-model", "builtin"]);
@@ -150,7 +150,7 @@ fn inputs_with_no_source_at_all() {
 }
 
 #[test]
-fn no_feasible_cut_names_the_largest_feasible_one() {
+fn infeasible_cuts_report_the_largest_feasible_one() {
     let sandbox = example_sandbox();
     let mut cases = Cases::default();
     cases.add("none", &refused(&sandbox, 4, &["--cut-sizes", "5,50"]));
@@ -160,15 +160,15 @@ fn no_feasible_cut_names_the_largest_feasible_one() {
     );
     cases.add("one of two", &accepted(&sandbox, &["--cut-sizes", "2,50"]).message());
     cases.add("kept", &accepted(&sandbox, &["--cut-sizes", "2,50", "--infeasible-cuts", "keep"]).message());
-    std::fs::remove_dir_all(sandbox.path("out")).expect("the output");
-    // A mean below one: there is nothing feasible to name.
+    std::fs::remove_dir_all(sandbox.path("out")).expect("cannot remove the output");
+    // An average below two: the largest feasible cut is 1.
     sandbox.write("step_02/detailed_summary/gen.jsonl", lines(&[summary_row(0, 0, 0)]));
     cases.add("a mean of one", &refused(&sandbox, 4, &["--cut-sizes", "2"]));
     assert_snapshot!(cases.0);
 }
 
 #[test]
-fn a_plan_meets_the_same_errors_and_writes_nothing() {
+fn plan_reports_the_same_errors_and_writes_nothing() {
     let sandbox = example_sandbox();
     let plan = |more: &[&str]| {
         let mut arguments = mix_and(more);

@@ -1,4 +1,4 @@
-//! Everything that the program must refuse, or take although it looks odd: what it says, and that nothing is published.
+//! Invalid input and its messages, and unusual input that is valid. A run that fails publishes nothing.
 
 mod files;
 mod output;

@@ -1,6 +1,6 @@
-//! Rows that cannot be read.
+//! Rows that cannot be parsed.
 
-use crate::cli::{Cases, accepted, refused};
+use crate::cli::{Cases, accepted, mix, refused};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 use test_support::program::Sandbox;
@@ -8,7 +8,7 @@ use test_support::rows::{MIX, example_rows, example_sandbox, ledger, lines, mani
 
 const FILE: &str = "step_02/extractive_summary/gen.jsonl";
 
-/// The small example with something else in the third line of the first source.
+/// The small example with another third line in the first source.
 fn with_third_line(line: &[u8]) -> Sandbox {
     let sandbox = example_sandbox();
     let rows = example_rows("extractive_summary");
@@ -20,7 +20,7 @@ fn with_third_line(line: &[u8]) -> Sandbox {
     sandbox
 }
 
-/// The third row with a column changed (or taken away), as text.
+/// The third row as text, with a column changed or removed.
 fn third_row(column: &str, value: Option<Value>) -> String {
     let mut row = example_rows("extractive_summary").remove(2);
     let columns = row.as_object_mut().expect("an object");
@@ -31,13 +31,13 @@ fn third_row(column: &str, value: Option<Value>) -> String {
     row.to_string()
 }
 
-/// What happens to each of these lines, with both rules; all other rows are good ones.
-fn both_rules(lines: &[(&str, Vec<u8>)]) -> String {
+/// Mixes the small example with each of these third lines, with both values of `--bad-rows`.
+fn with_both_rules(lines: &[(&str, Vec<u8>)]) -> String {
     let mut cases = Cases::default();
     for (name, line) in lines {
         let sandbox = with_third_line(line);
         let failed = refused(&sandbox, 3, &[]);
-        accepted(&sandbox, &["--bad-rows", "skip"]);
+        mix(&sandbox, &["--bad-rows", "skip"]);
         let rejected = sandbox.read_text("out/rejected.jsonl");
         let made = manifest(&sandbox.tree("out"));
         let (read, kept, dropped) = ledger(&made, "extractive_summary");
@@ -53,8 +53,8 @@ fn both_rules(lines: &[(&str, Vec<u8>)]) -> String {
 }
 
 #[test]
-fn lines_that_are_no_json() {
-    assert_snapshot!(both_rules(&[
+fn lines_that_are_not_json() {
+    assert_snapshot!(with_both_rules(&[
         ("cut off", br#"{"question": "What does it say?", "respo"#.to_vec()),
         ("words", b"What does it say?".to_vec()),
         ("two objects", br#"{"question": "a"} {"question": "b"}"#.to_vec()),
@@ -70,8 +70,8 @@ fn lines_that_are_no_json() {
 }
 
 #[test]
-fn lines_that_are_no_objects() {
-    assert_snapshot!(both_rules(&[
+fn lines_that_are_not_objects() {
+    assert_snapshot!(with_both_rules(&[
         ("a list", b"[1, 2]".to_vec()),
         ("a string", b"\"question\"".to_vec()),
         ("a number", b"7".to_vec()),
@@ -90,17 +90,17 @@ fn columns_of_the_wrong_type() {
     ];
     let lines: Vec<_> =
         columns.into_iter().map(|(name, value)| (name, third_row(name, Some(value)).into_bytes())).collect();
-    assert_snapshot!(both_rules(&lines));
+    assert_snapshot!(with_both_rules(&lines));
 }
 
 #[test]
-fn lines_that_are_no_utf8() {
+fn lines_that_are_not_utf8() {
     let bad = |column: &str| -> Vec<u8> {
         let text = third_row(column, Some(json!("a?b")));
         text.bytes().map(|byte| if byte == b'?' { 0xff } else { byte }).collect()
     };
-    // A `?` stands in the question, so that column's own test has none to spare.
-    assert_snapshot!(both_rules(&[
+    // The question contains a `?`, too.
+    assert_snapshot!(with_both_rules(&[
         ("in the response", {
             let mut row = example_rows("extractive_summary").remove(2);
             row["question"] = json!("a");
@@ -121,9 +121,9 @@ fn lines_that_are_no_utf8() {
 }
 
 #[test]
-fn escapes_that_are_no_characters() {
+fn escapes_that_are_not_characters() {
     let escaped = |escape: &str| third_row("response", Some(json!("HERE"))).replace("HERE", escape).into_bytes();
-    assert_snapshot!(both_rules(&[
+    assert_snapshot!(with_both_rules(&[
         ("a high surrogate alone", escaped(r"a \ud83d b")),
         ("a low surrogate alone", escaped(r"\ude00")),
         ("in the wrong order", escaped(r"\ude00\ud83d")),
@@ -133,11 +133,11 @@ fn escapes_that_are_no_characters() {
     // Where nobody reads a column, it only has to be JSON.
     let sandbox =
         with_third_line(third_row("faithfulness_judgment", Some(json!("HERE"))).replace("HERE", r"\ud83d").as_bytes());
-    accepted(&sandbox, &[]);
+    mix(&sandbox, &[]);
 }
 
 #[test]
-fn columns_that_are_not_there() {
+fn missing_columns() {
     let columns = ["question", "response", "document_outline", "document", "raw_document"];
     let mut lines: Vec<_> = columns.into_iter().map(|name| (name, third_row(name, None).into_bytes())).collect();
     lines.push(("all", b"{}".to_vec()));
@@ -145,11 +145,11 @@ fn columns_that_are_not_there() {
         "in other letters",
         third_row("question", None).replacen('{', "{\"Question\": \"a\", ", 1).into_bytes(),
     ));
-    assert_snapshot!(both_rules(&lines));
+    assert_snapshot!(with_both_rules(&lines));
 }
 
 #[test]
-fn columns_that_other_sources_need() {
+fn columns_required_by_other_sources() {
     let mut cases = Cases::default();
     for (source, column) in
         [("key_facts_to_qa", "document"), ("document_based_qa", "document"), ("document_based_qa", "question")]
@@ -164,7 +164,7 @@ fn columns_that_other_sources_need() {
 }
 
 #[test]
-fn bad_rows_of_other_containers() {
+fn bad_rows_in_other_formats() {
     let mut cases = Cases::default();
     let sandbox = example_sandbox();
     std::fs::remove_file(sandbox.path(FILE)).expect("the file");
@@ -173,7 +173,7 @@ fn bad_rows_of_other_containers() {
     let array = serde_json::to_string_pretty(&rows).expect("JSON");
     sandbox.write("step_02/extractive_summary/gen.json", &array);
     cases.add("a bad element", &refused(&sandbox, 3, &[]));
-    accepted(&sandbox, &["--bad-rows", "skip"]);
+    mix(&sandbox, &["--bad-rows", "skip"]);
     cases.add("rejected.jsonl", &sandbox.read_text("out/rejected.jsonl"));
     std::fs::remove_dir_all(sandbox.path("out")).expect("the output");
     sandbox.write("step_02/extractive_summary/gen.json", &array[..array.len() / 2]);
@@ -184,7 +184,7 @@ fn bad_rows_of_other_containers() {
 }
 
 #[test]
-fn every_bad_row_is_counted_by_reason() {
+fn bad_rows_are_counted_by_reason() {
     let sandbox = example_sandbox();
     let mut bytes = lines(&example_rows("extractive_summary")).into_bytes();
     bytes.extend_from_slice(b"{\n[]\n[]\n\n\xff\n{}\n");
@@ -201,26 +201,26 @@ fn every_bad_row_is_counted_by_reason() {
 }
 
 #[test]
-fn odd_lines_are_accepted() {
+fn unusual_lines_are_accepted() {
     let clean = example_sandbox();
-    accepted(&clean, &[]);
+    mix(&clean, &[]);
     let sandbox = example_sandbox();
     let rows = example_rows("extractive_summary");
     let mut text = String::from("\u{feff}");
     for (at, row) in rows.iter().enumerate() {
         let columns = row.as_object().expect("an object");
         let mut parts: Vec<String> = columns.iter().map(|(name, value)| format!("{}: {value}", json!(name))).collect();
-        // Keys in any order, and each twice: the last wins.
+        // Keys in any order, each twice: the last value counts.
         parts.rotate_left(at % columns.len());
         let twice = columns.keys().map(|name| format!("{}: {}", json!(name), json!(at)));
         let line: Vec<String> = twice.chain(parts).collect();
         text.push_str(&format!(" {{{}}} \t", line.join(" , ")));
-        // CRLF, blank lines of several kinds, and no newline at the end.
+        // CRLF, several kinds of blank lines, and no newline at the end.
         text.push_str(["\r\n", "\n", "\n\n \t\r\n\r\n"][at % 3]);
     }
     text.truncate(text.trim_end().len());
     sandbox.write(FILE, text);
-    accepted(&sandbox, &[]);
+    mix(&sandbox, &[]);
     let (odd, plain) = (sandbox.tree("out"), clean.tree("out"));
     assert_eq!(
         String::from_utf8_lossy(&odd["combined_cut_2x.jsonl"]),
@@ -237,7 +237,7 @@ fn escaped_keys_and_nul_characters_are_accepted() {
     let mut rows = lines(&example_rows("extractive_summary"));
     rows.push_str(&line.replace("summary 1 of part 0", "the whole of part 0"));
     sandbox.write(FILE, rows);
-    accepted(&sandbox, &["--cut-sizes", "3", "--qa-per-doc", "9"]);
+    mix(&sandbox, &["--cut-sizes", "3", "--qa-per-doc", "9"]);
     let mix = sandbox.read_text("out/combined_cut_3x.jsonl");
     let found = mix.lines().filter(|line| line.contains(r"before\u0000after")).count();
     assert_eq!(found, 1);
@@ -247,15 +247,15 @@ fn escaped_keys_and_nul_characters_are_accepted() {
 }
 
 #[test]
-fn what_nobody_needs_may_be_as_deep_as_it_likes() {
+fn unused_columns_may_be_nested_deeply() {
     let sandbox = example_sandbox();
     let mut file = lines(&example_rows("extractive_summary"));
     let (open, close) = ("[".repeat(200_000), "]".repeat(200_000));
     file.push_str(&third_row("response_dict", Some(json!("HERE"))).replace("\"HERE\"", &format!("{open}1{close}")));
     sandbox.write(FILE, &file);
-    accepted(&sandbox, &[]);
+    mix(&sandbox, &[]);
     assert_eq!(ledger(&manifest(&sandbox.tree("out")), "extractive_summary").1, 13);
-    // Somebody who looks for a reasoning in it finds none, or hears of it; the program does not fall over.
+    // `--reasoning` may point into the nested value: the run finds no reasoning or fails, but does not crash.
     let ran = sandbox.run(&mix_and(&["--reasoning", "response_dict.0.0.reasoning_content"]));
     assert!([0, 3].contains(&ran.code), "{ran}");
 }
@@ -275,6 +275,6 @@ fn a_line_of_100_megabytes_is_accepted() {
     let ran = ran.succeeded();
     assert!(ran.stdout.contains("extractive_summary"), "{ran}");
     eprintln!("peak memory {} MiB", peak >> 20);
-    // The line itself, once more while it grows, and what the program always takes.
+    // The line, its copy while the buffer grows, and the fixed cost of the program.
     assert!(peak < 450 << 20, "{} MiB", peak >> 20);
 }

@@ -1,17 +1,17 @@
-//! Values that are no settings: as a flag, as a variable, in `.env`.
+//! Invalid settings: as a flag, as a variable, and in `.env`.
 
-use crate::cli::{Cases, refused, refused_with};
+use crate::cli::{Cases, refused, refused_by_binary};
 use insta::assert_snapshot;
 use test_support::rows::{MIX, example_sandbox};
 
-/// Refused as a flag, as a variable and in `.env`, in words that name the flag or variable and the value.
+/// A value is refused as a flag, as a variable and in `.env`. The message names the flag or variable, and the value.
 fn everywhere(cases: &mut Cases, flag: &str, variable: &str, value: &str) {
     let sandbox = example_sandbox();
-    let by_flag = refused(&sandbox, 2, &[&format!("{flag}={value}")]);
-    // Of a location only the scheme is shown: the rest may hold a secret.
+    let by_flag = refused_by_binary(&sandbox, 2, &[&format!("{flag}={value}")], &[]);
+    // The rest of a location may hold a secret.
     let shown = value.split_once("://").map_or(value, |(scheme, _)| scheme);
     assert!(by_flag.contains(flag) && by_flag.contains(shown), "{by_flag}");
-    // The arguments of all other tests, without the flag that would win.
+    // Without the flag, which would override the variable.
     let arguments: Vec<&str> = MIX[1..].chunks(2).filter(|pair| pair[0] != flag).flatten().copied().collect();
     let arguments = [&MIX[..1], &arguments[..]].concat();
     let by_variable = sandbox.run_with(&arguments, &[(variable, value)]);
@@ -35,7 +35,7 @@ fn cut_sizes() {
 }
 
 #[test]
-fn pairs_and_seeds() {
+fn pairs_per_summary_and_seeds() {
     let mut cases = Cases::default();
     for value in ["0", "-1", "x", "", "2.5"] {
         everywhere(&mut cases, "--qa-per-doc", "QA_PER_DOC", value);
@@ -47,7 +47,7 @@ fn pairs_and_seeds() {
 }
 
 #[test]
-fn words() {
+fn choices_switches_and_locations() {
     let mut cases = Cases::default();
     for (flag, variable) in [
         ("--save-gpt-oss-format", "SAVE_GPT_OSS_FORMAT"),
@@ -98,20 +98,20 @@ fn command_lines() {
 }
 
 #[test]
-fn a_cut_that_is_selected_must_be_there() {
+fn a_selected_cut_must_be_written() {
     let sandbox = example_sandbox();
     assert_snapshot!(refused(&sandbox, 4, &["--select-cut", "3"]));
 }
 
 #[test]
-fn a_broken_env_file_is_named_and_not_shown() {
+fn an_invalid_env_file_is_named_but_not_shown() {
     let sandbox = example_sandbox();
     sandbox.write(".env", "SEED=7\nAWS_SECRET_ACCESS_KEY='swordfish\n");
-    let message = refused(&sandbox, 2, &[]);
+    let message = refused_by_binary(&sandbox, 2, &[], &[]);
     assert!(!message.contains("swordfish"));
     assert_snapshot!(message);
-    std::fs::remove_file(sandbox.path(".env")).expect("the file");
-    // Nor is a value shown that may be a secret in a place that is no place.
-    let message = refused_with(&sandbox, 2, &["--output", "s3://key:swordfish@/"], &[]);
+    std::fs::remove_file(sandbox.path(".env")).expect("cannot remove the file");
+    // Neither is an invalid location shown, which may hold a secret.
+    let message = refused_by_binary(&sandbox, 2, &["--output", "s3://key:swordfish@/"], &[]);
     assert!(!message.contains("swordfish"), "{message}");
 }

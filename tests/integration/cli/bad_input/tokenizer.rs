@@ -1,13 +1,13 @@
-//! Tokenizers and templates that are not there or cannot be used.
+//! Tokenizers and chat templates that are missing or invalid.
 
-use crate::cli::{Cases, refused, refused_with};
+use crate::cli::{Cases, refused, refused_by_binary};
 use insta::assert_snapshot;
 use std::time::{Duration, Instant};
 use test_support::builtin_tokenizer;
 use test_support::program::Sandbox;
 use test_support::rows::example_sandbox;
 
-/// The small example and a tokenizer folder with this chat template.
+/// The small example, and a tokenizer folder with this chat template.
 fn with_template(template: &str) -> Sandbox {
     let sandbox = example_sandbox();
     sandbox.write("tokenizer/tokenizer.json", builtin_tokenizer("tokenizer.json"));
@@ -18,41 +18,38 @@ fn with_template(template: &str) -> Sandbox {
 
 const FOLDER: [&str; 2] = ["--tokenizer-model", "tokenizer"];
 
-/// Refused, without ever asking the network.
-fn refused_here(sandbox: &Sandbox, code: i32, more: &[&str]) -> String {
-    refused_with(sandbox, code, more, &[("HF_HUB_OFFLINE", "1")])
+/// Refused without a request to the hub.
+fn refused_offline(sandbox: &Sandbox, name: &str) -> String {
+    refused_by_binary(sandbox, 66, &["--tokenizer-model", name], &[("HF_HUB_OFFLINE", "1")])
 }
 
 #[test]
-fn tokenizers_that_are_not_there() {
+fn missing_tokenizers() {
     let sandbox = example_sandbox();
     let mut cases = Cases::default();
     for name in ["nowhere", "./no/where", "/nowhere/at/all", "step_02"] {
-        cases.add(name, &refused_here(&sandbox, 66, &["--tokenizer-model", name]));
+        cases.add(name, &refused_offline(&sandbox, name));
     }
-    cases.add(
-        "acme/lighthouse-1b without a network",
-        &refused_here(&sandbox, 66, &["--tokenizer-model", "acme/lighthouse-1b"]),
-    );
+    cases.add("acme/lighthouse-1b without a network", &refused_offline(&sandbox, "acme/lighthouse-1b"));
     assert_snapshot!(cases.0);
 }
 
 #[test]
-fn tokenizer_folders_that_cannot_be_used() {
+fn invalid_tokenizer_folders() {
     let mut cases = Cases::default();
     let sandbox = with_template("{{ messages[0]['content'] }}");
     sandbox.write("tokenizer/tokenizer.json", "{\"model\":");
-    cases.add("tokenizer.json is no JSON", &refused_here(&sandbox, 3, &FOLDER));
+    cases.add("tokenizer.json is no JSON", &refused(&sandbox, 3, &FOLDER));
     sandbox.write("tokenizer/tokenizer.json", "{\"model\": {\"type\": \"Abacus\"}}");
-    cases.add("tokenizer.json is no tokenizer", &refused_here(&sandbox, 3, &FOLDER));
+    cases.add("tokenizer.json is no tokenizer", &refused(&sandbox, 3, &FOLDER));
     sandbox.write("tokenizer/tokenizer.json", builtin_tokenizer("tokenizer.json"));
     sandbox.write("tokenizer/tokenizer_config.json", "[");
-    cases.add("tokenizer_config.json is no JSON", &refused_here(&sandbox, 3, &FOLDER));
+    cases.add("tokenizer_config.json is no JSON", &refused(&sandbox, 3, &FOLDER));
     sandbox.write("tokenizer/tokenizer_config.json", "{}");
-    std::fs::remove_file(sandbox.path("tokenizer/chat_template.jinja")).expect("the file");
-    cases.add("no chat template", &refused_here(&sandbox, 66, &FOLDER));
+    std::fs::remove_file(sandbox.path("tokenizer/chat_template.jinja")).expect("cannot remove the file");
+    cases.add("no chat template", &refused(&sandbox, 66, &FOLDER));
     sandbox.write("tokenizer/tokenizer_config.json", r#"{"chat_template": [{"name": "rag", "template": "x"}]}"#);
-    cases.add("no default template among named ones", &refused_here(&sandbox, 3, &FOLDER));
+    cases.add("no default template among named ones", &refused(&sandbox, 3, &FOLDER));
     assert_snapshot!(cases.0);
 }
 
@@ -68,7 +65,7 @@ fn chat_templates_that_fail() {
         ("no such file to include", "{% include 'other.jinja' %}"),
     ] {
         let sandbox = with_template(template);
-        cases.add(name, &refused_here(&sandbox, 3, &FOLDER));
+        cases.add(name, &refused(&sandbox, 3, &FOLDER));
     }
     let sandbox = example_sandbox();
     cases.add("--chat-template that is not there", &refused(&sandbox, 66, &["--chat-template", "nowhere.jinja"]));
@@ -76,13 +73,13 @@ fn chat_templates_that_fail() {
     cases.add("--chat-template with a syntax error", &refused(&sandbox, 3, &["--chat-template", "broken.jinja"]));
     cases.add(
         "KNOWLEDGE_MIXING_CHAT_TEMPLATE with a syntax error",
-        &refused_with(&sandbox, 3, &[], &[("KNOWLEDGE_MIXING_CHAT_TEMPLATE", "broken.jinja")]),
+        &refused_by_binary(&sandbox, 3, &[], &[("KNOWLEDGE_MIXING_CHAT_TEMPLATE", "broken.jinja")]),
     );
     assert_snapshot!(cases.0);
 }
 
 #[test]
-fn chat_templates_without_an_end() {
+fn chat_templates_that_do_not_terminate() {
     let mut cases = Cases::default();
     for (name, template) in [
         (
@@ -98,7 +95,7 @@ fn chat_templates_without_an_end() {
     ] {
         let sandbox = with_template(template);
         let start = Instant::now();
-        cases.add(name, &refused_here(&sandbox, 3, &FOLDER));
+        cases.add(name, &refused(&sandbox, 3, &FOLDER));
         assert!(start.elapsed() < Duration::from_secs(60), "{name}: {:?}", start.elapsed());
     }
     assert_snapshot!(cases.0);
