@@ -25,7 +25,7 @@ fn plan_prints_a_table_or_json_and_writes_nothing() {
     cases.add("standard output", &ran.stdout);
     assert_snapshot!(cases.0);
     let json = sandbox.run(&[&plan[..], &["--format", "json"]].concat()).succeeded().stdout;
-    let plan: Value = serde_json::from_str(&json).expect("JSON");
+    let plan: Value = serde_json::from_str(&json).expect("the text is JSON");
     assert!(!sandbox.path("out").exists());
     // The mix is what the plan says.
     sandbox.run(&mix_and(&["--cut-sizes", "2,9"])).succeeded();
@@ -33,7 +33,7 @@ fn plan_prints_a_table_or_json_and_writes_nothing() {
     for part in ["settings", "tokenizer", "inputs", "sources", "cuts"] {
         assert_eq!(plan["manifest"][part], made[part], "{part}");
     }
-    let metrics: Value = serde_json::from_slice(&sandbox.read("out/metrics.json")).expect("JSON");
+    let metrics: Value = serde_json::from_slice(&sandbox.read("out/metrics.json")).expect("the text is JSON");
     assert_eq!(plan["metrics"], metrics);
     assert_eq!(plan["selected_cut"], 2);
 }

@@ -261,7 +261,7 @@ impl<'m> Model<'m> {
             path => path.split('.').skip(1).fold(row.get(path.split('.').next().unwrap_or_default()), |value, step| {
                 let value = value?;
                 match step.parse::<usize>() {
-                    Ok(place) if value.is_array() => value.get(place),
+                    Ok(index) if value.is_array() => value.get(index),
                     _ => value.get(step),
                 }
             }),

@@ -39,7 +39,7 @@ fn errors_have_line_and_column() {
     insta::assert_snapshot!(messages);
     for text in invalid {
         let first = check(text).lines().next().unwrap_or_default().to_owned();
-        let position = first.split_once("recipe.yaml:").expect("the file").1;
+        let position = first.split_once("recipe.yaml:").expect("cannot access the file").1;
         let mut numbers = position.split(':');
         let mut number = || numbers.next().and_then(|part| part.trim().parse::<usize>().ok());
         assert!(number().is_some() && number().is_some(), "line and column: {first}");
@@ -71,7 +71,7 @@ fn the_example_is_a_valid_recipe_and_the_schema_is_json() {
     let path = folder.path().join("recipe.yaml");
     std::fs::write(&path, example.stdout).unwrap();
     assert_eq!(run(&["recipe", "check", path.to_str().unwrap()]).code, 0);
-    let schema: serde_json::Value = serde_json::from_str(&run(&["recipe", "schema"]).stdout).expect("JSON");
+    let schema: serde_json::Value = serde_json::from_str(&run(&["recipe", "schema"]).stdout).expect("the text is JSON");
     assert_eq!(schema["title"], "knowledge-mixing recipe");
 }
 

@@ -11,7 +11,7 @@ fn plain() -> Mix {
 }
 
 fn recipes() -> Vec<String> {
-    let folder = std::fs::read_dir("examples/recipes").expect("the examples");
+    let folder = std::fs::read_dir("examples/recipes").expect("cannot list the examples");
     let mut names: Vec<String> = folder.map(|entry| entry.unwrap().path().to_str().unwrap().to_owned()).collect();
     names.sort();
     names
@@ -78,8 +78,8 @@ fn by_document_selects_complete_documents() {
         let (rows, all) = (mix.rows(cut).of(KNOWN[0]), plain.rows(cut).of(KNOWN[0]));
         let documents = rows.values("raw_document");
         assert_eq!(documents.len() * 2, all.values("raw_document").len(), "half of the documents");
-        let whole = all.0.iter().filter(|row| documents.contains(row.text("raw_document"))).count();
-        assert_eq!(rows.len(), whole, "all of their samples");
+        let available = all.0.iter().filter(|row| documents.contains(row.text("raw_document"))).count();
+        assert_eq!(rows.len(), available, "all of their samples");
         assert_eq!(*chosen.get_or_insert(documents.clone()), documents, "the same documents in every cut");
         assert_eq!(mix.rows(cut).sources(), [KNOWN[0], KNOWN[2], KNOWN[3]], "a disabled source has no rows");
     }

@@ -4,7 +4,7 @@ mod bytes;
 mod check;
 mod diff;
 mod examples;
-mod given;
+mod forms;
 mod plan;
 mod program;
 mod sources;

@@ -60,7 +60,7 @@ impl Mix {
     }
 
     pub fn manifest(&self) -> Value {
-        serde_json::from_str(&self.read("manifest.json")).expect("JSON")
+        serde_json::from_str(&self.read("manifest.json")).expect("the text is JSON")
     }
 
     /// The manifest's record of a source in a cut.
@@ -91,7 +91,8 @@ impl Mix {
 
 /// All files of a folder by name.
 pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries = std::fs::read_dir(folder).expect("cannot create a folder").map(|entry| entry.expect("an entry"));
+    let entries =
+        std::fs::read_dir(folder).expect("cannot create a folder").map(|entry| entry.expect("cannot list the folder"));
     let files = entries.filter(|entry| entry.path().is_file());
     files.map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap())).collect()
 }
@@ -111,7 +112,7 @@ impl Row {
     }
 
     pub fn tokens(&self) -> u64 {
-        self.0["token_length"].as_u64().expect("a number of tokens")
+        self.0["token_length"].as_u64().expect("token_length is a number")
     }
 
     /// The row as text, to compare it with others.
@@ -121,7 +122,7 @@ impl Row {
 
     /// The content of a message.
     pub fn content(&self, message: usize) -> &str {
-        self.0["messages"][message]["content"].as_str().expect("a content")
+        self.0["messages"][message]["content"].as_str().expect("a message has content")
     }
 }
 

@@ -180,10 +180,10 @@ impl State {
         let mut full_head = text.trim_end_matches("\r\n").to_string();
         full_head.push_str("\r\nconnection: close\r\n\r\n");
         server.write_all(full_head.as_bytes()).await?;
-        let wanted = if fault == Some(Fault::HalfRequest) { length / 2 } else { length };
-        let first = body_start.len().min(wanted);
+        let length_to_send = if fault == Some(Fault::HalfRequest) { length / 2 } else { length };
+        let first = body_start.len().min(length_to_send);
         server.write_all(&body_start[..first]).await?;
-        relay(&mut client, &mut server, wanted - first).await?;
+        relay(&mut client, &mut server, length_to_send - first).await?;
         if fault == Some(Fault::HalfRequest) {
             drop(server);
             return reset(client);

@@ -33,15 +33,15 @@ fn corrupt_compressed_files() {
     flipped[at] ^= 0x55;
     let mut cases = Cases::default();
     for (case, name, bytes) in [
-        ("gzip cut off", "gen.jsonl.gz", &gz[..gz.len() / 2]),
-        ("gzip cut off in its checksum", "gen.jsonl.gz", &gz[..gz.len() - 4]),
-        ("gzip cut off in its head", "gen.jsonl.gz", &gz[..5]),
+        ("truncated gzip", "gen.jsonl.gz", &gz[..gz.len() / 2]),
+        ("gzip truncated in its checksum", "gen.jsonl.gz", &gz[..gz.len() - 4]),
+        ("gzip truncated in its header", "gen.jsonl.gz", &gz[..5]),
         ("gzip with a wrong checksum", "gen.jsonl.gz", &flipped),
-        ("zstd cut off", "gen.jsonl.zst", &zst[..zst.len() / 2]),
-        ("zstd cut off in its head", "gen.jsonl.zst", &zst[..3]),
-        ("no gzip", "gen.jsonl.gz", &rows()),
-        ("no zstd", "gen.ndjson.zst", &rows()),
-        ("zstd under gzip's name", "gen.jsonl.gz", &zst),
+        ("truncated zstd", "gen.jsonl.zst", &zst[..zst.len() / 2]),
+        ("zstd truncated in its header", "gen.jsonl.zst", &zst[..3]),
+        ("not gzip", "gen.jsonl.gz", &rows()),
+        ("not zstd", "gen.ndjson.zst", &rows()),
+        ("zstd with the extension of gzip", "gen.jsonl.gz", &zst),
     ] {
         let sandbox = with_file(name, bytes);
         cases.add(case, &refused(&sandbox, 3, &[]));
@@ -73,7 +73,7 @@ fn corrupt_parquet_files() {
     let mut cases = Cases::default();
     for (case, bytes) in [
         ("garbage", b"PAR1 is what this file begins with, and nothing else is right: PAR1".to_vec()),
-        ("rows as lines", rows()),
+        ("JSON lines", rows()),
         ("too short", b"PAR1".to_vec()),
         ("empty", Vec::new()),
     ] {
@@ -87,18 +87,18 @@ fn empty_files_and_missing_sources_are_warnings() {
     let mut cases = Cases::default();
     for bytes in ["", "\n\r\n  \n", "\u{feff}"] {
         let sandbox = with_file("gen.jsonl", bytes.as_bytes());
-        cases.add(&format!("nothing but {bytes:?}"), &accepted(&sandbox, &[]).message());
+        cases.add(&format!("only {bytes:?}"), &accepted(&sandbox, &[]).message());
     }
     cases.add("an empty array", &accepted(&with_file("gen.json", b"[]"), &[]).message());
     cases.add("an empty .gz", &accepted(&with_file("gen.jsonl.gz", &gzip(b"")), &[]).message());
     let sandbox = with_file("_SUCCESS", b"");
-    cases.add("a folder without a file of rows", &accepted(&sandbox, &[]).message());
+    cases.add("a folder without rows", &accepted(&sandbox, &[]).message());
     std::fs::remove_dir_all(sandbox.path("step_02/extractive_summary")).expect("cannot remove the folder");
-    cases.add("no such folder", &accepted(&sandbox, &[]).message());
+    cases.add("a missing folder", &accepted(&sandbox, &[]).message());
     sandbox.write("step_02/step_one/gen.jsonl", rows());
     sandbox.write("step_02/.ipynb_checkpoints/gen.jsonl", "nothing");
     sandbox.write("step_02/notes.txt", "nothing");
-    cases.add("a folder that is no source", &accepted(&sandbox, &[]).message());
+    cases.add("a folder that is not a source", &accepted(&sandbox, &[]).message());
     std::fs::remove_dir_all(sandbox.path("step_02/detailed_summary")).expect("cannot remove the folder");
     cases.add("no summary source", &accepted(&sandbox, &["--cut-sizes", "7,2"]).message());
     assert_snapshot!(cases.0);
@@ -123,7 +123,7 @@ fn unusable_rows_are_dropped_and_an_empty_mix_is_an_error() {
     for source in SOURCES {
         drop(source, "question", json!("What is <question>?"));
     }
-    cases.add("all placeholders", &refused(&sandbox, 3, &["--save-gpt-oss-format"]));
+    cases.add("all questions are placeholders", &refused(&sandbox, 3, &["--save-gpt-oss-format"]));
     for source in SOURCES {
         sandbox.write(&format!("step_02/{source}/gen.jsonl"), "");
     }
@@ -137,9 +137,9 @@ fn unusable_rows_are_dropped_and_an_empty_mix_is_an_error() {
 fn inputs_without_a_source() {
     let sandbox = Sandbox::new();
     let mut cases = Cases::default();
-    cases.add("no such folder", &refused(&sandbox, 66, &[]));
+    cases.add("a missing folder", &refused(&sandbox, 66, &[]));
     sandbox.write("step_02/elsewhere/gen.jsonl", rows());
-    cases.add("no source in it", &refused(&sandbox, 66, &[]));
+    cases.add("no source folder", &refused(&sandbox, 66, &[]));
     std::fs::remove_dir_all(sandbox.path("step_02")).expect("cannot remove the folder");
     sandbox.write("step_02", "a file");
     cases.add("a file", &refused(&sandbox, 66, &[]));
@@ -155,15 +155,18 @@ fn infeasible_cuts_report_the_largest_feasible_one() {
     let mut cases = Cases::default();
     cases.add("none", &refused(&sandbox, 4, &["--cut-sizes", "5,50"]));
     cases.add(
-        "one of two, and that is to fail",
+        "one of two, with --infeasible-cuts fail",
         &refused(&sandbox, 4, &["--cut-sizes", "2,50", "--infeasible-cuts", "fail"]),
     );
     cases.add("one of two", &accepted(&sandbox, &["--cut-sizes", "2,50"]).message());
-    cases.add("kept", &accepted(&sandbox, &["--cut-sizes", "2,50", "--infeasible-cuts", "keep"]).message());
+    cases.add(
+        "one of two, with --infeasible-cuts keep",
+        &accepted(&sandbox, &["--cut-sizes", "2,50", "--infeasible-cuts", "keep"]).message(),
+    );
     std::fs::remove_dir_all(sandbox.path("out")).expect("cannot remove the output");
     // An average below two: the largest feasible cut is 1.
     sandbox.write("step_02/detailed_summary/gen.jsonl", lines(&[summary_row(0, 0, 0)]));
-    cases.add("a mean of one", &refused(&sandbox, 4, &["--cut-sizes", "2"]));
+    cases.add("an average of one", &refused(&sandbox, 4, &["--cut-sizes", "2"]));
     assert_snapshot!(cases.0);
 }
 

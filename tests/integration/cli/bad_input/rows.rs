@@ -23,7 +23,7 @@ fn with_third_line(line: &[u8]) -> Sandbox {
 /// The third row as text, with a column changed or removed.
 fn third_row(column: &str, value: Option<Value>) -> String {
     let mut row = example_rows("extractive_summary").remove(2);
-    let columns = row.as_object_mut().expect("an object");
+    let columns = row.as_object_mut().expect("a row is an object");
     match value {
         Some(value) => columns.insert(column.to_owned(), value),
         None => columns.shift_remove(column),
@@ -44,9 +44,9 @@ fn with_both_rules(lines: &[(&str, Vec<u8>)]) -> String {
         assert_eq!((read, kept), (12, 11), "{name}");
         assert_eq!(dropped.values().sum::<u64>(), 1, "{name}");
         assert_eq!(rejected.lines().count(), 1, "{name}");
-        let row: Value = serde_json::from_str(&rejected).expect("JSON");
+        let row: Value = serde_json::from_str(&rejected).expect("the text is JSON");
         assert_eq!((&row["file"], &row["line"]), (&json!("gen.jsonl"), &json!(3)), "{name}");
-        assert_eq!(Some(&1), dropped.get(row["reason"].as_str().expect("a reason")), "{name}");
+        assert_eq!(Some(&1), dropped.get(row["reason"].as_str().expect("a reason is a string")), "{name}");
         cases.add(name, &format!("{failed}rejected.jsonl: {rejected}"));
     }
     cases.0
@@ -55,17 +55,17 @@ fn with_both_rules(lines: &[(&str, Vec<u8>)]) -> String {
 #[test]
 fn lines_that_are_not_json() {
     assert_snapshot!(with_both_rules(&[
-        ("cut off", br#"{"question": "What does it say?", "respo"#.to_vec()),
-        ("words", b"What does it say?".to_vec()),
+        ("truncated", br#"{"question": "What does it say?", "respo"#.to_vec()),
+        ("plain text", b"What does it say?".to_vec()),
         ("two objects", br#"{"question": "a"} {"question": "b"}"#.to_vec()),
         ("a trailing comma", br#"{"question": "a",}"#.to_vec()),
         ("NaN", third_row("question", None).replacen('{', "{\"score\": NaN, ", 1).into_bytes()),
         ("a raw control character", third_row("question", Some(json!("a b"))).replace("a b", "a\u{1}b").into_bytes()),
         (
-            "broken in a column that nobody needs",
+            "malformed in an unused column",
             third_row("faithfulness_judgment", Some(json!("YES"))).replace("\"YES\"", "\"YES").into_bytes()
         ),
-        ("deeper than any parser goes", [b"[".repeat(100_000), b"]".repeat(100_000)].concat()),
+        ("nested too deeply", [b"[".repeat(100_000), b"]".repeat(100_000)].concat()),
     ]));
 }
 
@@ -109,7 +109,7 @@ fn lines_that_are_not_utf8() {
         }),
         ("in the question", bad("question")),
         (
-            "cut off in a character",
+            "truncated in a character",
             third_row("question", Some(json!("a")))
                 .replace("\"a\"", "\"ä\"")
                 .into_bytes()
@@ -127,10 +127,10 @@ fn escapes_that_are_not_characters() {
         ("a high surrogate alone", escaped(r"a \ud83d b")),
         ("a low surrogate alone", escaped(r"\ude00")),
         ("in the wrong order", escaped(r"\ude00\ud83d")),
-        ("an escape that JSON does not know", escaped(r"\x41")),
+        ("an unknown escape", escaped(r"\x41")),
         ("too few digits", escaped(r"\u00")),
     ]));
-    // Where nobody reads a column, it only has to be JSON.
+    // An unused column only has to be JSON.
     let sandbox =
         with_third_line(third_row("faithfulness_judgment", Some(json!("HERE"))).replace("HERE", r"\ud83d").as_bytes());
     mix(&sandbox, &[]);
@@ -141,10 +141,8 @@ fn missing_columns() {
     let columns = ["question", "response", "document_outline", "document", "raw_document"];
     let mut lines: Vec<_> = columns.into_iter().map(|name| (name, third_row(name, None).into_bytes())).collect();
     lines.push(("all", b"{}".to_vec()));
-    lines.push((
-        "in other letters",
-        third_row("question", None).replacen('{', "{\"Question\": \"a\", ", 1).into_bytes(),
-    ));
+    lines
+        .push(("in another case", third_row("question", None).replacen('{', "{\"Question\": \"a\", ", 1).into_bytes()));
     assert_snapshot!(with_both_rules(&lines));
 }
 
@@ -156,7 +154,7 @@ fn columns_required_by_other_sources() {
     {
         let sandbox = example_sandbox();
         let mut rows = example_rows(source);
-        rows[1].as_object_mut().expect("an object").shift_remove(column);
+        rows[1].as_object_mut().expect("a row is an object").shift_remove(column);
         sandbox.write(&format!("step_02/{source}/gen.jsonl"), lines(&rows));
         cases.add(&format!("{source} without {column}"), &refused(&sandbox, 3, &[]));
     }
@@ -167,19 +165,19 @@ fn columns_required_by_other_sources() {
 fn bad_rows_in_other_formats() {
     let mut cases = Cases::default();
     let sandbox = example_sandbox();
-    std::fs::remove_file(sandbox.path(FILE)).expect("the file");
+    std::fs::remove_file(sandbox.path(FILE)).expect("cannot access the file");
     let mut rows = example_rows("extractive_summary");
     rows[2] = json!({"question": 7});
-    let array = serde_json::to_string_pretty(&rows).expect("JSON");
+    let array = serde_json::to_string_pretty(&rows).expect("the text is JSON");
     sandbox.write("step_02/extractive_summary/gen.json", &array);
     cases.add("a bad element", &refused(&sandbox, 3, &[]));
     mix(&sandbox, &["--bad-rows", "skip"]);
     cases.add("rejected.jsonl", &sandbox.read_text("out/rejected.jsonl"));
-    std::fs::remove_dir_all(sandbox.path("out")).expect("the output");
+    std::fs::remove_dir_all(sandbox.path("out")).expect("cannot remove the output");
     sandbox.write("step_02/extractive_summary/gen.json", &array[..array.len() / 2]);
-    cases.add("an array cut off", &refused(&sandbox, 3, &[]));
+    cases.add("a truncated array", &refused(&sandbox, 3, &[]));
     sandbox.write("step_02/extractive_summary/gen.json", format!("{array} and more"));
-    cases.add("something after the array", &refused(&sandbox, 3, &[]));
+    cases.add("data after the array", &refused(&sandbox, 3, &[]));
     assert_snapshot!(cases.0);
 }
 
@@ -208,7 +206,7 @@ fn unusual_lines_are_accepted() {
     let rows = example_rows("extractive_summary");
     let mut text = String::from("\u{feff}");
     for (at, row) in rows.iter().enumerate() {
-        let columns = row.as_object().expect("an object");
+        let columns = row.as_object().expect("a row is an object");
         let mut parts: Vec<String> = columns.iter().map(|(name, value)| format!("{}: {value}", json!(name))).collect();
         // Keys in any order, each twice: the last value counts.
         parts.rotate_left(at % columns.len());
@@ -221,12 +219,12 @@ fn unusual_lines_are_accepted() {
     text.truncate(text.trim_end().len());
     sandbox.write(FILE, text);
     mix(&sandbox, &[]);
-    let (odd, plain) = (sandbox.tree("out"), clean.tree("out"));
+    let (unusual, plain) = (sandbox.tree("out"), clean.tree("out"));
     assert_eq!(
-        String::from_utf8_lossy(&odd["combined_cut_2x.jsonl"]),
+        String::from_utf8_lossy(&unusual["combined_cut_2x.jsonl"]),
         String::from_utf8_lossy(&plain["combined_cut_2x.jsonl"])
     );
-    assert_eq!(ledger(&manifest(&odd), "extractive_summary"), (12, 12, Default::default()));
+    assert_eq!(ledger(&manifest(&unusual), "extractive_summary"), (12, 12, Default::default()));
 }
 
 #[test]
@@ -242,7 +240,8 @@ fn escaped_keys_and_nul_characters_are_accepted() {
     let found = mix.lines().filter(|line| line.contains(r"before\u0000after")).count();
     assert_eq!(found, 1);
     let row: Value =
-        serde_json::from_str(mix.lines().find(|line| line.contains(r"\u0000")).expect("the row")).expect("JSON");
+        serde_json::from_str(mix.lines().find(|line| line.contains(r"\u0000")).expect("the mix holds the row"))
+            .expect("the text is JSON");
     assert_eq!(row["messages"][1]["content"], "before\0after");
 }
 

@@ -30,7 +30,7 @@ fn missing_tokenizers() {
     for name in ["nowhere", "./no/where", "/nowhere/at/all", "step_02"] {
         cases.add(name, &refused_offline(&sandbox, name));
     }
-    cases.add("acme/lighthouse-1b without a network", &refused_offline(&sandbox, "acme/lighthouse-1b"));
+    cases.add("acme/lighthouse-1b offline", &refused_offline(&sandbox, "acme/lighthouse-1b"));
     assert_snapshot!(cases.0);
 }
 
@@ -39,17 +39,17 @@ fn invalid_tokenizer_folders() {
     let mut cases = Cases::default();
     let sandbox = with_template("{{ messages[0]['content'] }}");
     sandbox.write("tokenizer/tokenizer.json", "{\"model\":");
-    cases.add("tokenizer.json is no JSON", &refused(&sandbox, 3, &FOLDER));
+    cases.add("tokenizer.json is not JSON", &refused(&sandbox, 3, &FOLDER));
     sandbox.write("tokenizer/tokenizer.json", "{\"model\": {\"type\": \"Abacus\"}}");
-    cases.add("tokenizer.json is no tokenizer", &refused(&sandbox, 3, &FOLDER));
+    cases.add("tokenizer.json is not a tokenizer", &refused(&sandbox, 3, &FOLDER));
     sandbox.write("tokenizer/tokenizer.json", builtin_tokenizer("tokenizer.json"));
     sandbox.write("tokenizer/tokenizer_config.json", "[");
-    cases.add("tokenizer_config.json is no JSON", &refused(&sandbox, 3, &FOLDER));
+    cases.add("tokenizer_config.json is not JSON", &refused(&sandbox, 3, &FOLDER));
     sandbox.write("tokenizer/tokenizer_config.json", "{}");
     std::fs::remove_file(sandbox.path("tokenizer/chat_template.jinja")).expect("cannot remove the file");
     cases.add("no chat template", &refused(&sandbox, 66, &FOLDER));
     sandbox.write("tokenizer/tokenizer_config.json", r#"{"chat_template": [{"name": "rag", "template": "x"}]}"#);
-    cases.add("no default template among named ones", &refused(&sandbox, 3, &FOLDER));
+    cases.add("named templates without a default", &refused(&sandbox, 3, &FOLDER));
     assert_snapshot!(cases.0);
 }
 
@@ -59,16 +59,16 @@ fn chat_templates_that_fail() {
     for (name, template) in [
         ("a syntax error", "{% for message in messages %}\n{{ message.content }}\n"),
         ("an unknown filter", "{{ messages | upend }}"),
-        ("a call of nothing", "{{ nothing_of_the_kind() }}"),
-        ("the template refuses", "{{ raise_exception('Conversation roles must alternate') }}"),
-        ("a sum of text and number", "{{ messages[0]['content'] + 7 }}"),
-        ("no such file to include", "{% include 'other.jinja' %}"),
+        ("a call of an undefined function", "{{ nothing_of_the_kind() }}"),
+        ("the template raises an exception", "{{ raise_exception('Conversation roles must alternate') }}"),
+        ("a sum of string and number", "{{ messages[0]['content'] + 7 }}"),
+        ("an included file that does not exist", "{% include 'other.jinja' %}"),
     ] {
         let sandbox = with_template(template);
         cases.add(name, &refused(&sandbox, 3, &FOLDER));
     }
     let sandbox = example_sandbox();
-    cases.add("--chat-template that is not there", &refused(&sandbox, 66, &["--chat-template", "nowhere.jinja"]));
+    cases.add("a --chat-template that does not exist", &refused(&sandbox, 66, &["--chat-template", "nowhere.jinja"]));
     sandbox.write("broken.jinja", "{% if %}");
     cases.add("--chat-template with a syntax error", &refused(&sandbox, 3, &["--chat-template", "broken.jinja"]));
     cases.add(
@@ -83,15 +83,15 @@ fn chat_templates_that_do_not_terminate() {
     let mut cases = Cases::default();
     for (name, template) in [
         (
-            "loops in loops",
+            "nested loops",
             "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}{% endfor %}{% endfor %}{% endfor %}",
         ),
         ("a macro that calls itself", "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}"),
         (
-            "a text that doubles",
+            "a string that doubles",
             "{% set n = namespace(t='0123456789') %}{% for i in range(60) %}{% set n.t = n.t + n.t %}{% endfor %}{{ n.t }}",
         ),
-        ("a text times a number", "{{ 'lamp' * 4000000000 }}"),
+        ("a repeated string", "{{ 'lamp' * 4000000000 }}"),
     ] {
         let sandbox = with_template(template);
         let start = Instant::now();

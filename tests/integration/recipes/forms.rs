@@ -17,8 +17,8 @@ fn text_json_file_and_url_give_the_same_mix() {
     let url = format!("file://{}", file.display());
     let one_line = "{input: [examples/step_02], tokenizer_model: builtin, cut_sizes: [4, 8], seed: 5, \
                     sources: {key_facts_to_qa: {repeat: 1.5}}}";
-    for given in [json.to_string(), one_line.to_owned(), file.display().to_string(), url] {
-        assert_eq!(Mix::of(&given, &[]).files(), expected, "{given}");
+    for recipe in [json.to_string(), one_line.to_owned(), file.display().to_string(), url] {
+        assert_eq!(Mix::of(&recipe, &[]).files(), expected, "{recipe}");
     }
     let output = folder.path().join("out");
     let arguments = ["mix", "--output", output.to_str().unwrap()];
@@ -38,7 +38,7 @@ fn one_line_of_yaml_is_a_recipe_not_a_location() {
 fn settings(variables: &[(&str, &str)], flags: &[&str]) -> Value {
     let ended = run_with(variables, &[&["plan", "--format", "json"], flags].concat());
     assert_eq!(ended.code, 0, "{}", ended.stderr);
-    let plan: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let plan: Value = serde_json::from_str(&ended.stdout).expect("the text is JSON");
     plan["manifest"]["settings"].clone()
 }
 
