@@ -14,10 +14,6 @@
 //!
 //! The S3 server is a process of its own: this program, started with the argument `serve`.
 
-#[path = "../tests/support/s3_server.rs"]
-#[allow(dead_code, reason = "the tests use more of it")]
-mod s3_server;
-
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use knowledge_mixing::testing::{
@@ -26,11 +22,11 @@ use knowledge_mixing::testing::{
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, WriteMultipart};
-use s3_server::{ACCESS_KEY, S3Server, SECRET_KEY};
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use test_support::s3_server::{ACCESS_KEY, S3Server, SECRET_KEY};
 
 const PUBLISH_OPTIONS: PublishOptions =
     PublishOptions { manifest_name: "manifest.json", max_manifest_bytes: 1 << 20, private_prefix: ".knowledge-mixing" };

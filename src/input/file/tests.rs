@@ -1,7 +1,7 @@
 use super::*;
-use crate::input::parse::{Reasoning, RowParser};
-use crate::recipe::BadRows;
-use crate::sample::known_sources;
+use crate::input::parse::RowParser;
+use crate::recipe::{BadRows, Recipe};
+use crate::sample::{Body, ParseOptions, Reasoning};
 use crate::text::Interner;
 use futures::stream;
 use std::io::Write;
@@ -12,7 +12,10 @@ fn reader(name: &str, threads: usize) -> FileReader {
         key: name.to_owned(),
         place: name.to_owned(),
         bad_rows: BadRows::Fail,
-        rows: Arc::new(RowParser::new(&known_sources()[0], false, &Reasoning::Auto)),
+        rows: Arc::new(RowParser::new(
+            &Recipe::default().all_sources()[0],
+            ParseOptions { drop_placeholders: false, reasoning: Reasoning::Auto },
+        )),
         texts: Arc::new(Interner::default()),
     };
     FileReader {
@@ -56,8 +59,8 @@ async fn rows_do_not_depend_on_compression_pieces_or_threads() {
             assert_eq!(file.digest, blake3::hash(bytes).to_hex().to_string());
             let texts = Arc::into_inner(texts).expect("no job is left").freeze();
             for (number, body) in file.rows.kept.iter().enumerate() {
-                let crate::sample::Body::Pair { question, .. } = body else { panic!("{body:?}") };
-                assert_eq!(texts.get(*question), format!("q{number}"));
+                let Body::Pair(pair) = body else { panic!("{body:?}") };
+                assert_eq!(texts.get(pair.question), format!("q{number}"));
             }
         }
     }

@@ -3,8 +3,8 @@ use crate::recipe::{Kind, Recipe};
 use crate::sample::{Body, Chat, Pair, Reasoning};
 use serde_json::{Value, json};
 
-/// The texts of the sample that a row becomes (outline, raw document, summary, question, response, thinking), or what
-/// became of it instead.
+/// The texts of the sample that a row becomes (outline, raw document, summary, question, response, reasoning), or why it
+/// becomes none.
 fn parsed(source: &Source, reasoning: &str, placeholders: bool, row: &str) -> Result<[String; 6], String> {
     let interner = Interner::default();
     let reasoning = Reasoning::parse(reasoning).unwrap();

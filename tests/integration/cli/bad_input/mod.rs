@@ -1,0 +1,7 @@
+//! Invalid input and its messages, and unusual input that is valid. A run that fails publishes nothing.
+
+mod files;
+mod output;
+mod rows;
+mod settings;
+mod tokenizer;

@@ -1,0 +1,16 @@
+//! The integration tests: one binary, which links once.
+//!
+//! | module | what it checks |
+//! |---|---|
+//! | `architecture` | imports point downward only, and no files import each other in a cycle |
+//! | `cli` | what a person or an engine sees of the binary: messages, exit codes, files |
+//! | `naive_model` | random inputs give the same mixes as a naive model of the data contract |
+//! | `properties` | what holds between runs: nesting, threads, input order, new documents, randomness |
+//! | `recipes` | every example recipe and every key, counted in the written files; `plan`, `diff`, `recipe check` |
+
+mod architecture;
+mod cli;
+mod in_process;
+mod naive_model;
+mod properties;
+mod recipes;

@@ -1,0 +1,397 @@
+//! Sections 3 to 7 of the data contract, as simply as possible: everything is compared by content, nothing is indexed.
+
+use super::inputs::StoredFile;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+use test_support::rows::SOURCES;
+
+/// The settings that a random case varies.
+#[derive(Debug, Clone)]
+pub struct ModelSettings {
+    pub cut_sizes: Vec<u32>,
+    pub qa_per_doc: usize,
+    pub save_gpt_oss_format: bool,
+    pub seed: u64,
+    pub reasoning: &'static str,
+    pub training_columns: bool,
+    pub compression: &'static str,
+    pub infeasible_cuts: &'static str,
+    pub skip_bad_rows: bool,
+    pub shuffle: bool,
+}
+
+impl ModelSettings {
+    /// The suffix that compression appends to file names.
+    pub fn suffix(&self) -> &'static str {
+        match self.compression {
+            "gzip" => ".gz",
+            "zstd" => ".zst",
+            _ => "",
+        }
+    }
+}
+
+/// Why a run fails.
+#[derive(Debug, Clone, Copy)]
+pub enum Refusal {
+    NotFound,
+    Data,
+    NoFeasibleCut,
+}
+
+/// The counts of one source.
+pub struct SourceCounts {
+    pub name: String,
+    pub read: u64,
+    pub kept: u64,
+    pub dropped: BTreeMap<String, u64>,
+    pub documents: u64,
+    pub summaries: u64,
+}
+
+/// The counts of one cut.
+pub struct CutCounts {
+    pub cut: u32,
+    pub feasible: bool,
+    pub written: bool,
+    pub samples: u64,
+    pub tokens: u64,
+    pub shares: Vec<(String, u64, u64)>,
+}
+
+/// The expected result of a run.
+pub struct Expected {
+    pub mixes: BTreeMap<u32, Vec<Value>>,
+    pub inputs: Vec<(String, usize, String, u64)>,
+    pub sources: Vec<SourceCounts>,
+    pub cuts: Vec<CutCounts>,
+    pub rejected: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Sample {
+    source: &'static str,
+    raw: String,
+    summary: String,
+    outline: String,
+    question: String,
+    response: String,
+    thinking: String,
+}
+
+/// Why a row does not become a sample: it is unreadable, or nothing can be learned from it.
+enum NoSample {
+    Rejected(&'static str),
+    Dropped(&'static str),
+}
+
+/// The model of one run.
+pub struct Model<'m> {
+    settings: &'m ModelSettings,
+    files: &'m [StoredFile],
+}
+
+/// A column that is present and not null.
+fn has<'r>(row: &'r Map<String, Value>, column: &str) -> Option<&'r Value> {
+    row.get(column).filter(|value| !value.is_null())
+}
+
+fn is_summary_source(source: &str) -> bool {
+    ["extractive_summary", "detailed_summary"].contains(&source)
+}
+
+impl<'m> Model<'m> {
+    pub fn new(settings: &'m ModelSettings, files: &'m [StoredFile]) -> Self {
+        Self { settings, files }
+    }
+
+    /// The expected mixes and counts, or why the run fails.
+    pub fn run(&self) -> Result<Expected, Refusal> {
+        if self.files.is_empty() {
+            return Err(Refusal::NotFound);
+        }
+        let mut samples: Vec<Sample> = Vec::new();
+        let mut inputs = Vec::new();
+        let mut sources = Vec::new();
+        let mut rejected = 0;
+        for source in SOURCES {
+            let mut files: Vec<&StoredFile> = self.files.iter().filter(|file| file.source == source).collect();
+            files.sort_by(|a, b| (a.input, a.key.as_bytes()).cmp(&(b.input, b.key.as_bytes())));
+            let mut counts = SourceCounts {
+                name: source.to_owned(),
+                read: 0,
+                kept: 0,
+                dropped: BTreeMap::new(),
+                documents: 0,
+                summaries: 0,
+            };
+            let first = samples.len();
+            for file in files {
+                inputs.push((source.to_owned(), file.input, file.key.clone(), file.rows.len() as u64));
+                for row in &file.rows {
+                    counts.read += 1;
+                    let reason = match self.sample(source, row) {
+                        Ok(sample) => {
+                            counts.kept += 1;
+                            samples.push(sample);
+                            continue;
+                        }
+                        Err(NoSample::Rejected(_)) if !self.settings.skip_bad_rows => return Err(Refusal::Data),
+                        Err(NoSample::Rejected(reason)) => {
+                            rejected += 1;
+                            reason
+                        }
+                        Err(NoSample::Dropped(reason)) => reason,
+                    };
+                    *counts.dropped.entry(reason.to_owned()).or_default() += 1;
+                }
+            }
+            let kept = &samples[first..];
+            counts.documents =
+                kept.iter().map(|s| &s.raw).filter(|raw| !raw.is_empty()).collect::<BTreeSet<_>>().len() as u64;
+            counts.summaries = kept.iter().map(|s| (&s.raw, &s.summary)).collect::<BTreeSet<_>>().len() as u64;
+            if counts.read > 0 {
+                sources.push(counts);
+            }
+        }
+        if samples.is_empty() {
+            return Err(Refusal::Data);
+        }
+        let written = self.written(&samples)?;
+        let ranks = self.ranks(&samples);
+        let order = self.order(samples.len());
+        let mut mixes = BTreeMap::new();
+        let mut cuts = Vec::new();
+        for (cut, feasible, written) in written {
+            let mut counts = CutCounts { cut, feasible, written, samples: 0, tokens: 0, shares: Vec::new() };
+            if written {
+                let selected: Vec<&Sample> = order
+                    .iter()
+                    .filter(|at| {
+                        ranks[**at].is_none_or(|(rank, pair)| rank < cut as usize && pair < self.settings.qa_per_doc)
+                    })
+                    .map(|at| &samples[*at])
+                    .collect();
+                for source in SOURCES {
+                    let lengths: Vec<u64> =
+                        selected.iter().filter(|s| s.source == source).map(|s| token_length(s)).collect();
+                    if !lengths.is_empty() {
+                        counts.shares.push((source.to_owned(), lengths.len() as u64, lengths.iter().sum()));
+                    }
+                }
+                counts.samples = selected.len() as u64;
+                counts.tokens = counts.shares.iter().map(|share| share.2).sum();
+                mixes.insert(cut, selected.into_iter().map(|sample| self.row(sample)).collect());
+            }
+            cuts.push(counts);
+        }
+        Ok(Expected { mixes, inputs, sources, cuts, rejected })
+    }
+
+    /// Sections 3 and 4.
+    fn sample(&self, source: &'static str, row: &Value) -> Result<Sample, NoSample> {
+        let row = row.as_object().ok_or(NoSample::Rejected("not_an_object"))?;
+        let (summary, raw) = if source == "document_based_qa" {
+            let raw =
+                ["base_document", "raw_document", "document"].into_iter().find(|column| has(row, column).is_some());
+            ("document", raw.unwrap_or("document"))
+        } else if has(row, "summary").is_some() && has(row, "raw_document").is_none() {
+            ("summary", "document")
+        } else {
+            ("document", "raw_document")
+        };
+        for column in ["question", "response", "document_outline", summary] {
+            if !row.contains_key(column) {
+                return Err(NoSample::Rejected("missing_column"));
+            }
+        }
+        if is_summary_source(source) && has(row, raw).is_none() {
+            return Err(NoSample::Rejected("missing_column"));
+        }
+        for column in ["question", "response", "document_outline", summary, raw] {
+            if has(row, column).is_some_and(|value| !value.is_string()) {
+                return Err(NoSample::Rejected("wrong_type"));
+            }
+        }
+        let text = |column: &str| row.get(column).and_then(Value::as_str);
+        const PLACEHOLDERS: [&str; 3] = ["...", "<question>", "<Insert question here>"];
+        if self.settings.save_gpt_oss_format {
+            let question = text("question").unwrap_or_default();
+            if PLACEHOLDERS.iter().any(|placeholder| question.contains(placeholder)) {
+                return Err(NoSample::Dropped("placeholder_question"));
+            }
+        }
+        let question = text("question").ok_or(NoSample::Dropped("null_question"))?;
+        let response = text("response").ok_or(NoSample::Dropped("null_response"))?;
+        let outline = text("document_outline").ok_or(NoSample::Dropped("null_outline"))?;
+        let summary = text(summary).ok_or(NoSample::Dropped("null_summary"))?;
+        let response = response.replace("[END]", "").replace("[ANSWER]", "").trim().to_owned();
+        if question.is_empty() {
+            return Err(NoSample::Dropped("empty_question"));
+        }
+        if response.is_empty() {
+            return Err(NoSample::Dropped("empty_response"));
+        }
+        Ok(Sample {
+            source,
+            raw: text(raw).unwrap_or_default().to_owned(),
+            summary: summary.to_owned(),
+            outline: outline.to_owned(),
+            question: question.to_owned(),
+            response,
+            thinking: self.thinking(row),
+        })
+    }
+
+    /// The reasoning of a row; empty if it has none.
+    fn thinking(&self, row: &Map<String, Value>) -> String {
+        let value = match self.settings.reasoning {
+            "none" => None,
+            "auto" => [
+                "parse_response_dict_reasoning_content",
+                "response_reasoning_content",
+                "extract_answers_reasoning_content",
+                "extract_answer_reasoning_content",
+                "reasoning_content",
+                "reasoning",
+            ]
+            .into_iter()
+            .find_map(|column| has(row, column)),
+            path => path.split('.').skip(1).fold(row.get(path.split('.').next().unwrap_or_default()), |value, step| {
+                let value = value?;
+                match step.parse::<usize>() {
+                    Ok(index) if value.is_array() => value.get(index),
+                    _ => value.get(step),
+                }
+            }),
+        };
+        value.and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
+    /// Each cut, whether it is feasible, and whether it is written. Section 5.
+    fn written(&self, samples: &[Sample]) -> Result<Vec<(u32, bool, bool)>, Refusal> {
+        let feasible = |cut: u32| {
+            ["extractive_summary", "detailed_summary"].into_iter().all(|source| {
+                let of_source = || samples.iter().filter(|sample| sample.source == source);
+                let documents: BTreeSet<&str> = of_source().map(|sample| sample.raw.as_str()).collect();
+                let summaries: BTreeSet<(&str, &str)> =
+                    of_source().map(|sample| (sample.raw.as_str(), sample.summary.as_str())).collect();
+                summaries.len() >= cut as usize * documents.len()
+            })
+        };
+        let mut sizes = self.settings.cut_sizes.clone();
+        sizes.sort_unstable();
+        sizes.dedup();
+        let mut cuts: Vec<(u32, bool, bool)> =
+            sizes.into_iter().map(|cut| (cut, feasible(cut), feasible(cut))).collect();
+        if !samples.iter().any(|sample| is_summary_source(sample.source)) {
+            cuts.iter_mut().skip(1).for_each(|cut| cut.2 = false);
+        }
+        match self.settings.infeasible_cuts {
+            "keep" => cuts.iter_mut().filter(|cut| !cut.1).for_each(|cut| cut.2 = true),
+            "fail" if cuts.iter().any(|cut| !cut.1) => return Err(Refusal::NoFeasibleCut),
+            _ => {}
+        }
+        if cuts.iter().any(|cut| cut.2) { Ok(cuts) } else { Err(Refusal::NoFeasibleCut) }
+    }
+
+    /// For each sample of the summary sources: the rank of its summary, and the number of the pair within it.
+    fn ranks(&self, samples: &[Sample]) -> Vec<Option<(usize, usize)>> {
+        samples
+            .iter()
+            .enumerate()
+            .map(|(at, sample)| {
+                if !is_summary_source(sample.source) {
+                    return None;
+                }
+                let of_document = || samples.iter().filter(|s| (s.source, &s.raw) == (sample.source, &sample.raw));
+                let mine = self.hash(sample);
+                let before: BTreeSet<&str> = of_document()
+                    .filter(|s| (self.hash(s), &s.summary) < (mine.clone(), &sample.summary))
+                    .map(|s| s.summary.as_str())
+                    .collect();
+                let same =
+                    |s: &&Sample| (s.source, &s.raw, &s.summary) == (sample.source, &sample.raw, &sample.summary);
+                Some((before.len(), samples[..at].iter().filter(same).count()))
+            })
+            .collect()
+    }
+
+    /// The hash by which the summaries of a document are ranked.
+    fn hash(&self, sample: &Sample) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let seed = self.settings.seed.to_le_bytes();
+        for part in
+            [b"km-rank-v1", &seed[..], sample.source.as_bytes(), sample.raw.as_bytes(), sample.summary.as_bytes()]
+        {
+            bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(part);
+        }
+        blake3::hash(&bytes).as_bytes()[..16].to_vec()
+    }
+
+    /// The positions of the samples in the order of the files.
+    fn order(&self, samples: usize) -> Vec<usize> {
+        use rand_chacha::rand_core::{Rng, SeedableRng};
+        let mut order: Vec<usize> = (0..samples).collect();
+        if self.settings.shuffle {
+            let mut key = [0u8; 32];
+            key[..13].copy_from_slice(b"km-shuffle-v1");
+            key[24..].copy_from_slice(&self.settings.seed.to_le_bytes());
+            let mut stream = rand_chacha::ChaCha8Rng::from_seed(key);
+            let draws: Vec<u64> = order.iter().map(|_| stream.next_u64()).collect();
+            order.sort_by_key(|at| (draws[*at], *at));
+        }
+        order
+    }
+
+    /// Section 6.
+    fn row(&self, sample: &Sample) -> Value {
+        let messages = json!([
+            {"role": "user", "content": user(sample), "thinking": null},
+            {"role": "assistant", "content": sample.response, "thinking": sample.thinking},
+        ]);
+        if self.settings.training_columns {
+            return json!({"messages": messages, "unmask": true, "token_length": token_length(sample)});
+        }
+        let metadata = json!({
+            "sdg_document": sample.summary,
+            "dataset": "document_knowledge_qa",
+            "raw_document": sample.raw,
+            "source": sample.source,
+        });
+        json!({
+            "question": sample.question,
+            "document_outline": sample.outline,
+            "raw_document": sample.raw,
+            "document": sample.summary,
+            "messages": messages,
+            "metadata": metadata.to_string(),
+            "unmask": true,
+            "token_length": token_length(sample),
+        })
+    }
+}
+
+/// The content of the user message. Section 4.
+fn user(sample: &Sample) -> String {
+    let Sample { outline, summary, question, .. } = sample;
+    if sample.source == "key_facts_to_qa" {
+        format!("In {outline}, {question}")
+    } else {
+        format!("{outline}\n{summary}\n\n{question}")
+    }
+}
+
+/// Section 7 for the built-in tokenizer, with its ChatML template written out.
+fn token_length(sample: &Sample) -> u64 {
+    static TOKENIZER: OnceLock<tokenizers::Tokenizer> = OnceLock::new();
+    let tokenizer = TOKENIZER.get_or_init(|| {
+        let file = test_support::builtin_tokenizer("tokenizer.json");
+        tokenizers::Tokenizer::from_bytes(file).expect("the built-in tokenizer is valid")
+    });
+    let text =
+        format!("<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n{}<|im_end|>\n", user(sample), sample.response);
+    tokenizer.encode(text, true).expect("any text can be encoded").len() as u64
+}

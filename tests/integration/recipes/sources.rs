@@ -1,0 +1,206 @@
+//! What no example recipe shows: additional sources of each kind, other paths, and edge cases.
+
+use super::program::{EXAMPLES, Mix, run};
+
+#[test]
+fn additional_sources_of_every_kind() {
+    let mix = Mix::of_text(
+        "sources:
+  more_summaries: {kind: summary_qa, paths: [examples/step_02/detailed_summary], qa_per_doc: 1}
+  more_facts: {kind: fact_qa, paths: [examples/step_02/key_facts_to_qa/gen.jsonl]}
+  more_questions: {kind: document_qa, paths: [examples/step_02/document_based_qa], with_document: false}
+  chats: {kind: messages, paths: [examples/chats/general.jsonl, examples/chats/unmask.jsonl], unmask: true}
+",
+    );
+    let rows = mix.rows(4);
+    assert_eq!(
+        rows.sources()[4..],
+        ["more_summaries", "more_facts", "more_questions", "chats"],
+        "in the recipe's order"
+    );
+    let summaries = rows.of("more_summaries");
+    assert_eq!(summaries.len(), summaries.values("document").len(), "one pair of each summary");
+    for document in summaries.values("raw_document") {
+        let of_document = summaries.0.iter().filter(|row| row.text("raw_document") == document).count();
+        assert!(of_document <= 4, "cuts sample them");
+    }
+    let facts = rows.of("more_facts");
+    assert_eq!(facts.len(), rows.of("key_facts_to_qa").len());
+    assert!(facts.0.iter().all(|row| row.content(0).starts_with("In ")));
+    let questions = rows.of("more_questions");
+    assert_eq!(questions.len(), rows.of("document_based_qa").len());
+    assert!(questions.0.iter().all(|row| !row.content(0).contains(row.text("document"))));
+    let chats = rows.of("chats");
+    assert_eq!(chats.len(), 146 + 18, "two paths, in order");
+    assert_eq!(chats.0.iter().filter(|row| row.0["unmask"] == false).count(), 9, "but the flag of a row wins");
+}
+
+#[test]
+fn a_fact_can_include_its_document() {
+    let mix = Mix::of_text("sources: {key_facts_to_qa: {with_document: true}}");
+    let facts = mix.rows(4).of("key_facts_to_qa");
+    assert!(facts.len() > 0);
+    for row in facts.0 {
+        let context = format!("{}\n{}", row.text("document_outline"), row.text("document"));
+        assert_eq!(row.content(0), format!("{context}\n\n{}", row.text("question")));
+    }
+}
+
+#[test]
+fn a_source_with_repeat_zero_is_read_but_not_mixed() {
+    let mix = Mix::of_text("sources: {detailed_summary: {repeat: 0}}");
+    assert_eq!(mix.rows(4).of("detailed_summary").len(), 0);
+    assert_eq!(mix.share(4, "detailed_summary")["samples"], 0);
+}
+
+#[test]
+fn a_small_split_holds_out_one_document() {
+    let mix = Mix::of_text("split: {validation: 0.001}\nsources: {key_facts_to_qa: {repeat: 3}}");
+    assert_eq!(mix.validation(4).values("raw_document").len(), 1, "at least one");
+    assert!(mix.validation(4).of("key_facts_to_qa").copies().values().all(|copies| *copies == 1), "before any repeat");
+    assert!(mix.rows(4).of("key_facts_to_qa").copies().values().all(|copies| *copies == 3));
+    let mix = Mix::of_text("split: {validation: 0.999}");
+    assert_eq!(mix.rows(4).values("raw_document").len(), 1, "one document remains");
+}
+
+#[test]
+fn chats_are_split_and_equal_chats_stay_together() {
+    let mix = Mix::of_text(
+        "split: {validation: 0.25}\nsources: {general: {kind: messages, paths: [examples/chats/general.jsonl]}}",
+    );
+    let (train, validation) = (mix.rows(4).of("general"), mix.validation(4).of("general"));
+    assert_eq!(train.len() + validation.len(), 146);
+    assert!((30..=42).contains(&validation.len()), "a quarter: {}", validation.len());
+    assert!(train.copies().keys().all(|chat| !validation.copies().contains_key(chat)));
+}
+
+#[test]
+fn long_samples_that_are_kept_are_reported() {
+    let mix = Mix::of_text("filter: {max_tokens: 400, long_samples: keep}");
+    let rows = mix.rows(8);
+    let (mut samples, mut tokens) = (0, 0);
+    for row in rows.0.iter().filter(|row| row.tokens() > 400) {
+        samples += 1;
+        tokens += row.tokens() - 400;
+    }
+    let warning = format!("more than 400 tokens, kept as the recipe says: {samples}, with {tokens} tokens beyond that");
+    assert!(samples > 0 && mix.warnings.contains(&warning), "{samples} {tokens}: {}", mix.warnings);
+    assert!(mix.read("report.html").contains(&warning) && mix.read("summary.md").contains(&warning));
+}
+
+#[test]
+fn a_chat_with_a_short_last_response_is_not_a_short_chat() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chats.jsonl");
+    let chat = |answers: [&str; 2]| {
+        let turn = |role: &str, content: &str| serde_json::json!({"role": role, "content": content});
+        let [first, second] = answers;
+        let messages = [turn("user", "a"), turn("assistant", first), turn("user", "b"), turn("assistant", second)];
+        serde_json::json!({"messages": messages}).to_string() + "\n"
+    };
+    std::fs::write(&path, chat(["an answer of some length", "yes"]) + &chat(["no", "yes"])).unwrap();
+    let path = path.display();
+    let mix = Mix::of_text(&format!(
+        "filter: {{min_response_chars: 10}}\nsources: {{chats: {{kind: messages, paths: ['{path}']}}}}"
+    ));
+    let chats = mix.rows(4).of("chats");
+    assert_eq!(chats.len(), 1, "the length is that of all assistant messages");
+    assert_eq!(chats.0[0].content(3), "yes");
+}
+
+#[test]
+fn a_budget_below_one_sample_is_an_error_with_a_hint() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out");
+    let recipe = format!("{EXAMPLES}budget: {{tokens: 20}}");
+    let ended = run(&["mix", "--recipe", &recipe, "--output", output.to_str().unwrap()]);
+    assert_eq!(ended.code, 3, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("the mix would hold no sample") && ended.stderr.contains("budgets smaller"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!output.join("manifest.json").exists());
+}
+
+#[test]
+fn a_known_source_can_have_other_paths_and_they_must_exist() {
+    let mix = Mix::of_text("sources: {document_based_qa: {paths: [examples/step_02/document_based_qa/gen.jsonl]}}");
+    assert_eq!(mix.rows(4).of("document_based_qa").len(), 24);
+    let recipe = format!("{EXAMPLES}sources: {{general: {{kind: messages, paths: [examples/nowhere]}}}}");
+    let ended = run(&["plan", "--recipe", &recipe]);
+    assert_eq!(ended.code, 66, "{}", ended.stderr);
+    assert!(ended.stderr.contains("examples/nowhere") && ended.stderr.contains("general"), "{}", ended.stderr);
+}
+
+const GENERAL: &str = "general: {kind: messages, paths: [examples/chats/general.jsonl]";
+
+#[test]
+fn large_shares_repeat_their_source_and_two_shares_both_hold() {
+    let text = format!(
+        "sources:\n  {GENERAL}, share: 0.3, max_repeat: 4}}\n  dialogues: {{kind: messages, paths: [examples/chats/unmask.jsonl], share: 0.05, max_repeat: 9}}\n"
+    );
+    let mix = Mix::of_text(&text);
+    for cut in [4, 8] {
+        let rows = mix.rows(cut);
+        let rest: u64 = rows
+            .0
+            .iter()
+            .filter(|row| !["general", "dialogues"].contains(&row.source().as_str()))
+            .map(|row| row.tokens())
+            .sum();
+        for (source, share) in [("general", 0.3), ("dialogues", 0.05)] {
+            // R / (1 - s1 - s2) tokens; each share is met within one sample.
+            let target = share * rest as f64 / (1.0 - 0.35);
+            let actual = rows.of(source);
+            assert!(actual.tokens() as f64 <= target + 1.0, "{source}: {} of {target}", actual.tokens());
+            assert!(
+                (actual.tokens() + actual.longest()) as f64 > target - 210.0,
+                "{source}: {} of {target}",
+                actual.tokens()
+            );
+        }
+        let copies = rows.of("general").copies();
+        let (fewest, most) = (copies.values().min().unwrap(), copies.values().max().unwrap());
+        assert!(*most > 1, "copies fill the share");
+        // The file holds two chats twice.
+        assert!(
+            *most - *fewest <= *most / 2 + 1,
+            "every sample is copied before any is copied again: {fewest} to {most}"
+        );
+    }
+}
+
+#[test]
+fn shares_that_sum_to_one_fill_a_budget() {
+    let mix = Mix::of_text(&format!(
+        "sources:
+  extractive_summary: {{share: 0.7}}
+  detailed_summary: {{enabled: false}}
+  key_facts_to_qa: {{enabled: false}}
+  document_based_qa: {{enabled: false}}
+  {GENERAL}, share: 0.3}}
+budget: {{tokens: 10k}}
+"
+    ));
+    let rows = mix.rows(4);
+    for (source, target) in [("extractive_summary", 7_000), ("general", 3_000)] {
+        let actual = rows.of(source);
+        assert!(actual.tokens() <= target && actual.tokens() + 310 > target, "{source}: {}", actual.tokens());
+    }
+}
+
+#[test]
+fn a_share_that_cannot_be_filled_is_an_error_with_figures() {
+    let recipe = format!("{EXAMPLES}sources:\n  {GENERAL}, share: 0.9}}\n");
+    let ended = run(&["plan", "--recipe", &recipe]);
+    assert_eq!(ended.code, 3, "{}", ended.stderr);
+    assert!(ended.stdout.contains("short by"), "the plan is shown");
+    assert!(
+        ended.stderr.contains("general (share 0.9) should give ") && ended.stderr.contains(" and lacks "),
+        "{}",
+        ended.stderr
+    );
+    let capped = Mix::of(&format!("{recipe}on_shortfall: cap\n"), &[]);
+    assert_eq!(capped.rows(4).of("general").len(), 146, "every sample once");
+}

@@ -1,0 +1,13 @@
+//! The storage layer from outside: one conformance suite for every backend, and the faults between program and server.
+
+mod backend;
+mod conformance;
+mod faults;
+mod hub;
+mod interleavings;
+mod network;
+mod requests;
+mod whole_program;
+mod whole_program_faults;
+
+use test_support as support;
