@@ -141,7 +141,7 @@ async fn in_buckets(runs: usize) {
     let server = Server::start();
     let storage = Storage::with_environment(
         StorageOptions::default(),
-        Environment::from_iter(s3_server::environment(&server.endpoint)),
+        Environment::from_iter(test_support::s3_server::environment(&server.endpoint)),
     );
     install_tls_provider();
     let store = AmazonS3Builder::new()

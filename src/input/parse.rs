@@ -1,7 +1,7 @@
 //! One row of an input file becomes a sample.
 
 use crate::recipe::Source;
-use crate::sample::{self, Columns, ParseOptions, ParsedRow, RejectReason, RowError};
+use crate::sample::{self, Body, Columns, ParseOptions, ParsedRow, RejectReason, RowError};
 use crate::text::Interner;
 use serde::de::IgnoredAny;
 
@@ -29,7 +29,7 @@ impl RowParser {
     ///
     /// # Errors
     /// [`RowError::Bad`] for a row that is not readable.
-    pub(crate) fn parse(&self, row: &[u8], texts: &Interner) -> Result<ParsedRow, RowError> {
+    pub(crate) fn parse(&self, row: &[u8], texts: &Interner) -> Result<ParsedRow<Body>, RowError> {
         let row = simdutf8::compat::from_utf8(row).map_err(|error| {
             let message = format!("invalid UTF-8 at byte {} of the row", error.valid_up_to() + 1);
             RowError::bad(RejectReason::InvalidUtf8, message)

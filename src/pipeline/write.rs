@@ -9,7 +9,7 @@ use crate::mixing::{Row, most_copies, source_ranges};
 use crate::output::{FileRows, Format, RowsFile, WriteOptions, WriteSource, write_rows};
 use crate::progress::ProgressUnit;
 use crate::recipe::{Columns, Source};
-use crate::sample::RowLayout;
+use crate::sample::row_layout;
 use crate::settings::Settings;
 use crate::storage::Publication;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ pub(crate) async fn write_mix(
     let most_copies = context.pool.install(|| most_copies(&rows, &plans));
     let total = most_copies.iter().map(|&copies| u64::from(copies)).sum();
     let source = Arc::new(WriteSource {
-        layout: RowLayout::of(options.columns, &sources, &samples, &texts),
+        layout: row_layout(options.columns, &sources, &samples, &texts),
         sources,
         samples,
         texts,

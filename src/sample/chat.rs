@@ -3,8 +3,8 @@
 use super::columns::{Columns, invalid_escape, type_of, wrong_type};
 use super::conversation::Conversation;
 use super::json::{RowJson, escape, put};
+use super::kind::SampleKind;
 use super::outcome::{DropReason, ParsedRow, RejectReason, RowError};
-use super::{Body, SampleKind};
 use crate::index::{PartsHasher, Record, SplitBuilder};
 use crate::recipe::Source;
 use crate::text::{Interner, TextId, TextStore};
@@ -38,7 +38,7 @@ pub(crate) struct Chat {
 ///
 /// # Errors
 /// If a column or message is not what chat templates and trainers accept.
-pub(super) fn parse(columns: &Columns<'_>, source: &Source, texts: &Interner) -> Result<ParsedRow, RowError> {
+pub(super) fn parse(columns: &Columns<'_>, source: &Source, texts: &Interner) -> Result<ParsedRow<Chat>, RowError> {
     let Some(messages) = columns.get(MESSAGES) else { return Err(columns.missing(MESSAGES, "messages")) };
     let json = messages.get();
     let messages: Value = serde_json::from_str(json).map_err(|error| invalid_escape("messages", &error))?;
@@ -56,7 +56,7 @@ pub(super) fn parse(columns: &Columns<'_>, source: &Source, texts: &Interner) ->
     };
     let tools = texts.intern(&tools(columns)?)?;
     Ok(match texts.intern(&messages.to_string())?.filter(|_| !list.is_empty()) {
-        Some(messages) => ParsedRow::Kept(Body::Chat(Chat { messages, tools, unmask })),
+        Some(messages) => ParsedRow::Kept(Chat { messages, tools, unmask }),
         None => ParsedRow::Dropped(DropReason::EmptyMessages),
     })
 }

@@ -3,8 +3,7 @@
 //! A raw document stands twice in a row, once of them in a string inside a string. Each context (a text that many rows
 //! repeat) is escaped once for each of these forms; then its bytes are copied.
 
-use super::Sample;
-use crate::recipe::{Columns, Kind, Source};
+use crate::recipe::{Columns, Source};
 use crate::text::{TextId, TextStore};
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
@@ -21,13 +20,7 @@ pub(crate) struct RowLayout {
 }
 
 impl RowLayout {
-    /// The layout for these samples.
-    pub(crate) fn of(columns: Columns, sources: &[Source], samples: &[Sample], texts: &TextStore) -> Self {
-        let mut extra_keys = BTreeSet::new();
-        for sample in samples {
-            sample.body.kind().message_keys(texts, &mut extra_keys);
-        }
-        let tools = sources.iter().any(|source| source.kind == Kind::Messages);
+    pub(super) fn new(columns: Columns, tools: bool, extra_keys: BTreeSet<String>) -> Self {
         Self { columns, tools, extra_keys: extra_keys.into_iter().collect() }
     }
 

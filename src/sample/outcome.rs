@@ -1,16 +1,25 @@
 //! What becomes of an input row: a sample, a drop with its reason, or an error.
 
-use super::Body;
 use crate::error::Error;
 use serde::Serialize;
 
 /// A row that was read.
 #[derive(Debug)]
-pub(crate) enum ParsedRow {
+pub(crate) enum ParsedRow<T> {
     /// It is a sample.
-    Kept(Body),
+    Kept(T),
     /// It cannot train anything.
     Dropped(DropReason),
+}
+
+impl<T> ParsedRow<T> {
+    /// Changes the sample.
+    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> ParsedRow<U> {
+        match self {
+            Self::Kept(sample) => ParsedRow::Kept(change(sample)),
+            Self::Dropped(reason) => ParsedRow::Dropped(reason),
+        }
+    }
 }
 
 /// Why a readable row cannot train anything.

@@ -4,9 +4,9 @@ use super::clean::{clean_response, is_placeholder_question};
 use super::columns::{Columns, not_a_string};
 use super::conversation::Conversation;
 use super::json::{RowJson, escape, put};
+use super::kind::SampleKind;
 use super::outcome::{DropReason, ParsedRow, RowError};
 use super::reasoning::Reasoning;
-use super::{Body, SampleKind};
 use crate::index::{PartsHasher, Record, SplitBuilder};
 use crate::recipe::{Kind, Source};
 use crate::text::{Interner, TextId, TextStore};
@@ -56,7 +56,7 @@ pub(super) fn parse(
     drop_placeholders: bool,
     reasoning: &Reasoning,
     texts: &Interner,
-) -> Result<ParsedRow, RowError> {
+) -> Result<ParsedRow<Pair>, RowError> {
     let (summary, raw) = summary_and_raw_document(columns, source.kind);
     check_columns(columns, source.kind, summary, raw)?;
     if let Some(reason) = drop_reason(columns, summary, drop_placeholders)? {
@@ -69,14 +69,14 @@ pub(super) fn parse(
     let Some(response) = texts.intern(&clean_response(&response))? else {
         return Ok(ParsedRow::Dropped(DropReason::EmptyResponse));
     };
-    Ok(ParsedRow::Kept(Body::Pair(Pair {
+    Ok(ParsedRow::Kept(Pair {
         outline: columns.interned(OUTLINE, texts)?,
         raw_document: if columns.has(raw) { columns.interned(raw, texts)? } else { None },
         summary: columns.interned(summary, texts)?,
         question,
         response,
         reasoning: texts.intern(&reasoning.read(columns, COLUMNS.len())?)?,
-    })))
+    }))
 }
 
 /// The columns of the summary and of the raw document.

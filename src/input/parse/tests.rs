@@ -1,6 +1,6 @@
 use super::*;
 use crate::recipe::{Kind, Recipe};
-use crate::sample::{Body, Chat, Pair, Reasoning};
+use crate::sample::{Chat, Pair, Reasoning};
 use serde_json::{Value, json};
 
 /// The texts of the sample that a row becomes (outline, raw document, summary, question, response, reasoning), or why it

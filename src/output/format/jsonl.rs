@@ -1,6 +1,6 @@
 //! JSON lines: one sample per line. A file is the concatenation of its rows, so the slices of one buffer go to every file.
 
-use super::{FileAssembler, RowEncoder};
+use super::encoding::{FileAssembler, RowEncoder};
 use crate::error::Result;
 use crate::recipe::Source;
 use crate::sample::{RowJson, RowLayout, Sample};
@@ -47,7 +47,7 @@ impl FileAssembler for Concatenation {
 mod tests {
     use super::*;
     use crate::recipe::{Columns, Kind, Recipe};
-    use crate::sample::{Body, Chat, Pair};
+    use crate::sample::{Body, Chat, Pair, row_layout};
     use crate::text::{Interner, TextId};
     use proptest::prelude::*;
     use serde_json::{Map, Value, json};
@@ -76,7 +76,7 @@ mod tests {
     }
 
     fn encoded(columns: Columns, sources: &[Source], samples: &[Sample], texts: &TextStore) -> Vec<String> {
-        let layout = RowLayout::of(columns, sources, samples, texts);
+        let layout = row_layout(columns, sources, samples, texts);
         let mut encoder = JsonLines::new(&layout, sources, texts);
         let row = |sample: &Sample| {
             let mut out = Vec::new();

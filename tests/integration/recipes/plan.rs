@@ -46,11 +46,7 @@ fn plan_shows_a_shortfall_before_it_fails() {
     let output = folder.path().join("out");
     let ended_mix = run(&["mix", "--recipe", &recipe, "--output", output.to_str().unwrap()]);
     assert_eq!(ended_mix.code, 3, "{}", ended_mix.stderr);
-    assert!(
-        ended_mix.stderr.contains("general (share 0.5) should give 30000 tokens and lacks"),
-        "{}",
-        ended_mix.stderr
-    );
+    assert!(ended_mix.stderr.contains("general (share 0.5) is "), "{}", ended_mix.stderr);
     let left = std::fs::read_dir(&output).map(|entries| entries.count()).unwrap_or(0);
     assert_eq!(left, 0, "no file remains");
 }
@@ -60,11 +56,8 @@ fn a_capped_shortfall_is_reported_everywhere() {
     let mix = Mix::of_text(&format!("{SHORT}on_shortfall: cap\n"));
     let plan = run(&["plan", "--recipe", &format!("{EXAMPLES}{SHORT}on_shortfall: cap\n"), "--quiet"]);
     assert_eq!(plan.code, 0);
-    let recipe_table = |text: &str| {
-        text[text.find("Tokens  source").expect("the table of targets")..]
-            .replace("would get", "get")
-            .replace("got", "get")
-    };
+    let recipe_table =
+        |text: &str| text[text.find("Tokens  source").expect("the table of targets")..].replace("planned", "actual");
     let words = |text: String| {
         text.split_whitespace().filter(|word| !word.starts_with("--")).map(str::to_owned).collect::<Vec<_>>()
     };

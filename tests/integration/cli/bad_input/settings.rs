@@ -28,7 +28,7 @@ fn everywhere(cases: &mut Cases, flag: &str, variable: &str, value: &str) {
 #[test]
 fn cut_sizes() {
     let mut cases = Cases::default();
-    for value in ["0", "-1", "x", "", "5,,6", "5,0", "5.5", "[5", "[]", "4294967296"] {
+    for value in ["0", "-1", "x", "5,,6", "5,0", "5.5", "[5", "[]", "4294967296"] {
         everywhere(&mut cases, "--cut-sizes", "CUT_SIZES", value);
     }
     assert_snapshot!(cases.0);
@@ -37,10 +37,10 @@ fn cut_sizes() {
 #[test]
 fn pairs_per_summary_and_seeds() {
     let mut cases = Cases::default();
-    for value in ["0", "-1", "x", "", "2.5"] {
+    for value in ["0", "-1", "x", "2.5"] {
         everywhere(&mut cases, "--qa-per-doc", "QA_PER_DOC", value);
     }
-    for value in ["x", "-1", "", "1.5", "9007199254740992"] {
+    for value in ["x", "-1", "1.5", "9007199254740992"] {
         everywhere(&mut cases, "--seed", "SEED", value);
     }
     assert_snapshot!(cases.0);

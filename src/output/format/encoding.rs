@@ -1,0 +1,31 @@
+//! The two interfaces of a file format.
+
+use crate::error::Result;
+use crate::sample::Sample;
+use bytes::Bytes;
+
+/// Encodes samples, each once for all files that hold it.
+pub(crate) trait RowEncoder {
+    /// Appends a sample's row to `out`.
+    fn encode(&mut self, sample: &Sample, token_length: u32, out: &mut Vec<u8>);
+}
+
+/// Assembles one file from encoded rows.
+pub(crate) trait FileAssembler: Send {
+    /// Takes whole encoded rows, in order; returns the file's bytes that are ready.
+    ///
+    /// # Errors
+    /// If the rows cannot be stored in this format.
+    fn push(&mut self, rows: Vec<Bytes>) -> Result<Vec<Bytes>>;
+
+    /// Whether a file is nothing but its rows, so that calling [`Self::push`] costs nothing.
+    fn passes_through(&self) -> bool {
+        false
+    }
+
+    /// Returns the file's last bytes.
+    ///
+    /// # Errors
+    /// If the file cannot be completed.
+    fn finish(self: Box<Self>) -> Result<Vec<Bytes>>;
+}

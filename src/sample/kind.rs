@@ -1,0 +1,45 @@
+//! The interface of a kind of sample.
+
+use super::conversation::Conversation;
+use super::json::RowJson;
+use crate::index::{PartsHasher, Record, SplitBuilder};
+use crate::recipe::Source;
+use crate::text::TextStore;
+use std::collections::BTreeSet;
+
+/// What a kind of sample knows of one sample.
+pub(crate) trait SampleKind {
+    /// The sample's record: which document, outline and summary it belongs to.
+    fn record(&self, source: &Source, split: &mut SplitBuilder<'_>) -> Record;
+
+    /// Hashes what a template renders of the sample: equal for exact duplicates only, and the same on every machine.
+    fn hash_content(&self, source: &Source, texts: &TextStore, hasher: &mut PartsHasher);
+
+    /// The characters of the assistant's messages.
+    fn response_chars(&self, texts: &TextStore) -> usize;
+
+    /// The conversation that a chat template renders.
+    fn conversation<'t>(&self, source: &Source, texts: &'t TextStore) -> Conversation<'t>;
+
+    /// The bytes of all texts of the conversation.
+    fn text_bytes(&self, texts: &TextStore) -> usize;
+
+    /// About how many bytes the row takes with all columns.
+    fn full_row_bytes(&self, texts: &TextStore) -> usize;
+
+    /// The outline of the sample's document, by which a person knows it; empty if it has none.
+    fn outline<'t>(&self, _texts: &'t TextStore) -> &'t str {
+        ""
+    }
+
+    /// Whether the sample has the teacher's reasoning.
+    fn has_reasoning(&self) -> bool {
+        false
+    }
+
+    /// Adds the keys of the sample's messages that not every message has.
+    fn message_keys(&self, _texts: &TextStore, _keys: &mut BTreeSet<String>) {}
+
+    /// Appends the sample's row as one line of JSON.
+    fn write_json(&self, source: &Source, token_length: u32, row: &mut RowJson<'_>, out: &mut Vec<u8>);
+}

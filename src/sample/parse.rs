@@ -1,0 +1,45 @@
+//! Parses the rows of a source into its kind of sample.
+
+use super::body::Body;
+use super::columns::Columns;
+use super::outcome::{ParsedRow, RowError};
+use super::reasoning::Reasoning;
+use super::{chat, pair};
+use crate::recipe::{Kind, Source};
+use crate::text::Interner;
+
+/// How the rows of a source are parsed.
+#[derive(Debug, Clone)]
+pub(crate) struct ParseOptions {
+    /// Whether placeholder questions are dropped.
+    pub(crate) drop_placeholders: bool,
+    /// Where the teacher's reasoning is.
+    pub(crate) reasoning: Reasoning,
+}
+
+/// The columns that rows of a source may need.
+pub(crate) fn columns(kind: Kind, options: &ParseOptions) -> Vec<String> {
+    match kind {
+        Kind::Messages => chat::COLUMNS.map(str::to_owned).to_vec(),
+        _ => pair::COLUMNS.map(str::to_owned).into_iter().chain(options.reasoning.columns()).collect(),
+    }
+}
+
+/// Parses a row of a source, given the [`columns`] of its kind.
+///
+/// # Errors
+/// [`RowError::Bad`] for a row that is not readable.
+pub(crate) fn parse(
+    columns: &Columns<'_>,
+    source: &Source,
+    options: &ParseOptions,
+    texts: &Interner,
+) -> Result<ParsedRow<Body>, RowError> {
+    match source.kind {
+        Kind::Messages => Ok(chat::parse(columns, source, texts)?.map(Body::Chat)),
+        _ => {
+            let parsed = pair::parse(columns, source, options.drop_placeholders, &options.reasoning, texts)?;
+            Ok(parsed.map(Body::Pair))
+        }
+    }
+}
