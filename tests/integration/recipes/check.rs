@@ -52,15 +52,10 @@ fn valid_recipes_are_accepted() {
         let path = entry.unwrap().path();
         let ended = run(&["recipe", "check", path.to_str().unwrap()]);
         assert_eq!(ended.code, 0, "{}", ended.stderr);
-        assert!(ended.stdout.ends_with(".yaml: a recipe that can be used\n"), "{}", ended.stdout);
+        assert!(ended.stdout.ends_with(".yaml: the recipe is valid\n"), "{}", ended.stdout);
     }
     let inline = run(&["recipe", "check", "{seed: 7}"]);
-    assert_eq!(
-        (inline.code, inline.stdout.as_str()),
-        (0, "the inline recipe: a recipe that can be used\n"),
-        "{}",
-        inline.stderr
-    );
+    assert_eq!((inline.code, inline.stdout.as_str()), (0, "inline recipe: the recipe is valid\n"), "{}", inline.stderr);
     assert_eq!(run(&["recipe", "check", "nowhere.yaml"]).code, 66);
 }
 
@@ -81,6 +76,6 @@ fn an_invalid_recipe_fails_before_any_work() {
     let output = folder.path().join("out");
     let ended = run(&["mix", "--recipe", "sources: {x: {}}\n", "--output", output.to_str().unwrap()]);
     assert_eq!(ended.code, 2);
-    assert!(ended.stderr.contains("the inline recipe:1:"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("inline recipe:1:"), "{}", ended.stderr);
     assert!(!output.exists());
 }

@@ -223,7 +223,7 @@ fn split_holds_out_complete_documents() {
         assert_eq!(record["validation_tokens"], validation.tokens());
     }
     for text in [&mix.table, &mix.read("report.html"), &mix.read("summary.md")] {
-        assert!(text.contains("kept for validation"));
+        assert!(text.contains("held out for validation"));
     }
 }
 

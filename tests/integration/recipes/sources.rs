@@ -83,7 +83,9 @@ fn long_samples_that_are_kept_are_reported() {
         samples += 1;
         tokens += row.tokens() - 400;
     }
-    let warning = format!("more than 400 tokens, kept as the recipe says: {samples}, with {tokens} tokens beyond that");
+    let warning = format!(
+        "{samples} samples are longer than 400 tokens and kept as the recipe says; {tokens} tokens are beyond that length"
+    );
     assert!(samples > 0 && mix.warnings.contains(&warning), "{samples} {tokens}: {}", mix.warnings);
     assert!(mix.read("report.html").contains(&warning) && mix.read("summary.md").contains(&warning));
 }
@@ -116,7 +118,7 @@ fn a_budget_below_one_sample_is_an_error_with_a_hint() {
     let ended = run(&["mix", "--recipe", &recipe, "--output", output.to_str().unwrap()]);
     assert_eq!(ended.code, 3, "{}", ended.stderr);
     assert!(
-        ended.stderr.contains("the mix would hold no sample") && ended.stderr.contains("budgets smaller"),
+        ended.stderr.contains("the mix would be empty") && ended.stderr.contains("budgets smaller"),
         "{}",
         ended.stderr
     );
@@ -195,9 +197,9 @@ fn a_share_that_cannot_be_filled_is_an_error_with_figures() {
     let recipe = format!("{EXAMPLES}sources:\n  {GENERAL}, share: 0.9}}\n");
     let ended = run(&["plan", "--recipe", &recipe]);
     assert_eq!(ended.code, 3, "{}", ended.stderr);
-    assert!(ended.stdout.contains("short by"), "the plan is shown");
+    assert!(ended.stdout.contains("shortfall"), "the plan is printed");
     assert!(
-        ended.stderr.contains("general (share 0.9) should give ") && ended.stderr.contains(" and lacks "),
+        ended.stderr.contains("general (share 0.9) is ") && ended.stderr.contains(" short of its target of "),
         "{}",
         ended.stderr
     );

@@ -1,6 +1,6 @@
 //! Invalid settings: as a flag, as a variable, and in `.env`.
 
-use crate::cli::{Cases, refused, refused_by_binary};
+use crate::cli::{Cases, mix, refused, refused_by_binary};
 use insta::assert_snapshot;
 use test_support::rows::{MIX, example_sandbox};
 
@@ -28,7 +28,7 @@ fn everywhere(cases: &mut Cases, flag: &str, variable: &str, value: &str) {
 #[test]
 fn cut_sizes() {
     let mut cases = Cases::default();
-    for value in ["0", "-1", "x", "", "5,,6", "5,0", "5.5", "[5", "[]", "4294967296"] {
+    for value in ["0", "-1", "x", "5,,6", "5,0", "5.5", "[5", "[]", "4294967296"] {
         everywhere(&mut cases, "--cut-sizes", "CUT_SIZES", value);
     }
     assert_snapshot!(cases.0);
@@ -37,13 +37,25 @@ fn cut_sizes() {
 #[test]
 fn pairs_per_summary_and_seeds() {
     let mut cases = Cases::default();
-    for value in ["0", "-1", "x", "", "2.5"] {
+    for value in ["0", "-1", "x", "2.5"] {
         everywhere(&mut cases, "--qa-per-doc", "QA_PER_DOC", value);
     }
-    for value in ["x", "-1", "", "1.5", "9007199254740992"] {
+    for value in ["x", "-1", "1.5", "9007199254740992"] {
         everywhere(&mut cases, "--seed", "SEED", value);
     }
     assert_snapshot!(cases.0);
+}
+
+#[test]
+fn empty_values_count_as_not_given() {
+    let sandbox = example_sandbox();
+    let default = mix(&sandbox, &[]).settings;
+    assert_eq!(mix(&sandbox, &["--seed", "", "--qa-per-doc", ""]).settings, default);
+    std::fs::remove_dir_all(sandbox.path("out")).expect("cannot remove the output");
+    // An unset variable in a command line must not select the default folder.
+    for flag in ["--input", "--output"] {
+        refused_by_binary(&sandbox, 2, &[flag, ""], &[]);
+    }
 }
 
 #[test]
