@@ -197,9 +197,9 @@ fn a_share_that_cannot_be_filled_is_an_error_with_figures() {
     let recipe = format!("{EXAMPLES}sources:\n  {GENERAL}, share: 0.9}}\n");
     let ended = run(&["plan", "--recipe", &recipe]);
     assert_eq!(ended.code, 3, "{}", ended.stderr);
-    assert!(ended.stdout.contains("shortfall"), "the plan is shown");
+    assert!(ended.stdout.contains("shortfall"), "the plan is printed");
     assert!(
-        ended.stderr.contains("general (share 0.9) is ") && ended.stderr.contains(" tokens short of its target of "),
+        ended.stderr.contains("general (share 0.9) is ") && ended.stderr.contains(" short of its target of "),
         "{}",
         ended.stderr
     );

@@ -1,6 +1,6 @@
 //! Invalid settings: as a flag, as a variable, and in `.env`.
 
-use crate::cli::{Cases, refused, refused_by_binary};
+use crate::cli::{Cases, mix, refused, refused_by_binary};
 use insta::assert_snapshot;
 use test_support::rows::{MIX, example_sandbox};
 
@@ -44,6 +44,18 @@ fn pairs_per_summary_and_seeds() {
         everywhere(&mut cases, "--seed", "SEED", value);
     }
     assert_snapshot!(cases.0);
+}
+
+#[test]
+fn empty_values_count_as_not_given() {
+    let sandbox = example_sandbox();
+    let default = mix(&sandbox, &[]).settings;
+    assert_eq!(mix(&sandbox, &["--seed", "", "--qa-per-doc", ""]).settings, default);
+    std::fs::remove_dir_all(sandbox.path("out")).expect("cannot remove the output");
+    // An unset variable in a command line must not select the default folder.
+    for flag in ["--input", "--output"] {
+        refused_by_binary(&sandbox, 2, &[flag, ""], &[]);
+    }
 }
 
 #[test]
