@@ -1,17 +1,17 @@
-//! `manifest.json`: what a mix was made of and what it holds. Its presence says that the mix is whole.
+//! The types of `manifest.json`: what a mix was made of and what it holds. A mix is complete if its manifest exists.
 //!
-//! It holds no clock, no thread count, no absolute path: the same mix gives the same manifest on any machine.
+//! No clock, no thread count, no absolute path: the same mix gives the same manifest on any machine.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The name of the manifest's file.
+/// The file name of the manifest.
 pub const MANIFEST_NAME: &str = "manifest.json";
 
 /// Size limit of a manifest, for writers and readers: it lists more than a million input files.
 pub(crate) const MAX_MANIFEST_BYTES: u64 = 256 << 20;
 
-/// The manifest's format; a reader refuses a larger number.
+/// The version of the manifest's format; readers refuse a newer one.
 pub const MANIFEST_FORMAT: u32 = 1;
 
 /// What a mix was made of and what it holds.
@@ -21,17 +21,17 @@ pub struct Manifest {
     pub format: u32,
     /// The program that made the mix.
     pub program: Program,
-    /// The settings that have a say in the bytes of the mix.
-    pub settings: MixSettings,
-    /// The tokenizer and the chat template that counted.
+    /// The settings that determine the bytes of the mix.
+    pub settings: SettingsRecord,
+    /// The tokenizer and chat template that token counts refer to.
     pub tokenizer: TokenizerRecord,
     /// Every input file, in the order in which it was read.
     pub inputs: Vec<InputFile>,
-    /// What became of each source's rows: read = kept + dropped.
+    /// The row counts of each source.
     pub sources: Vec<SourceRecord>,
-    /// Every cut that was asked for, in ascending order.
+    /// Every requested cut, ascending.
     pub cuts: Vec<CutRecord>,
-    /// Every file written besides the manifest, by name.
+    /// Every file besides the manifest.
     pub outputs: Vec<OutputFile>,
 }
 
@@ -44,12 +44,12 @@ pub struct Program {
     pub version: String,
 }
 
-/// The settings that have a say in the bytes of the mix.
+/// The settings that determine the bytes of the mix.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct MixSettings {
-    /// The cuts asked for, ascending.
+pub struct SettingsRecord {
+    /// The requested cuts, ascending.
     pub cut_sizes: Vec<u32>,
-    /// At most so many pairs of each sampled summary.
+    /// The maximum number of pairs per sampled summary.
     pub qa_per_doc: u32,
     /// Whether placeholder questions were dropped.
     pub save_gpt_oss_format: bool,
@@ -67,21 +67,21 @@ pub struct MixSettings {
     pub bad_rows: String,
     /// `natural` or `shuffle`.
     pub order: String,
-    /// The recipe with all its defaults filled in, where one was given.
+    /// The recipe with all defaults filled in, if one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<serde_json::Value>,
 }
 
-/// The tokenizer and the chat template that counted.
+/// The tokenizer and chat template that token counts refer to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenizerRecord {
-    /// `builtin`, a Hugging Face repository id, or the last part of the folder's name.
+    /// `builtin`, a Hugging Face repository id, or the name of the folder.
     pub name: String,
     /// BLAKE3 of `tokenizer.json`, in hexadecimal.
     pub digest: String,
-    /// BLAKE3 of the chat template's text, in hexadecimal.
+    /// BLAKE3 of the chat template, in hexadecimal.
     pub chat_template_digest: String,
-    /// The date that the template was given, `YYYY-MM-DD`, where it asked for one.
+    /// The date that the template used, `YYYY-MM-DD`, if it uses one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat_template_date: Option<String>,
 }
@@ -89,21 +89,21 @@ pub struct TokenizerRecord {
 /// One input file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputFile {
-    /// The source whose rows it holds.
+    /// The name of its source.
     pub source: String,
     /// Its key below the source's folder, joined with `/`.
     pub key: String,
-    /// Which of the source's folders (0 is the first `--input`).
+    /// The number of the source's folder it is in (0 is the first `--input`).
     pub folder: usize,
     /// Its size in bytes, as stored.
     pub bytes: u64,
     /// BLAKE3 of its bytes, as stored, in hexadecimal.
     pub digest: String,
-    /// The rows read from it.
+    /// Rows read.
     pub rows: u64,
 }
 
-/// What became of a source's rows: `read` = `kept` + the sum of `dropped`.
+/// The row counts of a source: `read` = `kept` + the sum of `dropped`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceRecord {
     /// The source's name.
@@ -116,36 +116,36 @@ pub struct SourceRecord {
     pub kept: u64,
     /// Rows dropped, by reason.
     pub dropped: BTreeMap<String, u64>,
-    /// Distinct raw documents of the kept rows.
+    /// Distinct raw documents among the kept rows.
     pub documents: u64,
-    /// Distinct summaries of the kept rows, counted within their raw documents.
+    /// Distinct summaries among the kept rows, counted per raw document.
     pub summaries: u64,
 }
 
-/// One cut that was asked for.
+/// One requested cut.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CutRecord {
     /// The cut size N.
     pub cut: u32,
-    /// Whether the mean number of distinct summaries reaches N in both summary sources.
+    /// Whether both summary sources have N distinct summaries per raw document on average.
     pub feasible: bool,
     /// Whether its mix was written.
     pub written: bool,
-    /// Samples in the mix (0 where not written), copies counted.
+    /// Samples in the mix, copies counted; 0 if it is not written.
     pub samples: u64,
-    /// Tokens in the mix (0 where not written), copies counted.
+    /// Tokens in the mix, copies counted; 0 if it is not written.
     pub tokens: u64,
-    /// Samples that a split keeps back from it, where the recipe splits.
+    /// Samples held out for validation, if the recipe holds any out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_samples: Option<u64>,
     /// Their tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_tokens: Option<u64>,
-    /// What each source gives, in the order of the sources.
+    /// What each source contributes, in the order of the sources.
     pub sources: Vec<ShareRecord>,
 }
 
-/// What one source gives to one mix.
+/// What one source contributes to one mix.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShareRecord {
     /// The source's name.
@@ -211,10 +211,10 @@ pub struct OutputFile {
     /// The cut size of a mix or a validation file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<u32>,
-    /// Its rows, where it has rows.
+    /// Its number of rows, if it has rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
-    /// The sum of its rows' token lengths, where they have one.
+    /// The sum of the token lengths of its rows, if they have any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
     /// Its size in bytes, as stored.
@@ -227,14 +227,14 @@ pub struct OutputFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OutputKind {
-    /// `combined_cut_{N}x.jsonl`: what the trainer reads.
+    /// `combined_cut_{N}x.jsonl`: a training file.
     Mix,
-    /// `combined_cut_{N}x.validation.jsonl`: what a split kept back.
+    /// `combined_cut_{N}x.validation.jsonl`: samples held out for validation.
     Validation,
     /// `metrics.json`
     Metrics,
     /// `report.html` and `summary.md`
     Report,
-    /// `rejected.jsonl`: the rows that could not be read.
+    /// `rejected.jsonl`: the rows that are not readable.
     Rejected,
 }

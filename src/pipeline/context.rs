@@ -33,7 +33,9 @@ impl Context {
             .panic_handler(|_| ())
             .build()
             .map_err(|error| Error::new(ErrorKind::Io, "cannot start the worker threads").caused_by(error))?;
-        Ok(Self { storage, progress, warnings, pool: Arc::new(pool) })
+        let pool = Arc::new(pool);
+        storage.use_pool(&pool);
+        Ok(Self { storage, progress, warnings, pool })
     }
 
     /// Runs a computation on a thread of its own, whose parallel parts run on the pool: the caller keeps hearing signals.

@@ -1,4 +1,4 @@
-//! What differs between two finished mixes, by their manifests.
+//! Differences between two finished mixes, by their manifests.
 
 use super::verify::read_manifest;
 use crate::error::Result;
@@ -10,15 +10,15 @@ use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-/// So many characters of a digest tell it from others.
+/// The number of characters of a digest that are shown.
 const DIGEST_SHOWN: usize = 12;
 
-/// What differs between two finished mixes, in the order in which a person wants to read it: settings, tokenizer,
-/// inputs, sources, cuts, files. (Reports and metrics follow from the rest and are not compared.)
+/// The differences between two finished mixes, in reading order: settings, tokenizer, inputs, sources, cuts, files.
+/// (Reports and metrics follow from the rest and are not compared.)
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Diff(pub Vec<Difference>);
 
-/// One thing that differs.
+/// One difference.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Difference {
     /// What it belongs to: `settings`, `cut 10`, `source extractive_summary`.
@@ -32,7 +32,7 @@ pub(crate) struct Difference {
 /// How something differs.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Change {
-    /// Both have it, with these values; `None` is no value.
+    /// Both mixes have it, with these values; `None` is no value.
     Values(Option<Value>, Option<Value>),
     /// Only the first mix has it.
     OnlyFirst,
@@ -41,7 +41,7 @@ pub(crate) enum Change {
 }
 
 impl Diff {
-    /// Whether the mixes are the same in all that is compared.
+    /// Whether the mixes do not differ.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -51,7 +51,7 @@ impl fmt::Display for Diff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for group in self.0.chunk_by(|a, b| a.group == b.group) {
             match group {
-                // The whole group is in one of the two.
+                // Only one of the mixes has the group.
                 [Difference { group, what, change }] if what.is_empty() => writeln!(f, "{}: {change}", line(group))?,
                 _ => {
                     writeln!(f, "{}", line(&group[0].group))?;
@@ -101,9 +101,9 @@ fn is_digest(text: &str) -> bool {
 /// Compares the manifests of two finished mixes.
 ///
 /// # Errors
-/// Where one of them cannot be read.
+/// If one of them is not readable.
 pub(crate) async fn diff(storage: &Storage, a: &Location, b: &Location) -> Result<Diff> {
-    // Of two errors the first one is told, whichever comes first.
+    // Of two errors, that of the first mix is reported, whichever occurs first.
     let (a, b) = futures::join!(read_manifest(storage, a), read_manifest(storage, b));
     Ok(differences(&a?, &b?))
 }
@@ -113,7 +113,7 @@ pub(crate) async fn diff(storage: &Storage, a: &Location, b: &Location) -> Resul
 struct Fact {
     /// What it belongs to.
     group: String,
-    /// What it is of within that: a file, a source; empty for the group itself.
+    /// The part of the group that it describes: a file, a source; empty for the group itself.
     subject: String,
     /// What it is.
     what: String,
@@ -124,8 +124,8 @@ fn differences(a: &Manifest, b: &Manifest) -> Diff {
     let (list_a, list_b) = (facts(a), facts(b));
     let (a, b) = (Facts::of(&list_a), Facts::of(&list_b));
     let mut all = Vec::new();
-    let mut told: HashSet<(&str, Option<&str>)> = HashSet::new();
-    // Facts of the first mix in its order, then what only the second has; a stable sort brings the groups together.
+    let mut reported: HashSet<(&str, Option<&str>)> = HashSet::new();
+    // Facts of the first mix in its order, then those that only the second has; a stable sort groups them.
     let only_second = b.list.iter().filter(|fact| !a.values.contains_key(&fact.key()));
     let mut facts: Vec<&Fact> = a.list.iter().chain(only_second).collect();
     let mut places: HashMap<(&str, &str), usize> = HashMap::new();
@@ -141,22 +141,22 @@ fn differences(a: &Manifest, b: &Manifest) -> Diff {
     });
     for fact in facts {
         let (group, subject) = (fact.group.as_str(), fact.subject.as_str());
-        let mut tell = |what: String, change: Change| all.push(Difference { group: group.to_owned(), what, change });
+        let mut report = |what: String, change: Change| all.push(Difference { group: group.to_owned(), what, change });
         if let Some(change) = only(a.groups.contains(group), b.groups.contains(group)) {
-            if told.insert((group, None)) {
-                tell(String::new(), change);
+            if reported.insert((group, None)) {
+                report(String::new(), change);
             }
         } else if let Some(change) =
             only(a.subjects.contains(&(group, subject)), b.subjects.contains(&(group, subject)))
         {
-            if told.insert((group, Some(subject))) {
-                tell(subject.to_owned(), change);
+            if reported.insert((group, Some(subject))) {
+                report(subject.to_owned(), change);
             }
         } else {
             let (value_a, value_b) = (a.values.get(&fact.key()), b.values.get(&fact.key()));
             if value_a != value_b {
                 let what = if subject.is_empty() { fact.what.clone() } else { format!("{subject}: {}", fact.what) };
-                tell(what, Change::Values(value_a.copied().cloned(), value_b.copied().cloned()));
+                report(what, Change::Values(value_a.copied().cloned(), value_b.copied().cloned()));
             }
         }
     }
@@ -171,14 +171,14 @@ fn only(in_first: bool, in_second: bool) -> Option<Change> {
     }
 }
 
-/// Groups of one kind stand together, and cuts ascend, in whichever of the mixes they are.
+/// Orders groups: by kind, and cuts by size, whichever mix they are from.
 fn place_of_group(group: &str) -> (usize, u32) {
     const KINDS: [&str; 6] = ["program", "settings", "tokenizer", "inputs", "source ", "cut "];
     let kind = KINDS.iter().position(|kind| group.starts_with(kind)).unwrap_or(KINDS.len());
     (kind, group.strip_prefix("cut ").and_then(|size| size.parse().ok()).unwrap_or_default())
 }
 
-/// All that is compared of a manifest, with what is asked of it while comparing.
+/// The facts of a manifest, with lookup tables.
 struct Facts<'f> {
     list: &'f [Fact],
     values: HashMap<(&'f str, &'f str, &'f str), &'f Value>,
@@ -203,7 +203,7 @@ impl Fact {
     }
 }
 
-/// All that is compared of a manifest, in the order in which a person wants to read it.
+/// Everything that is compared of a manifest, in reading order.
 fn facts(manifest: &Manifest) -> Vec<Fact> {
     let mut facts = Vec::new();
     let mut put = |group: &str, subject: &str, what: &str, value: Value| {
@@ -211,7 +211,7 @@ fn facts(manifest: &Manifest) -> Vec<Fact> {
     };
     put("program", "", "version", manifest.program.version.clone().into());
     let mut settings = manifest.settings.clone();
-    // Without a recipe the program does what the default one says.
+    // A run without a recipe equals one with the default recipe.
     let recipe = settings.recipe.take().unwrap_or_else(|| Recipe::default().for_manifest());
     let mut flat = Vec::new();
     flatten("", serde_json::to_value(&settings).unwrap_or_default(), &mut flat);
@@ -270,12 +270,17 @@ fn put_cut(cut: &CutRecord, put: &mut impl FnMut(&str, &str, &str, Value)) {
         }
         put(&group, &source.name, "tokens", source.tokens.into());
         if let Some(requested) = source.requested.filter(|requested| requested.shortfall > 0) {
-            put(&group, &source.name, &format!("short by {}", requested.measure.name()), requested.shortfall.into());
+            put(
+                &group,
+                &source.name,
+                &format!("shortfall in {}", requested.measure.name()),
+                requested.shortfall.into(),
+            );
         }
     }
 }
 
-/// A JSON value as names and plain values; lists of things with names go by these.
+/// Flattens a JSON value into names and plain values; items of lists that have a `name` are named by it.
 fn flatten(name: &str, value: Value, flat: &mut Vec<(String, Value)>) {
     let below = |key: &str| if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") };
     match value {
@@ -289,14 +294,13 @@ fn flatten(name: &str, value: Value, flat: &mut Vec<(String, Value)>) {
                 flatten(&below(of.as_str().unwrap_or_default()), item, flat);
             }
         }
-        // What is not set and what is not there are the same.
+        // A null equals an absent value.
         Value::Null => {}
-        // A setting is no amount: its difference means nothing.
+        // Text, so that no arithmetic difference is shown for a setting.
         Value::Number(number) => flat.push((name.to_owned(), number.to_string().into())),
         value => flat.push((name.to_owned(), value)),
     }
 }
 
 #[cfg(test)]
-#[path = "diff_tests.rs"]
 mod tests;

@@ -5,7 +5,7 @@ use super::statistics::{requested, validation};
 use super::survey::Survey;
 use crate::index::Number;
 use crate::manifest::{
-    CutRecord, MANIFEST_FORMAT, Manifest, MixSettings, Program, ShareRecord, SourceRecord, TokenizerRecord,
+    CutRecord, MANIFEST_FORMAT, Manifest, Program, SettingsRecord, ShareRecord, SourceRecord, TokenizerRecord,
 };
 use crate::mixing::{Cut, CutPlan, Row};
 use crate::recipe::Source;
@@ -15,7 +15,7 @@ use std::collections::HashSet;
 
 /// The manifest without its outputs.
 pub(super) fn manifest(
-    settings: MixSettings,
+    settings: SettingsRecord,
     tokenizer: TokenizerRecord,
     survey: &Survey,
     plan: &MixPlan,
@@ -35,8 +35,8 @@ pub(super) fn manifest(
 }
 
 /// The settings that decide the bytes of a mix.
-pub(super) fn mix_settings(settings: &Settings) -> MixSettings {
-    MixSettings {
+pub(super) fn settings_record(settings: &Settings) -> SettingsRecord {
+    SettingsRecord {
         cut_sizes: settings.cut_sizes.clone(),
         qa_per_doc: settings.qa_per_doc,
         save_gpt_oss_format: settings.save_gpt_oss_format,

@@ -4,7 +4,7 @@
 use super::context::Context;
 use super::count::SampleCounter;
 use super::finish::{Outcome, PUBLISH_OPTIONS, finish};
-use super::manifest::{manifest, mix_settings};
+use super::manifest::{manifest, settings_record};
 use super::plan::{MixPlan, PlanOptions, nothing_left, plan_mix};
 use super::prepare::{PrepareOptions, prepare};
 use super::statistics::statistics;
@@ -78,12 +78,12 @@ async fn plan_run(settings: &Settings, context: &Context) -> Result<Planned> {
     let loading = async { loading.await.map_err(|_| Error::new(ErrorKind::Bug, "loading the tokenizer panicked"))? };
     let survey_options = SurveyOptions::of(settings, &job.sources);
     let (tokenizer, (survey, index)) = futures::try_join!(loading, survey(&job, &survey_options, context))?;
-    let (options, mix_settings) = (PlanOptions::of(settings), mix_settings(settings));
+    let (options, settings_record) = (PlanOptions::of(settings), settings_record(settings));
     let reasoning = settings.reasoning.clone();
     let planning = move |context: &Context| {
         warn_of_reading(&survey, &job.sources, &reasoning, context);
         let (plan, statistics, tokenizer) = decide(&survey, index, &job.sources, tokenizer, &options, context)?;
-        let manifest = manifest(mix_settings, tokenizer, &survey, &plan, &job.sources, &statistics);
+        let manifest = manifest(settings_record, tokenizer, &survey, &plan, &job.sources, &statistics);
         Ok(Planned { sources: job.sources, survey, plan, manifest, statistics })
     };
     context.compute("planning", planning).await

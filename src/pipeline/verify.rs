@@ -1,4 +1,4 @@
-//! Re-reads a finished mix and holds it against its manifest.
+//! Checks a finished mix against its manifest.
 
 use crate::codec::{Codec, Transform};
 use crate::error::{Error, ErrorKind, Result};
@@ -16,30 +16,30 @@ pub(crate) struct Verified {
     pub(crate) files: u64,
     /// Their bytes.
     pub(crate) bytes: u64,
-    /// Rows of the files of rows.
+    /// The rows of all files that have rows.
     pub(crate) rows: u64,
 }
 
 /// Reads the manifest of a finished mix.
 ///
 /// # Errors
-/// [`ErrorKind::NotFound`] where there is none, [`ErrorKind::Data`] where it cannot be read.
+/// [`ErrorKind::NotFound`] if there is none, [`ErrorKind::Data`] if it is not readable.
 pub(crate) async fn read_manifest(storage: &Storage, output: &Location) -> Result<Manifest> {
     let place = output.join(MANIFEST_NAME);
     let bytes = storage.read(&place, MAX_MANIFEST_BYTES).await?.ok_or_else(|| {
-        Error::new(ErrorKind::NotFound, "no manifest.json there, so no whole mix")
+        Error::new(ErrorKind::NotFound, "manifest.json not found: there is no complete mix")
             .at(output)
-            .hint("run `knowledge-mixing mix` to the end, or give the folder that it wrote")
+            .hint("check the location, or run `knowledge-mixing mix` again")
     })?;
     let manifest: Manifest = serde_json::from_slice(&bytes)
-        .map_err(|error| Error::new(ErrorKind::Data, "not a manifest of this program").at(&place).caused_by(error))?;
+        .map_err(|error| Error::new(ErrorKind::Data, "not a valid manifest").at(&place).caused_by(error))?;
     if manifest.format > MANIFEST_FORMAT {
         return Err(Error::new(
             ErrorKind::Data,
-            format!("the manifest has format {}, this program knows up to {MANIFEST_FORMAT}", manifest.format),
+            format!("unsupported manifest format {}: expected at most {MANIFEST_FORMAT}", manifest.format),
         )
         .at(&place)
-        .hint("use a newer version of the program"));
+        .hint("use the version of knowledge-mixing that wrote the mix, or a newer one"));
     }
     Ok(manifest)
 }
@@ -47,7 +47,7 @@ pub(crate) async fn read_manifest(storage: &Storage, output: &Location) -> Resul
 /// Checks the sizes, digests and row counts of all files of a mix.
 ///
 /// # Errors
-/// [`ErrorKind::Data`] with every file that is not as the manifest says; what storage says.
+/// [`ErrorKind::Data`] naming every file that differs from the manifest; errors of storage.
 pub(crate) async fn verify(
     storage: &Storage,
     output: &Location,
@@ -70,21 +70,21 @@ pub(crate) async fn verify(
     if wrong.is_empty() {
         return Ok(verified);
     }
-    Err(Error::new(ErrorKind::Data, format!("the mix is not as its manifest says: {}", wrong.join("; ")))
+    Err(Error::new(ErrorKind::Data, format!("the mix differs from its manifest: {}", wrong.join("; ")))
         .at(output)
-        .hint("make the mix again: the same input and settings give the same bytes"))
+        .hint("run `knowledge-mixing mix` again: the same input and settings give the same bytes"))
 }
 
-/// The rows of a file that is as the manifest says, or what is wrong with it.
+/// The number of rows of a file that is as the manifest says, or else what is wrong with it.
 async fn check_file(
     storage: &Storage,
     output: &Location,
     file: &OutputFile,
     progress: &ProgressCounter,
 ) -> Result<Result<u64, String>> {
-    let Some(object) = storage.stat(&output.join(&file.name)).await? else { return Ok(Err("is not there".to_owned())) };
+    let Some(object) = storage.stat(&output.join(&file.name)).await? else { return Ok(Err("not found".to_owned())) };
     if object.size != file.bytes {
-        return Ok(Err(format!("has {} bytes instead of {}", object.size, file.bytes)));
+        return Ok(Err(format!("expected {} bytes, found {}", file.bytes, object.size)));
     }
     let mut hasher = blake3::Hasher::new();
     let mut counter = None;
@@ -102,24 +102,24 @@ async fn check_file(
         if let Some(counter) = &mut counter
             && let Err(error) = counter.push(bytes)
         {
-            return Ok(Err(format!("cannot be decompressed: {error}")));
+            return Ok(Err(format!("cannot decompress: {error}")));
         }
     }
     let digest = hasher.finalize().to_hex().to_string();
     if digest != file.digest {
-        return Ok(Err(format!("has the digest {digest} instead of {}", file.digest)));
+        return Ok(Err(format!("expected digest {}, found {digest}", file.digest)));
     }
     let rows = match counter.map(RowCounter::finish).transpose() {
         Ok(rows) => rows.unwrap_or(0),
-        Err(error) => return Ok(Err(format!("cannot be decompressed: {error}"))),
+        Err(error) => return Ok(Err(format!("cannot decompress: {error}"))),
     };
     Ok(match file.rows {
-        Some(expected) if expected != rows => Err(format!("has {rows} rows instead of {expected}")),
+        Some(expected) if expected != rows => Err(format!("expected {expected} rows, found {rows}")),
         _ => Ok(rows),
     })
 }
 
-/// Counts the rows of a file as its stored bytes come.
+/// Counts the rows of a file from its stored bytes.
 struct RowCounter {
     decoder: Transform,
     rows: u64,

@@ -5,8 +5,8 @@ use super::statistics::{
     CutSourceStatistics, CutStatistics, DocumentStatistics, Example, SourceStatistics, Statistics,
 };
 use crate::manifest::{
-    CutRecord, InputFile, MANIFEST_FORMAT, Manifest, Measure, MixSettings, OutputFile, OutputKind, Program, Requested,
-    ShareRecord, SourceRecord, TokenizerRecord,
+    CutRecord, InputFile, MANIFEST_FORMAT, Manifest, Measure, OutputFile, OutputKind, Program, Requested,
+    SettingsRecord, ShareRecord, SourceRecord, TokenizerRecord,
 };
 
 /// The size of a run.
@@ -298,7 +298,7 @@ fn manifest(sources: Vec<SourceRecord>, cuts: Vec<CutRecord>) -> Manifest {
     Manifest {
         format: MANIFEST_FORMAT,
         program: Program { name: "knowledge-mixing".to_owned(), version: "0.1.0".to_owned() },
-        settings: MixSettings {
+        settings: SettingsRecord {
             cut_sizes: cuts.iter().map(|cut| cut.cut).collect(),
             qa_per_doc: 3,
             save_gpt_oss_format: false,

@@ -124,6 +124,12 @@ impl Storage {
         &self.0.warnings
     }
 
+    /// Has the digests of written files computed on this pool, from now on.
+    pub(crate) fn use_pool(&self, pool: &Arc<rayon::ThreadPool>) {
+        // The pool of a process is created once.
+        let _ = self.0.pool.set(Arc::clone(pool));
+    }
+
     /// What the hub's client needs.
     pub(super) fn shared(&self) -> &Shared {
         &self.0

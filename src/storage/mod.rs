@@ -9,6 +9,7 @@
 
 mod client;
 mod connect;
+mod digest;
 mod environment;
 pub(crate) mod hub;
 mod local;

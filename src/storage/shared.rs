@@ -1,6 +1,7 @@
 //! The state that all clones of a [`Storage`](super::Storage) share.
 
 use super::connect::{self, Store};
+use super::digest::Digest;
 use super::environment::Environment;
 use super::location::{Bucket, Location};
 use super::options::StorageOptions;
@@ -12,7 +13,7 @@ use crate::warnings::Warnings;
 use futures::future::BoxFuture;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::{RwLock, Semaphore};
 
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) published: Arc<AtomicBool>,
     /// One permit for each MiB of upload parts in flight.
     pub(crate) upload_memory: Arc<Semaphore>,
+    /// Computes the digests of written files.
+    pub(crate) pool: OnceLock<Arc<rayon::ThreadPool>>,
 }
 
 /// An open publication that can be cleaned up after its future is dropped.
@@ -64,7 +67,13 @@ impl Shared {
             writers: Arc::default(),
             published: Arc::default(),
             upload_memory: Arc::new(Semaphore::new(UPLOAD_MEMORY_MIB)),
+            pool: OnceLock::new(),
         }
+    }
+
+    /// An empty digest.
+    pub(super) fn digest(&self) -> Digest {
+        Digest::new(self.pool.get().cloned())
     }
 
     pub(crate) fn retry(&self) -> Retry {

@@ -63,7 +63,7 @@ impl LocalPublication {
         let writer_guard = Arc::clone(&self.shared.writers).read_owned().await;
         let file = self.create_staging(name)?;
         let flush = self.shared.options.flush;
-        Ok(FileSink::start(name, file, Arc::clone(&self.staged), flush, writer_guard))
+        Ok(FileSink::start(name, file, Arc::clone(&self.staged), self.shared.digest(), flush, writer_guard))
     }
 
     /// Removes the staging files.

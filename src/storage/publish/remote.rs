@@ -82,7 +82,7 @@ impl RemotePublication {
     pub(super) async fn create(&self, name: &str) -> Result<UploadSink> {
         let upload = self.journal.begin(name).await?;
         let (run, memory) = (Arc::clone(&self.run), Arc::clone(&self.shared.upload_memory));
-        Ok(UploadSink::new(run, memory, upload, name, Arc::clone(&self.staged)))
+        Ok(UploadSink::new(run, memory, upload, self.shared.digest(), name, Arc::clone(&self.staged)))
     }
 
     /// Publishes the staged files.

@@ -3,6 +3,7 @@
 use super::staged_file::StagedFile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hash_map::lock;
+use crate::storage::digest::Digest;
 use crate::storage::store_error::{io_error, write_error};
 use crate::storage::task::AbortOnDrop;
 use bytes::{Buf, Bytes};
@@ -91,12 +92,13 @@ impl FileSink {
         name: &str,
         (file, staging): (File, StagingFile),
         staged: Arc<Mutex<Vec<StagingFile>>>,
+        digest: Digest,
         flush: bool,
         writer_guard: OwnedRwLockReadGuard<()>,
     ) -> Self {
         let (tx, rx) = mpsc::channel(QUEUE);
         let writer = AbortOnDrop(tokio::task::spawn_blocking(move || {
-            let written = write_all(file, staging, rx, flush);
+            let written = write_all(file, staging, rx, digest, flush);
             drop(writer_guard);
             written
         }));
@@ -129,9 +131,15 @@ impl FileSink {
 }
 
 /// Writes all messages to the file, up to the end.
-fn write_all(file: File, staging: StagingFile, mut rx: mpsc::Receiver<Message>, flush: bool) -> Result<WrittenFile> {
+fn write_all(
+    file: File,
+    staging: StagingFile,
+    mut rx: mpsc::Receiver<Message>,
+    digest: Digest,
+    flush: bool,
+) -> Result<WrittenFile> {
     let failed = |error| io_error(error, "write", staging.target.display());
-    let mut writer = Writer::new(file, flush).map_err(failed)?;
+    let mut writer = Writer::new(file, digest, flush).map_err(failed)?;
     loop {
         match rx.blocking_recv() {
             Some(Message::Bytes(parts)) => writer.write(parts).map_err(failed)?,
@@ -146,16 +154,16 @@ fn write_all(file: File, staging: StagingFile, mut rx: mpsc::Receiver<Message>, 
 /// Hashes bytes and writes them to a file.
 struct Writer {
     file: File,
-    hasher: blake3::Hasher,
+    digest: Digest,
     joined: Vec<u8>,
     bytes: u64,
     flusher: Option<Flusher>,
 }
 
 impl Writer {
-    fn new(file: File, flush: bool) -> std::io::Result<Self> {
+    fn new(file: File, digest: Digest, flush: bool) -> std::io::Result<Self> {
         let flusher = if flush { Some(Flusher::start(&file)?) } else { None };
-        Ok(Self { file, hasher: blake3::Hasher::new(), joined: Vec::new(), bytes: 0, flusher })
+        Ok(Self { file, digest, joined: Vec::new(), bytes: 0, flusher })
     }
 
     fn write(&mut self, parts: Vec<Bytes>) -> std::io::Result<()> {
@@ -165,7 +173,7 @@ impl Writer {
             self.write_joined(&parts)?;
         } else {
             for part in &parts {
-                self.hasher.update(part);
+                self.digest.update_and_wait(part);
             }
             write_vectored(&mut self.file, parts)?;
         }
@@ -186,7 +194,7 @@ impl Writer {
     }
 
     fn write_buffer(&mut self) -> std::io::Result<()> {
-        self.hasher.update(&self.joined);
+        self.digest.update_and_wait(&self.joined);
         self.file.write_all(&self.joined)?;
         self.joined.clear();
         Ok(())
@@ -197,7 +205,7 @@ impl Writer {
         if flush {
             self.file.sync_all()?;
         }
-        Ok((self.bytes, self.hasher.finalize().to_hex().to_string()))
+        Ok((self.bytes, self.digest.finish()))
     }
 }
 

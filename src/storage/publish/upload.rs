@@ -6,6 +6,7 @@ use super::run::Run;
 use super::staged_file::StagedFile;
 use crate::error::Result;
 use crate::hash_map::lock;
+use crate::storage::digest::Digest;
 use crate::storage::shared::UPLOAD_MEMORY_MIB;
 use crate::storage::task::AbortOnDrop;
 use bytes::Bytes;
@@ -90,7 +91,7 @@ pub(super) struct UploadSink {
     waiting_bytes: usize,
     in_flight: VecDeque<AbortOnDrop<Result<PartId>>>,
     parts_begun: usize,
-    hasher: blake3::Hasher,
+    digest: Digest,
 }
 
 impl UploadSink {
@@ -99,6 +100,7 @@ impl UploadSink {
         run: Arc<Run>,
         memory: Arc<Semaphore>,
         target: BegunUpload,
+        digest: Digest,
         name: &str,
         staged: Arc<Mutex<Vec<Upload>>>,
     ) -> Self {
@@ -112,7 +114,7 @@ impl UploadSink {
             waiting_bytes: 0,
             in_flight: VecDeque::new(),
             parts_begun: 0,
-            hasher: blake3::Hasher::new(),
+            digest,
         }
     }
 
@@ -147,7 +149,7 @@ impl UploadSink {
         while let Some(part) = self.in_flight.pop_front() {
             self.upload.parts.push(part.join().await?);
         }
-        Ok((self.upload, self.hasher.finalize().to_hex().to_string()))
+        Ok((self.upload, self.digest.finish()))
     }
 
     /// Sends the waiting bytes as the next part.
@@ -164,9 +166,7 @@ impl UploadSink {
         let permits = length.div_ceil(MIB).clamp(1, UPLOAD_MEMORY_MIB) as u32;
         let permit = Arc::clone(&self.memory).acquire_many_owned(permits).await;
         let payload = payload(std::mem::take(&mut self.waiting), length);
-        for piece in &payload {
-            self.hasher.update(piece);
-        }
+        self.digest.update(payload.iter().cloned().collect()).await?;
         let (run, path, id) = (Arc::clone(&self.run), self.upload.target.path.clone(), self.upload.target.id.clone());
         let location = self.upload.target.location.clone();
         let send = async move {

@@ -1,7 +1,7 @@
 //! Steps run on throw-away folders, with a stand-in for the mixing.
 
 use super::*;
-use crate::manifest::{CutRecord, MixSettings, OutputFile, OutputKind, Program, TokenizerRecord};
+use crate::manifest::{CutRecord, OutputFile, OutputKind, Program, SettingsRecord, TokenizerRecord};
 use serde_json::json;
 
 /// A manifest of the cuts 2 and 5, with 9 asked for and not feasible.
@@ -28,7 +28,7 @@ pub(crate) fn manifest() -> Manifest {
     Manifest {
         format: 1,
         program: Program { name: "knowledge-mixing".into(), version: "0.0.0".into() },
-        settings: MixSettings {
+        settings: SettingsRecord {
             cut_sizes: vec![2, 5, 9],
             qa_per_doc: 3,
             save_gpt_oss_format: false,

@@ -7,14 +7,14 @@ fn manifest() -> Manifest {
 }
 
 #[test]
-fn the_same_mix_differs_in_nothing() {
+fn a_mix_does_not_differ_from_itself() {
     let diff = differences(&manifest(), &manifest());
     assert!(diff.is_empty());
     assert_eq!(diff.to_string(), "");
 }
 
 #[test]
-fn reports_are_not_compared_for_they_follow_from_the_rest() {
+fn reports_are_not_compared() {
     let (a, mut b) = (manifest(), manifest());
     for file in b.outputs.iter_mut().filter(|file| matches!(file.kind, OutputKind::Metrics | OutputKind::Report)) {
         file.digest = "f".repeat(64);
@@ -26,7 +26,7 @@ fn reports_are_not_compared_for_they_follow_from_the_rest() {
 }
 
 #[test]
-fn a_recipe_that_changes_nothing_is_no_difference() {
+fn the_default_recipe_equals_none() {
     let (a, mut b) = (manifest(), manifest());
     b.settings.recipe = Some(Recipe::parse("seed: 42", "test").unwrap().for_manifest());
     assert!(differences(&a, &b).is_empty());
@@ -45,7 +45,7 @@ fn a_recipe_that_changes_nothing_is_no_difference() {
 }
 
 #[test]
-fn numbers_tell_by_how_much_and_settings_do_not() {
+fn amounts_show_their_difference_and_settings_do_not() {
     let (a, mut b) = (manifest(), manifest());
     b.settings.seed = 7;
     b.cuts[0].tokens -= 1_000;
@@ -64,7 +64,7 @@ fn numbers_tell_by_how_much_and_settings_do_not() {
 }
 
 #[test]
-fn what_only_one_has_is_told_once() {
+fn what_only_one_mix_has_is_reported_once() {
     let (mut a, mut b) = (manifest(), manifest());
     let moved = a.cuts.pop().unwrap();
     b.cuts.retain(|cut| cut.cut != a.cuts[0].cut);
@@ -82,7 +82,7 @@ fn what_only_one_has_is_told_once() {
 }
 
 #[test]
-fn ten_thousand_files_are_compared_at_once() {
+fn ten_thousand_files_are_compared_quickly() {
     let mut a = manifest();
     let file = a.inputs[0].clone();
     a.inputs = (0..10_000)
@@ -100,14 +100,14 @@ fn ten_thousand_files_are_compared_at_once() {
 }
 
 #[test]
-fn foreign_names_do_no_harm() {
+fn hostile_names_are_harmless() {
     let (a, mut b) = (manifest(), manifest());
     b.inputs[0].key = "evil\u{1b}[2J\nname.jsonl".to_owned();
     assert!(!differences(&a, &b).to_string().contains('\u{1b}'));
 }
 
 #[test]
-fn values_are_shown_as_a_person_reads_them() {
+fn values_are_shown_for_people() {
     let shown = |a: Value, b: Value| Change::Values(Some(a), Some(b)).to_string();
     assert_eq!(shown(json!(1_000), json!(2_500)), "1,000 -> 2,500 (+1,500)");
     assert_eq!(shown(json!(5), json!(2)), "5 -> 2 (-3)");
