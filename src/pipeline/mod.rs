@@ -5,7 +5,6 @@ mod inputs;
 mod prepare;
 mod record;
 mod sources;
-mod tokenizer;
 mod verify;
 
 pub(crate) use diff::{Change, Diff, Difference, diff};

@@ -1,7 +1,7 @@
 //! Everything before the files: read, filter, rank, count, plan.
 
 use super::sources::{RunSource, run_sources};
-use super::{Context, inputs, record, tokenizer};
+use super::{Context, inputs, record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::input::{Artifacts, ReadOptions, read};
 use crate::manifest::TokenizerRecord;
@@ -15,10 +15,9 @@ use crate::report::statistics::{
 use crate::sample::{Body, Sample, user_content};
 use crate::settings::Settings;
 use crate::text::{TextId, Texts};
-use crate::tokens::{self, ChatTemplate, Conversation, Counter};
+use crate::tokens::{self, ChatTemplate, Conversation, Counter, LoadedTokenizer};
 use crate::warnings::Warnings;
 use std::collections::{HashMap, HashSet};
-use tokio::sync::oneshot;
 
 /// How many conversations of each source the report shows.
 const EXAMPLES: usize = 2;
@@ -66,25 +65,15 @@ pub(crate) async fn prepare(settings: &Settings, context: &Context) -> Result<Pr
 /// What comes from outside: the rows and the tokenizer.
 struct Gathered {
     artifacts: Artifacts,
-    tokenizer: Loaded,
-}
-
-/// A tokenizer that is ready.
-struct Loaded {
-    name: String,
-    digest: String,
-    template: ChatTemplate,
-    counter: Counter,
+    tokenizer: LoadedTokenizer,
 }
 
 async fn gather(settings: &Settings, context: &Context, sources: &[RunSource], notes: &Warnings) -> Result<Gathered> {
     // The tokenizer is fetched and loaded while the input is listed and read.
-    let (tell_size, size) = oneshot::channel();
-    let loading = tokio::spawn(load_tokenizer(settings.clone(), context.clone(), size));
+    let loading = tokio::spawn(load_tokenizer(settings.clone(), context.clone()));
     let found = inputs::find(&context.storage, settings, sources).await?;
     found.warnings.into_iter().for_each(|warning| notes.warn(warning));
     let bytes = found.files.iter().map(|file| file.object.size).sum();
-    let _ = tell_size.send(bytes);
     let bar = context.progress.bar("reading", bytes, ProgressUnit::Bytes);
     let options = ReadOptions {
         sources: sources.iter().map(|source| source.rows.clone()).collect(),
@@ -102,21 +91,14 @@ async fn gather(settings: &Settings, context: &Context, sources: &[RunSource], n
     Ok(Gathered { artifacts, tokenizer })
 }
 
-/// Fetches the tokenizer at once, and loads it when the size of the input is known: large jobs load the fast counter, too.
-async fn load_tokenizer(settings: Settings, context: Context, size: oneshot::Receiver<u64>) -> Result<Loaded> {
-    let date = tokenizer::date_of_run()?;
-    let files = tokenizer::fetch(&context.storage, &settings.tokenizer_model).await?;
-    let given = tokenizer::given_template(&context.storage, settings.chat_template.as_ref()).await?;
-    // Nobody tells it where the listing has failed; then nobody waits for the tokenizer either.
-    let bytes = size.await.unwrap_or(0);
-    let load = move || {
-        let template = ChatTemplate::load(&files, given, date)?;
-        let counter = Counter::load(&files, bytes, &context.pool)?;
-        let digest = blake3::hash(&files.tokenizer_json).to_hex().to_string();
-        Ok(Loaded { name: files.name, digest, template, counter })
-    };
+/// Fetches and loads the tokenizer.
+async fn load_tokenizer(settings: Settings, context: Context) -> Result<LoadedTokenizer> {
+    let date = tokens::date_of_run()?;
+    let files = tokens::fetch(&context.storage, &settings.tokenizer_model).await?;
+    let given = tokens::given_template(&context.storage, settings.chat_template.as_ref()).await?;
+    let load = move || LoadedTokenizer::load(&files, given, date, &context.pool);
     let loaded = tokio::task::spawn_blocking(load).await;
-    loaded.map_err(|_| Error::new(ErrorKind::Bug, "the loading of the tokenizer panicked"))?
+    loaded.map_err(|_| Error::new(ErrorKind::Bug, "loading the tokenizer panicked"))?
 }
 
 /// Filters, ranks, counts and plans what was gathered.
@@ -127,7 +109,7 @@ fn decide(
     gathered: Gathered,
     notes: Warnings,
 ) -> Result<Prepared> {
-    let Gathered { artifacts, tokenizer: Loaded { name, digest, template, counter } } = gathered;
+    let Gathered { artifacts, tokenizer: LoadedTokenizer { name, digest, template, counter } } = gathered;
     let options = mixing::Options::from_recipe(&settings.recipe, settings.seed);
     warn_of_reading(&artifacts, settings, &notes);
     if artifacts.samples.is_empty() {
@@ -286,10 +268,8 @@ impl Counting<'_> {
     fn count(&self, table: &mut [Row], rows: &[u32]) -> Result<Counted> {
         let bar = self.context.progress.bar("counting", rows.len() as u64, ProgressUnit::Rows);
         let progress = bar.counter();
-        let bytes = rows.iter().map(|row| self.text_bytes(*row)).sum();
-        self.counter.load_fast_in_background(bytes, &self.context.pool);
         let done = std::sync::atomic::AtomicUsize::new(0);
-        let texts = tokens::Texts {
+        let texts = tokens::TextSource {
             count: rows.len(),
             text: &|index, out| self.render(rows[index], out),
             progress: &|count| {
@@ -320,16 +300,6 @@ impl Counting<'_> {
                 let tools = Some(get(tools)).filter(|tools| !tools.is_empty());
                 self.template.render_into(&Conversation::Messages { messages: get(messages), tools }, out)
             }
-        }
-    }
-
-    fn text_bytes(&self, row: u32) -> u64 {
-        let length = |id| self.artifacts.texts.get(id).len() as u64;
-        match self.artifacts.samples[row as usize].body {
-            Body::Pair { outline, summary, question, response, thinking, .. } => {
-                length(outline) + length(summary) + length(question) + length(response) + length(thinking)
-            }
-            Body::Chat { messages, tools, .. } => length(messages) + length(tools),
         }
     }
 }

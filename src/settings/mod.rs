@@ -12,6 +12,7 @@ use crate::input::Reasoning;
 use crate::progress::LogFormat;
 use crate::recipe::{BadRows, Columns, Compression, InfeasibleCuts, Order, Recipe};
 use crate::storage::{Location, StorageOptions};
+pub(crate) use crate::tokens::TokenizerModel;
 use clap::ValueEnum;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,17 +25,6 @@ pub(crate) fn process_environment() -> Environment {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
-}
-
-/// The tokenizer that was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum TokenizerModel {
-    /// The one in the program.
-    Builtin,
-    /// A folder or URL.
-    Location(Location),
-    /// A Hugging Face repository, perhaps with `@revision`.
-    Hub(String),
 }
 
 /// How the program runs, whatever it does.
