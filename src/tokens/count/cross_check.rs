@@ -1,6 +1,6 @@
-//! Compares a counter with the reference on a sample of a run's texts.
+//! Compares the word cache with the reference on a sample of a run's texts.
 
-use super::backend::{Backend, TokenCounter};
+use super::backend::TokenCounter;
 use super::texts::TextSource;
 use crate::error::Result;
 use rayon::prelude::*;
@@ -20,8 +20,7 @@ const MAX_BYTES: usize = 64 << 10;
 /// Those of the caller's text and check.
 pub(super) fn first_difference(
     reference: &dyn TokenCounter,
-    backend: Backend,
-    counter: &dyn TokenCounter,
+    cache: &dyn TokenCounter,
     texts: &TextSource<'_>,
 ) -> Result<Option<String>> {
     let differences: Vec<Option<String>> = sample(texts.count)
@@ -32,7 +31,7 @@ pub(super) fn first_difference(
             let text = texts.get(index, buffer)?;
             // The start of a text is a text, on which both must agree as well.
             let start = &text[..text.floor_char_boundary(MAX_BYTES)];
-            Ok(difference(reference, backend, counter, index, start))
+            Ok(difference(reference, cache, index, start))
         })
         .collect::<Result<_>>()?;
     Ok(differences.into_iter().flatten().next())
@@ -44,17 +43,11 @@ fn sample(count: usize) -> Vec<usize> {
     (0..count.min(FIRST)).chain((FIRST..count).step_by(every)).collect()
 }
 
-fn difference(
-    reference: &dyn TokenCounter,
-    backend: Backend,
-    counter: &dyn TokenCounter,
-    index: usize,
-    text: &str,
-) -> Option<String> {
-    match (reference.count(text), counter.count(text)) {
+fn difference(reference: &dyn TokenCounter, cache: &dyn TokenCounter, index: usize, text: &str) -> Option<String> {
+    match (reference.count(text), cache.count(text)) {
         (Ok(a), Ok(b)) if a == b => None,
-        (Ok(a), Ok(b)) => Some(format!("{backend} counts {b} tokens in text {index}, tokenizers alone {a}")),
-        (Ok(_), Err(why)) => Some(format!("{backend} cannot count text {index}: {why}")),
+        (Ok(a), Ok(b)) => Some(format!("the word cache counts {b} tokens in text {index}, but tokenizers counts {a}")),
+        (Ok(_), Err(why)) => Some(format!("the word cache cannot count text {index}: {why}")),
         // The reference fails again when it counts everything.
         (Err(why), _) => Some(format!("tokenizers cannot encode text {index}: {why}")),
     }

@@ -72,7 +72,7 @@ impl Counter {
                 Ok(lengths) => return Ok(TokenCounts { lengths, backend: Backend::WordCache, fallback, info }),
                 Err(Failure::Caller(error)) => return Err(error),
                 Err(Failure::Counter(why)) => {
-                    fallback = Some(format!("{why}; tokenizers alone counts everything again"));
+                    fallback = Some(format!("{why}; counted everything again without the word cache"));
                 }
             },
             Err(why) if texts.count >= MANY_TEXTS => {
@@ -90,7 +90,7 @@ impl Counter {
     /// Counts with the word cache if it agrees with the reference. The comparison comes first: what it reports must not
     /// depend on the order in which threads count.
     fn count_checked(&self, cache: &dyn TokenCounter, texts: &TextSource<'_>) -> Result<Vec<u32>, Failure> {
-        match cross_check::first_difference(&*self.reference, Backend::WordCache, cache, texts)? {
+        match cross_check::first_difference(&*self.reference, cache, texts)? {
             Some(difference) => Err(Failure::Counter(difference)),
             None => count_with(cache, texts),
         }
@@ -127,9 +127,8 @@ fn count_with(counter: &dyn TokenCounter, texts: &TextSource<'_>) -> Result<Vec<
         for (offset, length) in lengths.iter_mut().enumerate() {
             let index = job * JOB_TEXTS + offset;
             let text = texts.get(index, buffer)?;
-            *length = counter
-                .count(text)
-                .map_err(|why| Failure::Counter(format!("the tokenizer cannot encode text {index}: {why}")))?;
+            *length =
+                counter.count(text).map_err(|why| Failure::Counter(format!("cannot encode text {index}: {why}")))?;
         }
         let before = counted.fetch_add(lengths.len(), Ordering::Relaxed);
         (texts.progress)(before + lengths.len());

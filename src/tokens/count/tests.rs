@@ -50,7 +50,7 @@ fn the_word_cache_counts_supported_tokenizers() {
         (with_pattern(CL100K), [7, 1, 8]),
         (gpt2(), [7, 1, 8]),
         (with_separate_digits(), [7, 1, 8]),
-        (sentence_piece(), [6, 0, 18]),
+        (sentence_piece(), [6, 0, 13]),
     ] {
         let counts = count_all(&load(&files), &texts).unwrap();
         assert_eq!((&counts.lengths[..], counts.backend), (&lengths[..], Backend::WordCache));

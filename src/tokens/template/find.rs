@@ -48,7 +48,9 @@ fn default_template(value: &Value, place: String) -> Result<GivenTemplate> {
         }
         Value::Object(map) => map.iter().filter_map(|(name, text)| Some((name.as_str(), text.as_str()?))).collect(),
         _ => {
-            return Err(Error::new(ErrorKind::Data, "chat_template: expected a string or a list of templates").at(place));
+            return Err(
+                Error::new(ErrorKind::Data, "chat_template: expected a string or a list of templates").at(place)
+            );
         }
     };
     match named.iter().rfind(|(name, _)| *name == "default") {

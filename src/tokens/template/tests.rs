@@ -105,12 +105,12 @@ fn the_template_is_found_with_the_precedence_of_transformers() {
     let named = r#"{"chat_template": [{"name": "rag", "template": "r"}, {"name": "default", "template": "d"}]}"#;
     assert_eq!(text(&folder(named)).unwrap(), "d");
     insta::assert_snapshot!(text(&folder(r#"{"chat_template": [{"name": "rag", "template": "r"}]}"#)).unwrap_err(), @"
-    folder/tokenizer_config.json: none of the chat templates is named `default` (there are: rag)
-      hint: choose one: save it as a file and give it with --chat-template FILE
+    folder/tokenizer_config.json: no chat template is named `default`: found rag
+      hint: choose a template, save it to a file, and pass --chat-template FILE
     ");
     insta::assert_snapshot!(text(&folder("{}")).unwrap_err(), @"
-    folder: the tokenizer has no chat template: looked for chat_template.jinja, chat_template.json and `chat_template` in tokenizer_config.json
-      hint: give one with --chat-template FILE, or take the tokenizer of an instruct model
+    folder: the tokenizer has no chat template: no chat_template.jinja, no chat_template.json, and no `chat_template` in tokenizer_config.json
+      hint: pass --chat-template FILE, or use the tokenizer of an instruct model
     ");
 }
 
@@ -134,9 +134,9 @@ fn a_config_that_lists_its_tokens_replaces_the_older_file() {
 
 #[test]
 fn errors_of_a_template_name_its_line_and_the_reason() {
-    insta::assert_snapshot!(error("a\n{% if %}"), @"my.jinja:2: the chat template fails: syntax error: unexpected end of block");
-    insta::assert_snapshot!(error("a\n\n{{ raise_exception('roles must alternate') }}"), @"my.jinja:3: the chat template fails: invalid operation: roles must alternate");
-    insta::assert_snapshot!(error("{{ nope.x }}"), @"my.jinja:1: the chat template fails: undefined value");
+    insta::assert_snapshot!(error("a\n{% if %}"), @"my.jinja:2: chat template failed: syntax error: unexpected end of block");
+    insta::assert_snapshot!(error("a\n\n{{ raise_exception('roles must alternate') }}"), @"my.jinja:3: chat template failed: invalid operation: roles must alternate");
+    insta::assert_snapshot!(error("{{ nope.x }}"), @"my.jinja:1: chat template failed: undefined value");
     assert!(error("{% generation %}x").starts_with("my.jinja:1: "));
     assert!(error("{% for m in messages %}{% with %}{% break %}{% endwith %}{% endfor %}").contains("break"));
     let bad = given("x").unwrap().render(&Conversation::Messages { messages: "[{]", tools: None }).unwrap_err();
