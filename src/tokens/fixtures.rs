@@ -52,7 +52,7 @@ pub(super) fn gpt2() -> TokenizerFiles {
 }
 
 /// A SentencePiece tokenizer as Llama 2 and Phi 3 have it: a space before each text, bytes for unknown characters, and a
-/// token that takes the white space after it.
+/// token that includes the white space after it.
 pub(super) fn sentence_piece() -> TokenizerFiles {
     let mut vocabulary = serde_json::Map::new();
     let bytes = (0..256).map(|byte| format!("<0x{byte:02X}>"));

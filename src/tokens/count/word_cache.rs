@@ -9,7 +9,9 @@ use crate::hash_map::{HashKeyMap, Keys, lock, shard, shards};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{Model, NormalizerWrapper, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
+use tokenizers::{
+    AddedToken, Model, NormalizerWrapper, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
+};
 
 /// Number of lengths in one shard of a cache. 64 shards of two caches take some 100 MB if all are full.
 const MAX_SHARD: usize = 1 << 14;
@@ -47,7 +49,10 @@ impl LengthCache {
 pub(super) struct WordCacheCounter {
     reference: Arc<ReferenceCounter>,
     rules: WordRules,
-    added_tokens: AddedTokens,
+    /// Added tokens that are found before the text is normalized.
+    raw_tokens: AddedTokens,
+    /// Added tokens that are found after that, between the others.
+    normalized_tokens: AddedTokens,
     /// Maps a word's bytes to the characters by which a byte-level model knows them.
     byte_level: ByteLevel,
     /// Number of tokens that the post-processor adds to each text.
@@ -66,7 +71,8 @@ impl WordCacheCounter {
             .ok_or_else(|| "its post-processor does not add the same number of tokens to every text".to_owned())?;
         let tokens = reference.tokenizer().get_added_tokens_decoder();
         Ok(Self {
-            added_tokens: AddedTokens::new(tokens.into_values().map(|token| token.content)),
+            raw_tokens: AddedTokens::new(tokens.values().filter(|token| !token.normalized)),
+            normalized_tokens: AddedTokens::new(tokens.values().filter(|token| token.normalized)),
             reference,
             rules,
             byte_level: ByteLevel::new(false, false, false),
@@ -111,10 +117,12 @@ impl WordCacheCounter {
     }
 
     fn line(&self, finder: &mut WordFinder<'_>, line: &str, separate_digits: bool, nfc: bool) -> Result<u32, String> {
-        if !self.added_tokens.occur_in(line) && (!nfc || is_nfc_inert(line)) {
-            return self.byte_level_words(finder, line, separate_digits);
+        if !nfc || is_nfc_inert(line) {
+            return self.raw_tokens.count(line, |piece| {
+                self.normalized_tokens.count(piece, |piece| self.byte_level_words(finder, piece, separate_digits))
+            });
         }
-        // Slower, and the exact rules of the library.
+        // Slower: the library keeps the position of each byte before normalization.
         let tokenizer = self.reference.tokenizer();
         let pieces = tokenizer.get_added_vocabulary().extract_and_normalize(tokenizer.get_normalizer(), line);
         self.pieces(&pieces, |piece| self.byte_level_words(finder, piece, separate_digits))
@@ -172,28 +180,41 @@ impl TokenCounter for WordCacheCounter {
     }
 }
 
-/// The texts of a tokenizer's added tokens.
+/// The added tokens of a byte-level tokenizer, which [`WordRules`] has found to depend on nothing but their own text.
 struct AddedTokens {
-    /// By first byte.
+    /// Their texts by first byte, longest first.
     contents: Vec<Vec<String>>,
 }
 
 impl AddedTokens {
-    fn new(contents: impl Iterator<Item = String>) -> Self {
-        let mut by_first_byte = vec![Vec::new(); 256];
-        for content in contents {
-            if let Some(first) = content.bytes().next() {
-                by_first_byte[usize::from(first)].push(content);
+    fn new<'t>(tokens: impl Iterator<Item = &'t AddedToken>) -> Self {
+        let mut contents = vec![Vec::new(); 256];
+        for token in tokens {
+            if let Some(first) = token.content.bytes().next() {
+                contents[usize::from(first)].push(token.content.clone());
             }
         }
-        Self { contents: by_first_byte }
+        for contents in &mut contents {
+            contents.sort_by_key(|content| std::cmp::Reverse(content.len()));
+        }
+        Self { contents }
     }
 
-    /// Whether a text contains any of them.
-    fn occur_in(&self, text: &str) -> bool {
+    /// Counts one for each added token in a text, and what is left between them with `count`.
+    fn count(&self, text: &str, mut count: impl FnMut(&str) -> Result<u32, String>) -> Result<u32, String> {
         let bytes = text.as_bytes();
-        bytes.iter().enumerate().any(|(at, first)| {
-            self.contents[usize::from(*first)].iter().any(|content| bytes[at..].starts_with(content.as_bytes()))
-        })
+        let (mut sum, mut start, mut at) = (0, 0, 0);
+        while at < bytes.len() {
+            let candidates = &self.contents[usize::from(bytes[at])];
+            match candidates.iter().find(|content| bytes[at..].starts_with(content.as_bytes())) {
+                Some(content) => {
+                    sum += count(&text[start..at])? + 1;
+                    at += content.len();
+                    start = at;
+                }
+                None => at += 1,
+            }
+        }
+        Ok(sum + count(&text[start..])?)
     }
 }
