@@ -72,8 +72,8 @@ fn is_hidden(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::sample::known_sources;
+    use super::*;
 
     #[test]
     fn files_go_to_their_sources_in_the_byte_order_of_their_keys() {

@@ -82,8 +82,7 @@ pub(crate) fn with_recipe() -> (Manifest, Statistics) {
         for source in cut.sources.iter_mut().filter(|source| source.requested.is_none()) {
             let got = source.tokens();
             let available = if source.rule.is_some() { got * 2 } else { got };
-            source.requested =
-                Some(Requested { measure: Measure::Tokens, target: got, available, actual: got, shortfall: 0 });
+            source.requested = Some(Requested { measure: Measure::Tokens, target: got, available, actual: got, shortfall: 0 });
         }
         cut.validation = Some((40, 60_000));
         *record = cut_record(cut, record.feasible);
