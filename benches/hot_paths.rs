@@ -124,7 +124,7 @@ fn chat(criterion: &mut Criterion) {
         bench.iter(|| rendered.iter().map(|text| counter.count(text).expect("it counts")).sum::<u32>());
     });
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread starts");
-    let texts = chat::Texts {
+    let texts = chat::TextSource {
         count: rendered.len(),
         text: &|index, out| {
             out.push_str(&rendered[index]);
@@ -133,15 +133,10 @@ fn chat(criterion: &mut Criterion) {
         progress: &|_| {},
         check: &|| Ok(()),
     };
-    group.bench_function("words", |bench| {
-        let fresh = || Counter::load(&files, 0, &pool).expect("the tokenizer loads");
+    group.bench_function("word cache", |bench| {
+        let fresh = || Counter::load(&files, &pool).expect("the tokenizer loads");
         let count = |counter: Counter| counter.count_all(&texts, &pool).expect("it counts");
         bench.iter_batched(fresh, count, BatchSize::PerIteration);
-    });
-    let fast = fastokens::Tokenizer::from_json(serde_json::from_slice(&files.tokenizer_json).expect("it is JSON"));
-    let fast = fast.expect("fastokens loads it");
-    group.bench_function("fastokens", |bench| {
-        bench.iter(|| rendered.iter().map(|text| fast.encode(text).expect("it counts").len()).sum::<usize>());
     });
 }
 

@@ -7,7 +7,7 @@ use crate::progress::ProgressUnit;
 use crate::recipe::Source;
 use crate::sample::Sample;
 use crate::text::TextStore;
-use crate::tokens::{self, ChatTemplate, Counter};
+use crate::tokens::{ChatTemplate, Counter, TextSource};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Renders and counts samples.
@@ -25,10 +25,8 @@ impl SampleCounter<'_> {
     pub(super) fn count(&self, places: &[u32]) -> Result<(Vec<u32>, String)> {
         let bar = self.context.progress.bar("counting", places.len() as u64, ProgressUnit::Rows);
         let progress = bar.counter();
-        let bytes = places.iter().map(|at| self.samples[*at as usize].body.kind().text_bytes(self.texts) as u64).sum();
-        self.counter.load_fast_in_background(bytes, &self.context.pool);
         let done = AtomicUsize::new(0);
-        let texts = tokens::Texts {
+        let texts = TextSource {
             count: places.len(),
             text: &|number, out| self.render(places[number], out),
             progress: &|count| {

@@ -9,7 +9,6 @@ use super::plan::{MixPlan, PlanOptions, nothing_left, plan_mix};
 use super::prepare::{PrepareOptions, prepare};
 use super::statistics::statistics;
 use super::survey::{Survey, SurveyOptions, survey};
-use super::tokenizer;
 use super::write::{WriteMixOptions, write_mix};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Index;
@@ -18,9 +17,8 @@ use crate::recipe::Source;
 use crate::report::statistics::Statistics;
 use crate::sample::Reasoning;
 use crate::settings::Settings;
-use crate::storage::Publication;
-use crate::tokens::LoadedTokenizer;
-use tokio::sync::oneshot;
+use crate::storage::{Location, Publication};
+use crate::tokens::{self, LoadedTokenizer, TokenizerModel};
 
 /// Reports what [`mix`] would make, and whether it is what the recipe requests; writes nothing.
 ///
@@ -64,17 +62,9 @@ struct Planned {
 
 /// Prepares, surveys and plans; the tokenizer loads while the input is listed and read.
 async fn plan_run(settings: &Settings, context: &Context) -> Result<Planned> {
-    let (size_tx, size_rx) = oneshot::channel();
-    let loading = tokio::spawn(tokenizer::load(
-        settings.tokenizer_model.clone(),
-        settings.chat_template.clone(),
-        context.storage.clone(),
-        context.pool.clone(),
-        size_rx,
-    ));
+    let (model, template) = (settings.tokenizer_model.clone(), settings.chat_template.clone());
+    let loading = tokio::spawn(load_tokenizer(model, template, context.clone()));
     let job = prepare(&PrepareOptions::of(settings), context).await?;
-    // The receiver is gone if loading has failed; then its error is reported below.
-    let _ = size_tx.send(job.input_bytes());
     let loading = async { loading.await.map_err(|_| Error::new(ErrorKind::Bug, "loading the tokenizer panicked"))? };
     let survey_options = SurveyOptions::of(settings, &job.sources);
     let (tokenizer, (survey, index)) = futures::try_join!(loading, survey(&job, &survey_options, context))?;
@@ -87,6 +77,19 @@ async fn plan_run(settings: &Settings, context: &Context) -> Result<Planned> {
         Ok(Planned { sources: job.sources, survey, plan, manifest, statistics })
     };
     context.compute("planning", planning).await
+}
+
+/// Fetches and loads the tokenizer.
+async fn load_tokenizer(
+    model: TokenizerModel,
+    chat_template: Option<Location>,
+    context: Context,
+) -> Result<LoadedTokenizer> {
+    let date = tokens::date_of_run()?;
+    let files = tokens::fetch(&context.storage, &model).await?;
+    let given = tokens::given_template(&context.storage, chat_template.as_ref()).await?;
+    let load = move |context: &Context| LoadedTokenizer::load(&files, given, date, &context.pool);
+    context.compute("loading the tokenizer", load).await
 }
 
 /// Plans the mixes of a survey and computes the statistics.

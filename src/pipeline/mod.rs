@@ -19,7 +19,6 @@ mod plan;
 mod prepare;
 mod statistics;
 mod survey;
-mod tokenizer;
 mod verify;
 mod write;
 

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 /// One conversation.
 #[derive(Debug, Clone)]
 pub(crate) enum Conversation<'a> {
-    /// A question and its answer.
+    /// A question and its answer, as a chat of two messages. (Templates do not see the user message's `"thinking": null`:
+    /// transformers drops keys whose value is null.)
     Pair {
         /// The content of the user's message.
         user: Cow<'a, str>,

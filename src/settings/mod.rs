@@ -17,7 +17,6 @@ pub(crate) use recipe_keys::{parse_recipe, recipe_schema};
 pub(crate) use resolved::{Settings, recipe_argument};
 pub(crate) use setting::{KfpType, Setting};
 pub(crate) use table::{RunSettings, all};
-pub(crate) use tokenizer::TokenizerModel;
 pub(crate) use values::Kind;
 
 #[cfg(test)]

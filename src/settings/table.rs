@@ -8,13 +8,13 @@
 
 use super::resolve::Resolver;
 use super::setting::{DefaultValue, KfpType, RecipeKey, Setting};
-use super::tokenizer::TokenizerModel;
 use super::values::{Kind, Value};
 use crate::error::Result;
 use crate::progress::LogFormat;
 use crate::recipe::{BadRows, Choice, Columns, Compression, InfeasibleCuts, Order};
 use crate::sample::Reasoning;
 use crate::storage::Location;
+use crate::tokens::TokenizerModel;
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::error::Result;
 use crate::recipe::Order;
 use crate::storage::Location;
+use crate::tokens::TokenizerModel;
 use std::collections::{BTreeMap, BTreeSet};
 
 fn environment(pairs: &[(&str, &str)]) -> Environment {

@@ -4,17 +4,7 @@ use super::values::{Kind, Value};
 use crate::error::Result;
 use crate::storage::Location;
 use crate::storage::hub::is_repository_id;
-
-/// The tokenizer of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum TokenizerModel {
-    /// The built-in one.
-    Builtin,
-    /// A folder or URL.
-    Location(Location),
-    /// A Hugging Face repository, optionally with `@revision`.
-    Hub(String),
-}
+use crate::tokens::TokenizerModel;
 
 /// `builtin`, a URL, an existing folder, or a repository id; anything else is a folder that does not exist.
 impl Value for TokenizerModel {

@@ -1,27 +1,27 @@
-//! What `tokenizer_config.json` and `special_tokens_map.json` say: special tokens for the template, added tokens for
-//! the encoder, the template itself. The precedence is that of transformers.
+//! `tokenizer_config.json` and `special_tokens_map.json`: special tokens for the template, added tokens for the encoder, and
+//! the template itself. The precedence is that of transformers.
 
-use super::TokenizerFiles;
+use super::files::TokenizerFiles;
 use crate::error::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
 
-/// The special tokens that every tokenizer can have; others are those whose key ends in `_token`.
-const STANDARD: [&str; 7] =
+/// The special tokens that any tokenizer can have. Others are recognized by a key that ends in `_token`.
+const STANDARD_TOKENS: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
-/// One token as the folder declares it.
+/// A token as the tokenizer's files declare it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Token {
-    pub(crate) content: String,
-    pub(crate) single_word: bool,
-    pub(crate) lstrip: bool,
-    pub(crate) rstrip: bool,
-    pub(crate) normalized: bool,
-    pub(crate) special: bool,
+    pub(super) content: String,
+    pub(super) single_word: bool,
+    pub(super) lstrip: bool,
+    pub(super) rstrip: bool,
+    pub(super) normalized: bool,
+    pub(super) special: bool,
 }
 
 impl Token {
-    /// A special token of which only the text is known.
+    /// A special token that is declared by its text alone.
     fn special(content: &str) -> Self {
         Self {
             content: content.to_owned(),
@@ -33,8 +33,8 @@ impl Token {
         }
     }
 
-    /// From a string or an object with `content`; anything else is no token.
-    pub(super) fn read(value: &Value, special: bool) -> Option<Self> {
+    /// Parses a string or an object with `content`; `None` for anything else.
+    pub(super) fn parse(value: &Value, special: bool) -> Option<Self> {
         match value {
             Value::String(content) => Some(Self { special, normalized: !special, ..Self::special(content) }),
             Value::Object(object) => {
@@ -56,28 +56,31 @@ impl Token {
 
 /// The two configuration files, parsed.
 #[derive(Debug, Default)]
-pub(super) struct Config {
+pub(super) struct TokenizerConfig {
     config: Map<String, Value>,
-    /// Named special tokens in the order in which they are declared.
+    /// Special tokens with a name of their own, in the order of their declaration.
     named: Vec<(String, Token)>,
-    /// Special tokens without a name of their own.
+    /// Special tokens without a name.
     extra: Vec<Token>,
 }
 
-impl Config {
-    /// Parses the configuration files that are there; a file that is no JSON object is an error.
+impl TokenizerConfig {
+    /// Parses the configuration files that exist.
+    ///
+    /// # Errors
+    /// If one of them is not a JSON object.
     pub(super) fn load(files: &TokenizerFiles) -> Result<Self> {
         let config = match &files.tokenizer_config {
-            Some(bytes) => object(bytes, &files.file("tokenizer_config.json"))?,
+            Some(bytes) => parse_object(bytes, &files.location_of("tokenizer_config.json"))?,
             None => Map::new(),
         };
         let mut this = Self { config, named: Vec::new(), extra: Vec::new() };
         let mut declared: Vec<(String, Value)> = this.config.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-        // Where the config lists its added tokens it is complete, and the older file is not read.
+        // A config that lists its added tokens is complete; transformers ignores the older file then.
         if !this.config.contains_key("added_tokens_decoder")
             && let Some(bytes) = &files.special_tokens_map
         {
-            for (key, value) in object(bytes, &files.file("special_tokens_map.json"))? {
+            for (key, value) in parse_object(bytes, &files.location_of("special_tokens_map.json"))? {
                 match declared.iter_mut().find(|(k, _)| *k == key) {
                     Some(slot) => slot.1 = value,
                     None => declared.push((key, value)),
@@ -90,16 +93,16 @@ impl Config {
 
     fn collect(&mut self, declared: &[(String, Value)]) {
         for (key, value) in declared {
-            if STANDARD.contains(&key.as_str()) || key.ends_with("_token") {
-                if let Some(token) = Token::read(value, true) {
+            if STANDARD_TOKENS.contains(&key.as_str()) || key.ends_with("_token") {
+                if let Some(token) = Token::parse(value, true) {
                     self.named.push((key.clone(), token));
                 }
             } else if key == "extra_special_tokens" || key == "additional_special_tokens" {
                 match value {
-                    Value::Array(tokens) => self.extra.extend(tokens.iter().filter_map(|t| Token::read(t, true))),
-                    // Newer models name their own special tokens here.
+                    Value::Array(tokens) => self.extra.extend(tokens.iter().filter_map(|t| Token::parse(t, true))),
+                    // Newer models declare special tokens with names of their own here.
                     Value::Object(tokens) => {
-                        self.named.extend(tokens.iter().filter_map(|(k, v)| Some((k.clone(), Token::read(v, true)?))))
+                        self.named.extend(tokens.iter().filter_map(|(k, v)| Some((k.clone(), Token::parse(v, true)?))))
                     }
                     _ => {}
                 }
@@ -107,25 +110,25 @@ impl Config {
         }
     }
 
-    /// The special tokens that a template sees, by variable.
-    pub(super) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// The special tokens that a template can use: (variable, text).
+    pub(super) fn template_variables(&self) -> impl Iterator<Item = (&str, &str)> {
         self.named.iter().map(|(name, token)| (name.as_str(), token.content.as_str()))
     }
 
-    /// Whether special tokens in a text are to be read as plain text.
+    /// Whether special tokens within a text are encoded as plain text.
     pub(super) fn splits_special_tokens(&self) -> bool {
         self.config.get("split_special_tokens").and_then(Value::as_bool).unwrap_or(false)
     }
 
-    /// The tokens to add to a tokenizer that already has `known`, in order: what transformers adds after loading.
+    /// The tokens that transformers adds, in order, to a tokenizer whose `tokenizer.json` has the added tokens `known`.
     ///
-    /// A listed token whose flags differ from the file's is added again, which changes its flags.
+    /// A token whose flags differ from those in `tokenizer.json` is added again, which changes its flags.
     pub(super) fn tokens_to_add(&self, known: &[Token]) -> Vec<Token> {
         let mut add: Vec<Token> = Vec::new();
         if let Some(Value::Object(listed)) = self.config.get("added_tokens_decoder") {
             let mut listed: Vec<(u64, Token)> = listed
                 .iter()
-                .filter_map(|(id, token)| Some((id.trim().parse().ok()?, Token::read(token, false)?)))
+                .filter_map(|(id, token)| Some((id.trim().parse().ok()?, Token::parse(token, false)?)))
                 .collect();
             listed.sort_by_key(|(id, _)| *id);
             add.extend(listed.into_iter().map(|(_, token)| token).filter(|token| !known.contains(token)));
@@ -134,25 +137,28 @@ impl Config {
             token.special |= self.named.iter().any(|(_, named)| named.content == token.content);
         }
         for token in self.named.iter().map(|(_, token)| token).chain(&self.extra) {
-            let is_there = |t: &Token| t.content == token.content;
-            if !token.content.is_empty() && !known.iter().any(is_there) && !add.iter().any(is_there) {
+            let same_content = |other: &Token| other.content == token.content;
+            if !token.content.is_empty() && !known.iter().any(same_content) && !add.iter().any(same_content) {
                 add.push(token.clone());
             }
         }
         add
     }
 
-    /// The template that `tokenizer_config.json` brings, if any.
+    /// `chat_template` of `tokenizer_config.json`, if present.
     pub(super) fn chat_template(&self) -> Option<&Value> {
         self.config.get("chat_template")
     }
 }
 
-/// Parses a JSON object, or says which file is none.
-pub(super) fn object(bytes: &[u8], place: &str) -> Result<Map<String, Value>> {
+/// Parses a file that must be a JSON object.
+///
+/// # Errors
+/// If it is not; the error names `place`.
+pub(super) fn parse_object(bytes: &[u8], place: &str) -> Result<Map<String, Value>> {
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(map)) => Ok(map),
-        Ok(_) => Err(Error::new(ErrorKind::Data, "expected a JSON object").at(place)),
+        Ok(_) => Err(Error::new(ErrorKind::Data, "not a JSON object").at(place)),
         Err(error) => Err(Error::new(ErrorKind::Data, "not valid JSON").at(place).caused_by(error)),
     }
 }

@@ -1,14 +1,15 @@
-//! The functions and filters that transformers gives to a template, and bounded forms of minijinja's own.
+//! The functions and filters that transformers offers to a template, and minijinja's own within the render's budget.
 
-use super::guard;
-use super::python::{self, Dump};
+use super::budget::RenderBudget;
+use super::json::JsonFormat;
+use super::strftime::strftime;
 use minijinja::value::{Kwargs, Rest, Value, ValueKind, from_args};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, State};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Adds everything to `environment`; `date_used` is set as soon as a template asks for the date.
+/// Adds all of them to `environment`. `date_used` is set when a template calls `strftime_now`.
 pub(super) fn install(environment: &mut Environment<'_>, now: chrono::NaiveDateTime, date_used: Arc<AtomicBool>) {
     environment.add_filter("tojson", tojson);
     environment.add_filter("trim", trim);
@@ -21,7 +22,7 @@ pub(super) fn install(environment: &mut Environment<'_>, now: chrono::NaiveDateT
     environment.add_filter("slice", slice);
     environment.set_unknown_method_callback(method);
     environment.set_formatter(|out, state, value| match state.auto_escape() {
-        AutoEscape::None => guard::write(out, value),
+        AutoEscape::None => RenderBudget::write(out, value),
         _ => minijinja::escape_formatter(out, state, value),
     });
     environment.add_function("raise_exception", |message: Value| -> Result<Value, Error> {
@@ -29,11 +30,11 @@ pub(super) fn install(environment: &mut Environment<'_>, now: chrono::NaiveDateT
     });
     environment.add_function("strftime_now", move |format: &str| {
         date_used.store(true, Ordering::Relaxed);
-        python::strftime(now, format)
+        strftime(now, format)
     });
 }
 
-/// `json.dumps` under the options that transformers passes on.
+/// `json.dumps` with the options that transformers accepts.
 fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
     let indent = match options.get::<Option<Value>>("indent")? {
         None => None,
@@ -47,37 +48,37 @@ fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
         None => None,
         Some(pair) => match <[String; 2]>::try_from(pair) {
             Ok([item, key]) => Some((item, key)),
-            Err(_) => return Err(Error::new(ErrorKind::InvalidOperation, "separators takes two strings")),
+            Err(_) => return Err(Error::new(ErrorKind::InvalidOperation, "separators: expected two strings")),
         },
     };
-    let dump = Dump {
+    let json = JsonFormat {
         ensure_ascii: options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
         indent,
         separators,
         sort_keys: options.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
     };
     options.assert_all_used()?;
-    let text = dump.dump(value)?;
-    guard::pay(text.len() as u64)?;
+    let text = json.format(value)?;
+    RenderBudget::spend(text.len() as u64)?;
     Ok(text)
 }
 
-/// A width that a template asks for: negative is none, and what no text needs is refused.
+/// The width of an indentation. A negative one is 0, as in Python; a huge one is an error, as it would fill the memory.
 fn indentation(value: &Value) -> Result<usize, Error> {
     let width = i64::try_from(value.clone())?.max(0) as u64;
     if width > 1024 {
-        return Err(Error::new(ErrorKind::InvalidOperation, "an indentation of more than 1024"));
+        return Err(Error::new(ErrorKind::InvalidOperation, "indentation above 1024 characters"));
     }
     Ok(width as usize)
 }
 
-/// A value as text.
+/// The text that a value prints.
 fn text(value: &Value) -> Result<Cow<'_, str>, Error> {
     match value.as_str() {
         Some(text) => Ok(Cow::Borrowed(text)),
         None => {
             let mut out = String::new();
-            guard::write(&mut out, value)?;
+            RenderBudget::write(&mut out, value)?;
             Ok(Cow::Owned(out))
         }
     }
@@ -90,11 +91,11 @@ fn string(value: &Value) -> Result<Value, Error> {
     }
 }
 
-/// `str.replace`: the result's size is known before it is made.
+/// `str.replace`. The length of the result is spent before it is built.
 fn replaced(value: &str, old: &str, new: &str, count: Option<i64>) -> Result<Value, Error> {
     let limit = count.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX);
     let found = value.matches(old).take(limit).count();
-    guard::pay(value.len() as u64 + found as u64 * new.len() as u64)?;
+    RenderBudget::spend(value.len() as u64 + found as u64 * new.len() as u64)?;
     Ok(Value::from(value.replacen(old, new, limit)))
 }
 
@@ -102,13 +103,13 @@ fn replace(value: &Value, old: &Value, new: &Value, count: Option<i64>) -> Resul
     replaced(&text(value)?, &text(old)?, &text(new)?, count)
 }
 
-/// Pays for what joining a list with a separator makes.
-fn pay_for_join(items: &Value, separator: usize) -> Result<(), Error> {
+/// Spends the length of a list's items joined by a separator.
+fn spend_join(items: &Value, separator: usize) -> Result<(), Error> {
     if items.is_undefined() || items.is_none() {
         return Ok(());
     }
     for item in items.try_iter()? {
-        guard::pay((separator + item.as_str().map_or(16, str::len)) as u64)?;
+        RenderBudget::spend((separator + item.as_str().map_or(16, str::len)) as u64)?;
     }
     Ok(())
 }
@@ -133,9 +134,9 @@ fn join(
     };
     options.assert_all_used()?;
     if let Some(text) = value.as_str() {
-        guard::pay(text.len() as u64 * (separator.len() as u64 + 1))?;
+        RenderBudget::spend(text.len() as u64 * (separator.len() as u64 + 1))?;
     } else {
-        pay_for_join(&value, separator.len())?;
+        spend_join(&value, separator.len())?;
     }
     let mut out = String::new();
     if value.is_undefined() {
@@ -150,7 +151,7 @@ fn join(
     Ok(Value::from(out))
 }
 
-/// Indents the lines of a text as jinja2 does: not the first one, not blank ones, unless asked to.
+/// Indents the lines of a text as jinja2 does: not the first one and not blank ones, unless the options say so.
 fn indent(
     value: &Value,
     width: Option<Value>,
@@ -172,7 +173,7 @@ fn indent(
     let value = text(value)?;
     let mut out = String::new();
     for (index, line) in value.split('\n').enumerate() {
-        guard::pay((line.len() + step.len() + 1) as u64)?;
+        RenderBudget::spend((line.len() + step.len() + 1) as u64)?;
         if index > 0 {
             out.push('\n');
         }
@@ -184,13 +185,13 @@ fn indent(
     Ok(Value::from(out))
 }
 
-/// printf-style formatting. A width can make a long text out of nothing.
+/// printf-style formatting. A width can produce a long text from nothing, so widths are limited.
 fn format(state: &mut State<'_, '_>, pattern: &Value, values: Rest<Value>) -> Result<Value, Error> {
-    no_wide_field(pattern.as_str().unwrap_or_default())?;
+    check_widths(pattern.as_str().unwrap_or_default())?;
     let mut all = vec![pattern.clone()];
     all.extend(values.0);
     for value in &all {
-        guard::pay(text(value)?.len() as u64)?;
+        RenderBudget::spend(text(value)?.len() as u64)?;
     }
     minijinja_format(state, all)
 }
@@ -200,34 +201,34 @@ fn minijinja_format(state: &mut State<'_, '_>, all: Vec<Value>) -> Result<Value,
     minijinja::filters::format(state, pattern, rest)
 }
 
-/// Refuses a format whose width or precision has more than four digits.
-fn no_wide_field(pattern: &str) -> Result<(), Error> {
+/// Fails if a width or precision has more than four digits.
+fn check_widths(pattern: &str) -> Result<(), Error> {
     let mut digits = 0;
     for byte in pattern.bytes() {
         digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
         if digits > 4 && pattern.contains(['%', '{']) {
-            return Err(Error::new(ErrorKind::InvalidOperation, "a format with a number of more than four digits"));
+            return Err(Error::new(ErrorKind::InvalidOperation, "width or precision above 9999 in a format"));
         }
     }
     Ok(())
 }
 
 fn batch(state: &State<'_, '_>, value: Value, count: usize, fill: Option<Value>) -> Result<Value, Error> {
-    guard::pay(count as u64)?;
+    RenderBudget::spend(count as u64)?;
     minijinja::filters::batch(state, value, count, fill)
 }
 
 fn slice(state: &State<'_, '_>, value: Value, count: usize, fill: Option<Value>) -> Result<Value, Error> {
-    guard::pay(count as u64)?;
+    RenderBudget::spend(count as u64)?;
     minijinja::filters::slice(state, value, count, fill)
 }
 
-/// What Python takes for white space: Unicode's, and the four separators of ASCII.
+/// Python's white space: Unicode's, and the four separators of ASCII.
 fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
 
-/// jinja2's `trim`: Python's `strip`, of the text that a value prints.
+/// jinja2's `trim`: Python's `strip` on the text that a value prints.
 fn trim(value: &Value, chars: Option<&str>) -> Result<Value, Error> {
     let text = text(value)?;
     Ok(Value::from(match chars {
@@ -236,7 +237,7 @@ fn trim(value: &Value, chars: Option<&str>) -> Result<Value, Error> {
     }))
 }
 
-/// Python's methods: minijinja-contrib's, bounded where they can make long texts, and some that it lacks.
+/// Python's string methods: those of minijinja-contrib, within the budget if they can build long texts, and some that it lacks.
 fn method(state: &mut State<'_, '_>, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
     if let Some(receiver) = value.as_str() {
         match name {
@@ -244,12 +245,12 @@ fn method(state: &mut State<'_, '_>, value: &Value, name: &str, args: &[Value]) 
                 let (old, new, count) = from_args::<(&str, &str, Option<i64>)>(args)?;
                 return replaced(receiver, old, new, count);
             }
-            "join" => pay_for_join(from_args::<(&Value,)>(args)?.0, receiver.len())?,
+            "join" => spend_join(from_args::<(&Value,)>(args)?.0, receiver.len())?,
             "format" => {
-                no_wide_field(receiver)?;
-                guard::pay(receiver.len() as u64)?;
+                check_widths(receiver)?;
+                RenderBudget::spend(receiver.len() as u64)?;
                 for arg in args {
-                    guard::pay(text(arg)?.len() as u64)?;
+                    RenderBudget::spend(text(arg)?.len() as u64)?;
                 }
             }
             "removeprefix" | "removesuffix" => {

@@ -1,6 +1,6 @@
-//! Template snippets and what transformers 5.23 (jinja2 3.1.6) renders them to.
+//! Template snippets, and how transformers 5.23 (jinja2 3.1.6) renders them.
 //!
-//! The conversation is that of [`super::MESSAGES`], the special tokens are `<s>` and `</s>`, the date is 2026-03-07,
+//! The conversation is `MESSAGES` in the tests beside this file, the special tokens are `<s>` and `</s>`, the date is 2026-03-07,
 //! 14:05:09.123456.
 
 /// (template, text)

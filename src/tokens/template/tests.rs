@@ -1,6 +1,32 @@
 use super::snippets::SNIPPETS;
 use super::*;
+use crate::tokens::fixtures::folder;
+use bytes::Bytes;
 use proptest::prelude::*;
+
+/// The conversation of [`SNIPPETS`].
+const MESSAGES: &str = r#"[{"role":"user","content":"hi <b> \"q\" é\n","thinking":null},
+    {"role":"assistant","content":"yo  ","thinking":"t"}]"#;
+
+fn now() -> NaiveDateTime {
+    chrono::NaiveDate::from_ymd_opt(2026, 3, 7).unwrap().and_hms_micro_opt(14, 5, 9, 123_456).unwrap()
+}
+
+fn given(text: &str) -> Result<ChatTemplate> {
+    let files = folder(r#"{"bos_token": "<s>", "eos_token": {"content": "</s>", "lstrip": false}, "pad_token": null}"#);
+    ChatTemplate::load(&files, Some(GivenTemplate { text: text.into(), place: "my.jinja".into() }), now())
+}
+
+fn render(template: &str) -> Result<String> {
+    given(template)?.render(&Conversation::Messages { messages: MESSAGES, tools: None })
+}
+
+fn error(template: &str) -> String {
+    match render(template) {
+        Ok(text) => panic!("{template:?} renders to {} bytes", text.len()),
+        Err(error) => error.line(),
+    }
+}
 
 #[test]
 fn snippets_render_as_transformers_renders_them() {
@@ -16,7 +42,7 @@ fn snippets_render_as_transformers_renders_them() {
 }
 
 #[test]
-fn a_pair_is_the_messages_that_it_stands_for() {
+fn a_pair_renders_like_its_messages() {
     let template = given("{{ messages|tojson }}{% for m in messages %}{{ m.content }}{% endfor %}").unwrap();
     for (user, assistant, thinking) in [("u", "a", ""), ("é\n\"", "\u{0}", "why {{ x }}")] {
         let messages = serde_json::json!([
@@ -25,17 +51,17 @@ fn a_pair_is_the_messages_that_it_stands_for() {
         ]);
         let mut pair = String::from("before|");
         template.render_into(&Conversation::Pair { user: user.into(), assistant, thinking }, &mut pair).unwrap();
-        let whole = template.render(&Conversation::Messages { messages: &messages.to_string(), tools: None }).unwrap();
+        let all = template.render(&Conversation::Messages { messages: &messages.to_string(), tools: None }).unwrap();
         let parsed = |text: &str| -> Vec<serde_json::Value> {
             serde_json::Deserializer::from_str(text).into_iter().next().unwrap().unwrap()
         };
-        assert_eq!(parsed(&pair["before|".len()..]), parsed(&whole));
+        assert_eq!(parsed(&pair["before|".len()..]), parsed(&all));
         assert!(pair.ends_with(&format!("{user}{assistant}")));
     }
 }
 
 #[test]
-fn reasoning_has_every_name_that_templates_read_it_under() {
+fn reasoning_is_available_under_every_name_that_templates_use() {
     let names = "{% for m in messages %}{{ m.reasoning_content }}|{{ m.thinking }}|{{ m.reasoning }};{% endfor %}";
     let messages = r#"[{"role":"user","content":""},{"role":"assistant","content":"","reasoning":"r","thinking":null},
         {"role":"assistant","content":"","reasoning_content":"c","thinking":"t"},{"content":"","thinking":""}]"#;
@@ -47,7 +73,7 @@ fn reasoning_has_every_name_that_templates_read_it_under() {
 }
 
 #[test]
-fn tools_reach_the_template_and_are_none_otherwise() {
+fn tools_are_passed_to_the_template_or_none() {
     let template = given("{% if tools %}{{ tools|tojson }}{% else %}{{ tools is none }}{% endif %}").unwrap();
     let tools = Some(r#"[{"z": 1, "a": {"type": "<b>"}}]"#);
     let render = |tools| template.render(&Conversation::Messages { messages: "[]", tools }).unwrap();
@@ -56,7 +82,7 @@ fn tools_reach_the_template_and_are_none_otherwise() {
 }
 
 #[test]
-fn the_date_is_the_callers_and_is_told_when_it_is_used() {
+fn the_date_comes_from_the_caller_and_its_use_is_reported() {
     let template = given("{% if messages|length > 1 %}{{ strftime_now('%d %b %Y') }}{% endif %}").unwrap();
     assert_eq!(template.render(&Conversation::Messages { messages: "[]", tools: None }).unwrap(), "");
     assert_eq!(template.date_used(), None);
@@ -65,7 +91,7 @@ fn the_date_is_the_callers_and_is_told_when_it_is_used() {
 }
 
 #[test]
-fn the_template_is_taken_from_where_transformers_takes_it() {
+fn the_template_is_found_with_the_precedence_of_transformers() {
     let text = |files: &TokenizerFiles| {
         let template = ChatTemplate::load(files, None, now()).map_err(|e| e.to_string())?;
         template.render(&Conversation::Messages { messages: "[]", tools: None }).map_err(|e| e.to_string())
@@ -79,17 +105,17 @@ fn the_template_is_taken_from_where_transformers_takes_it() {
     let named = r#"{"chat_template": [{"name": "rag", "template": "r"}, {"name": "default", "template": "d"}]}"#;
     assert_eq!(text(&folder(named)).unwrap(), "d");
     insta::assert_snapshot!(text(&folder(r#"{"chat_template": [{"name": "rag", "template": "r"}]}"#)).unwrap_err(), @"
-    folder/tokenizer_config.json: none of the chat templates is named `default` (there are: rag)
-      hint: choose one: save it as a file and give it with --chat-template FILE
+    folder/tokenizer_config.json: no chat template is named `default`: found rag
+      hint: choose a template, save it to a file, and pass --chat-template FILE
     ");
     insta::assert_snapshot!(text(&folder("{}")).unwrap_err(), @"
-    folder: the tokenizer has no chat template: looked for chat_template.jinja, chat_template.json and `chat_template` in tokenizer_config.json
-      hint: give one with --chat-template FILE, or take the tokenizer of an instruct model
+    folder: the tokenizer has no chat template: no chat_template.jinja, no chat_template.json, and no `chat_template` in tokenizer_config.json
+      hint: pass --chat-template FILE, or use the tokenizer of an instruct model
     ");
 }
 
 #[test]
-fn the_config_that_lists_its_tokens_wins_over_the_older_file() {
+fn a_config_that_lists_its_tokens_replaces_the_older_file() {
     let mut files = folder(r#"{"bos_token": "new", "image_token": "<i>", "add_bos_token": true}"#);
     files.special_tokens_map = Some(Bytes::from_static(br#"{"bos_token": {"content": "old"}, "eos_token": "end"}"#));
     let text = |files: &TokenizerFiles| {
@@ -107,10 +133,10 @@ fn the_config_that_lists_its_tokens_wins_over_the_older_file() {
 }
 
 #[test]
-fn a_failing_template_says_where_and_why() {
-    insta::assert_snapshot!(error("a\n{% if %}"), @"my.jinja:2: the chat template fails: syntax error: unexpected end of block");
-    insta::assert_snapshot!(error("a\n\n{{ raise_exception('roles must alternate') }}"), @"my.jinja:3: the chat template fails: invalid operation: roles must alternate");
-    insta::assert_snapshot!(error("{{ nope.x }}"), @"my.jinja:1: the chat template fails: undefined value");
+fn errors_of_a_template_name_its_line_and_the_reason() {
+    insta::assert_snapshot!(error("a\n{% if %}"), @"my.jinja:2: chat template failed: syntax error: unexpected end of block");
+    insta::assert_snapshot!(error("a\n\n{{ raise_exception('roles must alternate') }}"), @"my.jinja:3: chat template failed: invalid operation: roles must alternate");
+    insta::assert_snapshot!(error("{{ nope.x }}"), @"my.jinja:1: chat template failed: undefined value");
     assert!(error("{% generation %}x").starts_with("my.jinja:1: "));
     assert!(error("{% for m in messages %}{% with %}{% break %}{% endwith %}{% endfor %}").contains("break"));
     let bad = given("x").unwrap().render(&Conversation::Messages { messages: "[{]", tools: None }).unwrap_err();
@@ -118,7 +144,7 @@ fn a_failing_template_says_where_and_why() {
 }
 
 #[test]
-fn a_template_can_neither_hang_nor_eat_the_memory() {
+fn a_template_can_neither_hang_nor_exhaust_memory() {
     let double =
         |body: &str| format!("{{% set ns = namespace(x='ab') %}}{{% for i in range(60) %}}{body}{{% endfor %}}");
     let greedy = [
@@ -156,7 +182,7 @@ fn a_template_can_neither_hang_nor_eat_the_memory() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
-    /// Any sequence of template pieces gives a text or an error.
+    /// Any sequence of template pieces renders or returns an error.
     #[test]
     fn no_template_panics(pieces in prop::collection::vec(prop_oneof![
         Just("{{"), Just("}}"), Just("{%"), Just("%}"), Just("{#"), Just("#}"), Just("-"), Just("+"), Just("~"), Just("|"),
@@ -167,9 +193,9 @@ proptest! {
         let _ = render(&pieces.concat());
     }
 
-    /// Any messages give a text or an error, and what a template does not touch comes out as it went in.
+    /// Any messages render or return an error, and contents that a template does not change are copied exactly.
     #[test]
-    fn contents_come_out_as_they_went_in(user in any::<String>(), assistant in any::<String>(), thinking in any::<String>()) {
+    fn contents_are_copied_exactly(user in any::<String>(), assistant in any::<String>(), thinking in any::<String>()) {
         let template = given("{% for m in messages %}{{ m.role + ':' ~ m.content }}{{ m.thinking or '' }};{% endfor %}").unwrap();
         let pair = Conversation::Pair { user: user.as_str().into(), assistant: &assistant, thinking: &thinking };
         prop_assert_eq!(template.render(&pair).unwrap(), format!("user:{user};assistant:{assistant}{thinking};"));

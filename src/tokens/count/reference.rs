@@ -1,0 +1,94 @@
+//! The reference for token counts: the `tokenizers` library with the tokenizer's own files.
+
+use super::backend::TokenCounter;
+use crate::error::{Error, ErrorKind, Result};
+use crate::tokens::config::{Token, TokenizerConfig};
+use crate::tokens::files::TokenizerFiles;
+use tokenizers::{AddedToken, ModelWrapper, Tokenizer};
+
+/// Counts with `tokenizers`, as transformers does.
+pub(super) struct ReferenceCounter {
+    tokenizer: Tokenizer,
+    /// Whether the configuration makes special tokens within a text plain text.
+    splits_special_tokens: bool,
+}
+
+impl ReferenceCounter {
+    /// Loads `tokenizer.json`, and adds the tokens of the configuration.
+    ///
+    /// # Errors
+    /// If a file is not valid, or the tokenizer is not deterministic.
+    pub(super) fn load(files: &TokenizerFiles) -> Result<Self> {
+        let config = TokenizerConfig::load(files)?;
+        let place = files.location_of("tokenizer.json");
+        let invalid = |message: String| {
+            Error::new(ErrorKind::Data, format!("not a valid tokenizer: {message}"))
+                .at(&place)
+                .hint("use a tokenizer that transformers loads as a fast tokenizer")
+        };
+        let mut tokenizer = Tokenizer::from_bytes(&files.tokenizer_json).map_err(|e| invalid(e.to_string()))?;
+        if let ModelWrapper::BPE(model) = tokenizer.get_model()
+            && model.dropout.is_some_and(|dropout| dropout > 0.0)
+        {
+            return Err(Error::new(ErrorKind::Data, "the model uses dropout, so counts would differ between runs")
+                .at(&place)
+                .hint("set `dropout` to null in the `model` section of the file"));
+        }
+        tokenizer.with_truncation(None).map_err(|e| invalid(e.to_string()))?;
+        tokenizer.with_padding(None);
+        let known: Vec<Token> = tokenizer.get_added_tokens_decoder().values().map(from_library).collect();
+        let tokens = config.tokens_to_add(&known);
+        tokenizer.add_tokens(tokens.iter().map(to_library)).map_err(|e| invalid(e.to_string()))?;
+        let splits_special_tokens = config.splits_special_tokens();
+        tokenizer.set_encode_special_tokens(splits_special_tokens);
+        Ok(Self { tokenizer, splits_special_tokens })
+    }
+
+    pub(super) fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    pub(super) fn splits_special_tokens(&self) -> bool {
+        self.splits_special_tokens
+    }
+
+    /// The number of tokens that the post-processor adds to a text, if it is the same for all texts.
+    pub(super) fn tokens_per_text(&self) -> Option<u32> {
+        let added = |text: &str| {
+            let with = self.tokenizer.encode_fast(text, true).ok()?.len();
+            let without = self.tokenizer.encode_fast(text, false).ok()?.len();
+            with.checked_sub(without)
+        };
+        let probes = ["", "x", "a longer text, with\nlines and 123 numbers", "<s></s>", "\u{e9}\u{4e2d}\u{1f600}"];
+        let first = added(probes[0])?;
+        probes.iter().all(|text| added(text) == Some(first)).then_some(first as u32)
+    }
+}
+
+impl TokenCounter for ReferenceCounter {
+    fn count(&self, text: &str) -> Result<u32, String> {
+        self.tokenizer.encode_fast(text, true).map(|e| e.len() as u32).map_err(|e| e.to_string())
+    }
+}
+
+fn from_library(token: &AddedToken) -> Token {
+    Token {
+        content: token.content.clone(),
+        single_word: token.single_word,
+        lstrip: token.lstrip,
+        rstrip: token.rstrip,
+        normalized: token.normalized,
+        special: token.special,
+    }
+}
+
+fn to_library(token: &Token) -> AddedToken {
+    AddedToken {
+        content: token.content.clone(),
+        single_word: token.single_word,
+        lstrip: token.lstrip,
+        rstrip: token.rstrip,
+        normalized: token.normalized,
+        special: token.special,
+    }
+}

@@ -1,0 +1,129 @@
+//! Reads a tokenizer's files from a folder, object storage, the Hugging Face hub, or the program itself.
+
+use super::files::TokenizerFiles;
+use super::template::GivenTemplate;
+use crate::error::{Error, ErrorKind, Result};
+use crate::storage::{Location, Storage, hub};
+use bytes::Bytes;
+use chrono::{DateTime, NaiveDateTime, Utc};
+use std::collections::BTreeMap;
+
+/// Upper limit for the size of one tokenizer file.
+const MAX_FILE_BYTES: u64 = 512 << 20;
+
+/// Upper limit for the size of a chat template given by the user.
+const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
+
+/// The date of reproducible builds, in seconds since 1970 (reproducible-builds.org).
+const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
+
+/// Where a tokenizer comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TokenizerModel {
+    /// The tokenizer inside the program.
+    Builtin,
+    /// A folder, local or in object storage.
+    Location(Location),
+    /// A Hugging Face repository: `owner/name`, optionally with `@revision`.
+    Hub(String),
+}
+
+macro_rules! builtin {
+    ($name:literal) => {
+        Bytes::from_static(include_bytes!(concat!("../../assets/builtin-tokenizer/", $name)))
+    };
+}
+
+/// Reads all files of a tokenizer.
+///
+/// # Errors
+/// If `tokenizer.json` is missing or a file cannot be read.
+pub(crate) async fn fetch(storage: &Storage, model: &TokenizerModel) -> Result<TokenizerFiles> {
+    match model {
+        TokenizerModel::Builtin => Ok(builtin()),
+        TokenizerModel::Location(folder) => from_folder(storage, folder).await,
+        TokenizerModel::Hub(repository) => from_hub(storage, repository).await,
+    }
+}
+
+/// The files of the tokenizer that the program contains.
+pub(crate) fn builtin() -> TokenizerFiles {
+    TokenizerFiles {
+        name: "builtin".to_owned(),
+        place: "the built-in tokenizer".to_owned(),
+        tokenizer_json: builtin!("tokenizer.json"),
+        tokenizer_config: Some(builtin!("tokenizer_config.json")),
+        special_tokens_map: None,
+        chat_template_jinja: Some(builtin!("chat_template.jinja")),
+        chat_template_json: None,
+    }
+}
+
+async fn from_folder(storage: &Storage, folder: &Location) -> Result<TokenizerFiles> {
+    let read = async |name: &str| storage.read(&folder.join(name), MAX_FILE_BYTES).await;
+    let Some(tokenizer_json) = read("tokenizer.json").await? else {
+        return Err(Error::new(ErrorKind::NotFound, "tokenizer.json not found").at(folder).hint(
+            "set --tokenizer-model (TOKENIZER_MODEL) to a folder or URL that contains tokenizer.json and \
+             tokenizer_config.json, to a Hugging Face repository id (OWNER/NAME), or to builtin",
+        ));
+    };
+    Ok(TokenizerFiles {
+        name: folder.name().to_owned(),
+        place: folder.to_string(),
+        tokenizer_json,
+        tokenizer_config: read("tokenizer_config.json").await?,
+        special_tokens_map: read("special_tokens_map.json").await?,
+        chat_template_jinja: read("chat_template.jinja").await?,
+        chat_template_json: read("chat_template.json").await?,
+    })
+}
+
+async fn from_hub(storage: &Storage, repository: &str) -> Result<TokenizerFiles> {
+    let snapshot = hub::fetch_tokenizer(storage, repository).await?;
+    let mut files = BTreeMap::from_iter(snapshot.files);
+    let Some(tokenizer_json) = files.remove("tokenizer.json") else {
+        return Err(Error::new(ErrorKind::NotFound, "the repository has no tokenizer.json")
+            .at(repository)
+            .hint("set --tokenizer-model to a repository with a fast tokenizer, a folder, a URL, or builtin"));
+    };
+    Ok(TokenizerFiles {
+        name: repository.to_owned(),
+        place: format!("{repository} on the Hugging Face hub"),
+        tokenizer_json,
+        tokenizer_config: files.remove("tokenizer_config.json"),
+        special_tokens_map: files.remove("special_tokens_map.json"),
+        chat_template_jinja: files.remove("chat_template.jinja"),
+        chat_template_json: files.remove("chat_template.json"),
+    })
+}
+
+/// Reads the chat template that replaces the tokenizer's own, if one is given.
+///
+/// # Errors
+/// If the file is missing, cannot be read, or is not UTF-8.
+pub(crate) async fn given_template(storage: &Storage, location: Option<&Location>) -> Result<Option<GivenTemplate>> {
+    let Some(location) = location else { return Ok(None) };
+    let bytes = storage.read(location, MAX_TEMPLATE_BYTES).await?.ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "chat template not found")
+            .at(location)
+            .hint("set --chat-template to an existing file or URL, or omit it to use the tokenizer's own template")
+    })?;
+    let text = String::from_utf8(bytes.into()).map_err(|error| {
+        Error::new(ErrorKind::Data, "the chat template is not valid UTF-8").at(location).caused_by(error)
+    })?;
+    Ok(Some(GivenTemplate { text, place: location.to_string() }))
+}
+
+/// The date that all chat templates of a run see: `SOURCE_DATE_EPOCH` if it is set, else now, in UTC.
+///
+/// # Errors
+/// A usage error if the variable is not a whole number of seconds.
+pub(crate) fn date_of_run() -> Result<NaiveDateTime> {
+    let Ok(text) = std::env::var(SOURCE_DATE_EPOCH) else { return Ok(Utc::now().naive_utc()) };
+    let seconds = text.trim().parse().ok();
+    let date = seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    date.map(|date| date.naive_utc()).ok_or_else(|| {
+        let message = format!("invalid value `{text}`: expected seconds since 1970 as a whole number");
+        Error::new(ErrorKind::Usage, message).at(SOURCE_DATE_EPOCH)
+    })
+}

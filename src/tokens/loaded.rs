@@ -1,0 +1,42 @@
+//! A tokenizer that is ready for a run.
+
+use super::count::Counter;
+use super::files::TokenizerFiles;
+use super::template::{ChatTemplate, GivenTemplate};
+use crate::error::Result;
+use chrono::NaiveDateTime;
+use rayon::ThreadPool;
+
+/// A tokenizer's chat template and counter, with what the manifest records of it.
+#[derive(Debug)]
+pub(crate) struct LoadedTokenizer {
+    /// The name that the user gave.
+    pub(crate) name: String,
+    /// The BLAKE3 digest of `tokenizer.json`, in hex.
+    pub(crate) digest: String,
+    /// Renders conversations.
+    pub(crate) template: ChatTemplate,
+    /// Counts the tokens of rendered conversations.
+    pub(crate) counter: Counter,
+}
+
+impl LoadedTokenizer {
+    /// Compiles the template (`given`, or the tokenizer's own) and loads the counter on `pool`, which must not be the pool of
+    /// the calling thread. `date` is what templates get from `strftime_now`.
+    ///
+    /// # Errors
+    /// If the template, `tokenizer.json` or a configuration file is not valid.
+    pub(crate) fn load(
+        files: &TokenizerFiles,
+        given: Option<GivenTemplate>,
+        date: NaiveDateTime,
+        pool: &ThreadPool,
+    ) -> Result<Self> {
+        Ok(Self {
+            name: files.name.clone(),
+            digest: blake3::hash(&files.tokenizer_json).to_hex().to_string(),
+            template: ChatTemplate::load(files, given, date)?,
+            counter: Counter::load(files, pool)?,
+        })
+    }
+}

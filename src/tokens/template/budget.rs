@@ -1,0 +1,121 @@
+//! The limit on how much text a template may build. Fuel limits the number of steps, but a few steps can double a text many
+//! times over. So each render has a budget of bytes, and every operation that builds a text spends from it first.
+
+use super::python;
+use minijinja::value::{Value, ValueKind};
+use minijinja::{Environment, Error, ErrorKind};
+use std::cell::Cell;
+use std::fmt::{self, Write as _};
+
+/// Bytes that every render may build, whatever the size of its conversation.
+const BASE_BYTES: u64 = 16 << 20;
+/// Bytes that a render may build on top of that, for each byte of its conversation.
+const BYTES_PER_BYTE: u64 = 64;
+
+thread_local! {
+    // Filters have no access to a value of the render's caller. A render runs from start to end on one thread, and renders do
+    // not nest, so the budget can live here.
+    static REMAINING: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The budget of the render that runs on this thread. Dropping it ends the budget: whatever spends afterwards fails.
+#[must_use]
+pub(super) struct RenderBudget(());
+
+impl RenderBudget {
+    /// Starts the budget of one render of a conversation with `conversation` bytes.
+    pub(super) fn start(conversation: usize) -> Self {
+        REMAINING.set(BASE_BYTES + BYTES_PER_BYTE * conversation as u64);
+        Self(())
+    }
+
+    /// Spends `bytes` of this thread's budget.
+    ///
+    /// # Errors
+    /// If fewer remain.
+    pub(super) fn spend(bytes: u64) -> Result<(), Error> {
+        let remaining = REMAINING.get().checked_sub(bytes).ok_or_else(exhausted)?;
+        REMAINING.set(remaining);
+        Ok(())
+    }
+
+    /// Checks the length of an unfinished text against this thread's budget, without spending.
+    ///
+    /// # Errors
+    /// If fewer bytes remain.
+    pub(super) fn check(bytes: usize) -> Result<(), Error> {
+        if bytes as u64 > REMAINING.get() { Err(exhausted()) } else { Ok(()) }
+    }
+
+    /// Writes a value as a template prints it, and spends the bytes written.
+    ///
+    /// A small list that contains itself many times prints as a huge text, so the budget is checked while it is written.
+    pub(super) fn write(out: &mut impl fmt::Write, value: &Value) -> Result<(), Error> {
+        if let Some(text) = value.as_str() {
+            Self::spend(text.len() as u64)?;
+            return out.write_str(text).map_err(Error::from);
+        }
+        if value.kind() == ValueKind::Number && !value.is_integer() {
+            let text = f64::try_from(value.clone()).map_or_else(|_| value.to_string(), python::float);
+            return out.write_str(&text).map_err(Error::from);
+        }
+        // Printing a value stops at the first error of its writer.
+        write!(SpendingWriter(out), "{value}").map_err(|_| exhausted())
+    }
+}
+
+impl Drop for RenderBudget {
+    fn drop(&mut self) {
+        REMAINING.set(0);
+    }
+}
+
+/// A writer that spends what it writes.
+struct SpendingWriter<'a, W: fmt::Write>(&'a mut W);
+
+impl<W: fmt::Write> fmt::Write for SpendingWriter<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        RenderBudget::spend(text.len() as u64).map_err(|_| fmt::Error)?;
+        self.0.write_str(text)
+    }
+}
+
+/// A writer that discards everything.
+struct Discard;
+
+impl fmt::Write for Discard {
+    fn write_str(&mut self, _: &str) -> fmt::Result {
+        Ok(())
+    }
+}
+
+/// The filter for operands of `~`, which become text.
+pub(super) const SPEND_TEXT: &str = "__spend_text";
+/// The filter for operands of `+`: lists stay lists. (Its name sorts before [`SPEND_TEXT`], so that an operand between both
+/// operators gets the more expensive filter.)
+pub(super) const SPEND_ENTRIES: &str = "__spend_entries";
+/// The filter that spends the length of a long piece of plain text.
+pub(super) const SPEND_PLAIN: &str = "__spend_plain";
+
+/// Adds the filters that the rewritten template calls.
+pub(super) fn install(environment: &mut Environment<'_>) {
+    environment.add_filter(SPEND_TEXT, |value: Value| -> Result<Value, Error> {
+        RenderBudget::write(&mut Discard, &value)?;
+        Ok(value)
+    });
+    environment.add_filter(SPEND_ENTRIES, |value: Value| -> Result<Value, Error> {
+        match value.as_str() {
+            Some(text) => RenderBudget::spend(text.len() as u64)?,
+            None => RenderBudget::spend(value.len().unwrap_or(0) as u64)?,
+        }
+        Ok(value)
+    });
+    environment.add_filter(SPEND_PLAIN, |bytes: u64| -> Result<&'static str, Error> {
+        RenderBudget::spend(bytes)?;
+        Ok("")
+    });
+}
+
+fn exhausted() -> Error {
+    Error::new(ErrorKind::InvalidOperation, "the template builds far more text than its conversation contains")
+}
