@@ -17,7 +17,7 @@ pub(crate) struct Statistics {
     pub(crate) examples: Vec<Example>,
     /// Every warning of the run.
     pub(crate) warnings: Vec<String>,
-    /// The library that counted tokens: `fastokens`, checked against `tokenizers`, or `tokenizers` itself.
+    /// What counted tokens, as the counter names itself.
     pub(crate) counted_by: String,
 }
 

@@ -194,7 +194,7 @@ fn build(shape: &Shape, infeasible: &[u32]) -> (Manifest, Statistics) {
         cuts,
         examples: examples(),
         warnings: warnings(infeasible),
-        counted_by: "fastokens, checked against tokenizers".to_owned(),
+        counted_by: "tokenizers with a word cache".to_owned(),
     };
     (manifest(records, cut_records), statistics)
 }
