@@ -254,6 +254,7 @@ fn begin_to_flush(file: &File) {
     {
         use std::os::fd::AsRawFd;
         // SAFETY: the descriptor is open as long as `file` is, and the call touches no memory of this program.
+        #[expect(unsafe_code, reason = "neither the standard library nor rustix has sync_file_range")]
         unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
     }
     #[cfg(not(target_os = "linux"))]
