@@ -10,7 +10,8 @@ use crate::settings::{self, Environment, RunSettings, Settings};
 use crate::storage::{self, Location, Storage, StorageOptions};
 use crate::warnings::Warnings;
 use crate::workflow;
-use crate::workflow::kfp_step::{Finished, Step};
+use crate::workflow::kfp_step::KfpStep;
+use crate::workflow::mix_result::MixResult;
 use crate::workflow::parameters::OutputParameters;
 use std::ffi::OsString;
 use std::io::Write;
@@ -175,7 +176,7 @@ async fn mix(
 ) -> Result<()> {
     let (settings, context) = prepare(arguments, environment, progress, storage).await?;
     if let Some(folder) = &settings.output_parameters {
-        workflow::parameters::make_folder(folder)?;
+        workflow::parameters::create_folder(folder)?;
     }
     let outcome = pipeline::mix(&settings, &context).await?;
     if let Some(folder) = &settings.output_parameters {
@@ -207,26 +208,20 @@ async fn kfp_step(
     progress: &Progress,
     storage: &Storage,
 ) -> Result<()> {
-    let step = Step::prepare(executor_input)?;
-    let made = async {
-        let (settings, context) = prepare(step.settings(), environment, progress, storage).await?;
-        let outcome = pipeline::mix(&settings, &context).await?;
-        if !progress.is_quiet() {
-            print(&closing_table(&outcome, Occasion::Mix))?;
-        }
-        step.publish(&Finished {
-            manifest: outcome.manifest,
-            metrics: outcome.metrics,
-            report_html: outcome.report_html,
-            summary_md: outcome.summary_md,
-            selected_cut: outcome.selected_cut,
-        })
-    };
-    let made = made.await;
-    if made.is_err() {
-        step.abandon();
+    // Dropping the step on an error or a signal removes its outputs.
+    let step = KfpStep::prepare(executor_input)?;
+    let (settings, context) = prepare(step.settings(), environment, progress, storage).await?;
+    let outcome = pipeline::mix(&settings, &context).await?;
+    if !progress.is_quiet() {
+        print(&closing_table(&outcome, Occasion::Mix))?;
     }
-    made
+    step.publish(&MixResult {
+        manifest: outcome.manifest,
+        metrics: outcome.metrics,
+        report_html: outcome.report_html,
+        summary_md: outcome.summary_md,
+        selected_cut: outcome.selected_cut,
+    })
 }
 
 async fn recipe(command: RecipeCommand, storage: &Storage) -> Result<()> {
