@@ -1,24 +1,25 @@
-# The step's image: one static binary on an empty base.
+# The image of the step: one static binary on an empty base.
 #
 #   docker build -t knowledge-mixing .
 #   docker buildx build --platform linux/amd64,linux/arm64 -t registry/knowledge-mixing:1 --push .
 #
-# A binary that was built outside (statically, as below) is put into the very same final stage, without any base image:
+# The same final stage also takes a binary that was built outside, without any base image:
 #
-#   mkdir -p dist && cp target/x86_64-unknown-linux-gnu/release/knowledge-mixing /etc/ssl/certs/ca-certificates.crt dist/
+#   make static && mkdir -p dist
+#   cp target/static/knowledge-mixing /etc/ssl/certs/ca-certificates.crt dist/
 #   DOCKER_BUILDKIT=1 docker build --build-arg BINARY=provided -t knowledge-mixing .
 #
-# No `# syntax=` line: BuildKit's own frontend knows all that is used here, and that line would pull another one.
+# No `# syntax=` line: the frontend that BuildKit contains is enough, and that line would pull another one.
 
 # `built`: from source, in the first stages. `provided`: dist/knowledge-mixing and dist/ca-certificates.crt of the context.
 ARG BINARY=built
 ARG RUST_VERSION=1.95
 
-# The builder runs on the platform that it builds for (natively or under emulation): no cross toolchain to keep.
+# The builder runs on the platform that it builds for (natively or emulated), so no cross toolchain is needed.
 FROM rust:${RUST_VERSION}-bookworm AS builder
 ARG TARGETARCH
 WORKDIR /build
-# The explicit target keeps `crt-static` away from build scripts and procedural macros, which must stay dynamic.
+# With an explicit target, `crt-static` does not apply to build scripts and procedural macros, which must stay dynamic.
 RUN case "${TARGETARCH:-$(dpkg --print-architecture)}" in \
       amd64) echo x86_64-unknown-linux-gnu ;; \
       arm64) echo aarch64-unknown-linux-gnu ;; \
@@ -26,22 +27,21 @@ RUN case "${TARGETARCH:-$(dpkg --print-architecture)}" in \
     esac > /target
 ENV RUSTFLAGS="-C target-feature=+crt-static"
 
-# Dependencies first, on their own: this layer changes only with Cargo.toml and Cargo.lock.
+# Dependencies are a layer of their own, which changes only with the manifests and Cargo.lock. The sources are empty files.
 COPY Cargo.toml Cargo.lock ./
-# Cargo reads the manifest of the tests' crate, too, but does not build it.
 COPY tests/support/Cargo.toml tests/support/
 RUN mkdir -p src benches tests/support/src \
     && echo 'fn main() {}' > src/main.rs \
     && touch src/lib.rs tests/support/src/lib.rs \
-    && awk '/^\[\[/ {kind=$0} /^name *=/ && kind == "[[bench]]" {gsub(/"/, ""); print $3; kind=""}' Cargo.toml \
+    && awk '/^\[\[bench/ {bench=1} /^name *=/ && bench {gsub(/"/, ""); print $3; bench=0}' Cargo.toml \
        | while read -r name; do touch "benches/$name.rs"; done \
-    && cargo build --locked --release --bin knowledge-mixing --target "$(cat /target)"
+    && cargo build --locked --profile dist --bin knowledge-mixing --target "$(cat /target)"
 
 COPY . .
-# The stand-ins of the step before are newer than the sources of the context: without `touch` cargo would keep them.
+# Cargo compares times, and the empty files are newer than the sources from the context.
 RUN touch src/main.rs src/lib.rs \
-    && cargo build --locked --release --bin knowledge-mixing --target "$(cat /target)" \
-    && mkdir -p /out && cp "target/$(cat /target)/release/knowledge-mixing" /etc/ssl/certs/ca-certificates.crt /out/
+    && cargo build --locked --profile dist --bin knowledge-mixing --target "$(cat /target)" \
+    && mkdir -p /out && cp "target/$(cat /target)/dist/knowledge-mixing" /etc/ssl/certs/ca-certificates.crt /out/
 
 FROM scratch AS binary-built
 COPY --from=builder /out/ /
@@ -63,17 +63,17 @@ LABEL org.opencontainers.image.title="knowledge-mixing" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"
-# A /tmp of mode 1777 (Kubeflow mounts none), a working directory for any uid with group 0, and what the C library looks for
-# in /etc. From an archive (pipelines/docker/make_rootfs.py): there is no shell here, and COPY loses the sticky bit.
+# A /tmp of mode 1777 (Kubeflow mounts none), a working directory for any uid with group 0, and the files that the C library
+# reads in /etc. An archive (made by pipelines/docker/make_rootfs.py), because COPY loses the sticky bit.
 ADD pipelines/docker/rootfs.tar.gz /
 COPY --from=binary --chmod=0644 /ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=binary --chmod=0755 /knowledge-mixing /usr/local/bin/knowledge-mixing
 ENV HOME=/tmp \
     PATH=/usr/local/bin \
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
-# 65532 with group 0, as OpenShift wants it; any other uid does as well.
+# OpenShift requires group 0. Any other uid works, too.
 USER 65532:0
 WORKDIR /data
 STOPSIGNAL SIGTERM
-# No ENTRYPOINT: Kubeflow and Argo give the whole command.
+# No ENTRYPOINT: Kubeflow and Argo pass the complete command.
 CMD ["/usr/local/bin/knowledge-mixing", "--help"]

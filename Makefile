@@ -1,55 +1,76 @@
-# What a developer and CI run. `make test` needs Rust, Python 3 and a C compiler; what else it can use, it finds or says so.
+# What a developer and CI run. `make test` needs Rust, Python 3 and a C compiler; it uses Docker, npm and a browser if they are
+# installed, and reports what it skips.
+#
+# Everything is built with the release profile: the program, the tests, the lints and the image share one set of compiled
+# dependencies. While editing, `cargo test --lib` (dev profile) is the quicker loop.
 
 PYTHON ?= python3
 VENV := target/venv
-BINARY := target/debug/knowledge-mixing
+BINARY := target/release/knowledge-mixing
+STATIC_BINARY := target/static/knowledge-mixing
 NPM := $(shell command -v npm)
 AZURITE := tests/azurite/node_modules/.package-lock.json
+STORAGE_SERVERS = KM_MOTO_PYTHON=$(abspath $(VENV)/bin/python) $(if $(NPM),KM_AZURITE=$(abspath tests/azurite/serve.mjs))
 
 # For `make bench`: sizes are shape:documents.
 TOKENIZER ?= assets/builtin-tokenizer
 SIZES ?= wide:10,narrow:20
 RUNS ?= 5
 
-.PHONY: help test test-rust test-judge test-workflow test-browser lint bench criterion
+.PHONY: help build static test test-long test-rust test-judge test-workflow test-browser lint bench criterion
 
 help:
-	@echo "make test        all tests (what needs Docker, npm or a browser is skipped, loudly, where there is none)"
+	@echo "make test        all tests of the gate; skips what needs Docker, npm or a browser if that is missing, and says so"
+	@echo "make test-long   also the image from source, the ignored (long) tests, and all tests with overflow checks"
 	@echo "make lint        formatting and clippy"
-	@echo "make bench       the program against its peers and the machine's floor, its storage layer against a bare copy;"
+	@echo "make static      the static binary of the image, in $(STATIC_BINARY)"
+	@echo "make bench       the program against its peers and the machine's limits, its storage layer against a bare copy;"
 	@echo "                 TOKENIZER=folder SIZES=wide:10,narrow:20 RUNS=5"
 	@echo "make criterion   the hot paths"
 
+build:
+	cargo build --release
+
+# Only the last link differs from `build`: the C library is linked statically, so the file runs on an empty base image.
+static:
+	cargo rustc --release --bin knowledge-mixing -- -C target-feature=+crt-static
+	mkdir -p $(dir $(STATIC_BINARY))
+	cp $(BINARY) $(STATIC_BINARY)
+
 test: test-rust test-judge test-workflow test-browser
 
-# Unit tests, properties, snapshots, and all that Rust drives end to end. The S3 server of PyPI and the Azure of npm are two of
-# the backends.
+# Unit tests, properties, snapshots, and everything that Rust drives end to end. An S3 server from PyPI and an Azure emulator
+# from npm are two of the storage backends.
 test-rust: $(VENV)/installed $(if $(NPM),$(AZURITE))
 	@$(if $(NPM),true,echo "SKIPPED: the storage tests on Azure: they need npm")
-	KM_MOTO_PYTHON=$(abspath $(VENV)/bin/python) $(if $(NPM),KM_AZURITE=$(abspath tests/azurite/serve.mjs)) cargo test
+	$(STORAGE_SERVERS) cargo test --release
 
-# transformers itself judges every token count.
-test-judge: $(VENV)/installed
-	cargo build
+# transformers checks every token count.
+test-judge: $(VENV)/installed build
 	$(VENV)/bin/python tests/python/run_all.py --binary $(BINARY)
 
-# Kubeflow's SDK, Argo's schema, Docker from source, compose.
-test-workflow: $(VENV)/installed
-	cargo build
-	$(VENV)/bin/python tests/workflow/run_all.py $(BINARY)
+# Kubeflow's SDK, Argo's schema, the image around the static binary, compose.
+test-workflow: $(VENV)/installed static
+	$(VENV)/bin/python tests/workflow/run_all.py $(STATIC_BINARY)
 
-# The report in a real browser.
-test-browser:
-	cargo build
+# The report in a browser.
+test-browser: build
 	tests/browser/run.sh $(BINARY)
 
+# What takes too long for every change: the image from source with the dist profile, long fuzzing and kill tests, and the dev
+# profile, which checks arithmetic for overflow.
+test-long: test
+	$(STORAGE_SERVERS) cargo test --release -- --ignored
+	$(STORAGE_SERVERS) cargo test
+	$(VENV)/bin/python tests/workflow/run_all.py $(STATIC_BINARY) --from-source
+
+# With the release profile, because clippy then uses the C libraries that were compiled for the program.
 lint:
 	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
+	cargo clippy --release --all-targets -- -D warnings
 
-bench: $(VENV)/bench-installed
-	cargo build --release
-	$(VENV)/bin/python bench/run.py --binary target/release/knowledge-mixing --tokenizer $(TOKENIZER) --sizes $(SIZES) --runs $(RUNS) --keep
+bench: $(VENV)/bench-installed build
+	$(VENV)/bin/python bench/run.py --binary $(BINARY) --tokenizer $(TOKENIZER) --sizes $(SIZES) --runs $(RUNS) --keep
 	cargo bench --bench storage -- --runs $(RUNS)
 
 criterion:

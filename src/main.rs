@@ -14,6 +14,7 @@ fn main() -> ExitCode {
 
 /// Makes the allocator return unused memory after 0.1 s instead of 10 s: reading and writing free large buffers all the time,
 /// and a pod is charged for its peak.
+#[expect(unsafe_code, reason = "the allocator's options are only available through its C interface")]
 fn shorten_purge_delay() {
     /// `mi_option_purge_delay` of mimalloc.h, in milliseconds (multiplied by 10 for arenas); the bindings do not declare it.
     const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;

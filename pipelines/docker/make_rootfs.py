@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Makes rootfs.tar.gz: the few files and folders that the image needs besides the binary.
+"""Writes rootfs.tar.gz: the few files and folders that the image needs in addition to the binary.
 
-The image has no shell to make them with, and COPY loses the sticky bit of /tmp; unpacking an archive keeps every mode.
-The same bytes every time, so a test can tell whether the archive is fresh: `make_rootfs.py --check`.
+The image has no shell to create them with, and COPY loses the sticky bit of /tmp. Unpacking an archive keeps every mode.
+`make_rootfs.py --check` tests whether the archive is up to date.
 """
 
 import gzip
@@ -13,9 +13,9 @@ import tarfile
 
 ARCHIVE = pathlib.Path(__file__).with_name("rootfs.tar.gz")
 
-# name, mode, uid, content (None: a folder)
+# Name, mode, uid, content (None for a folder).
 ENTRIES = [
-    # Kubeflow and `docker run --read-only --tmpfs` aside, nobody mounts a /tmp.
+    # Many engines mount no /tmp.
     ("tmp", 0o1777, 0, None),
     # The working directory: any uid with group 0 may write to it.
     ("data", 0o775, 65532, None),
@@ -42,7 +42,7 @@ def archive() -> bytes:
 
 
 def content(packed: bytes) -> list:
-    # What is inside, not the bytes: another zlib may pack the same entries differently.
+    # Compares entries instead of bytes: another zlib may compress them differently.
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         return [(i.name, i.mode, i.uid, i.gid, i.type, tar.extractfile(i).read() if i.isfile() else b"") for i in tar]
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Makes the component folder's component.py and README.md from the component.yaml of this release.
+"""Generates component.py and README.md of the component folder from the component.yaml of this release.
 
-    make_component.py            writes both          make_component.py --check      tells whether they are fresh
+    make_component.py            # writes both
+    make_component.py --check    # fails if they are stale
 """
 
 import pathlib
@@ -24,10 +25,10 @@ def component(spec: dict) -> str:
 
     every = [(each, True) for each in spec["outputs"]] + [(each, False) for each in spec["inputs"]]
     arguments = [f"    {each['name']}: {annotation(each, output)}," for each, output in every]
-    words = []
+    documentation = []
     for each, _ in every:
         text = f"{each['name']}: {each['description'][0].upper()}{each['description'][1:]}."
-        words += textwrap.wrap(text, 112, initial_indent=" " * 8, subsequent_indent=" " * 12)
+        documentation += textwrap.wrap(text, 112, initial_indent=" " * 8, subsequent_indent=" " * 12)
     container = spec["implementation"]["container"]
     lines = [
         '"""Knowledge mixing as a container component.',
@@ -49,11 +50,11 @@ def component(spec: dict) -> str:
         "):",
         f'    """{spec["description"]}.',
         "",
-        "    All inputs are optional; an empty text counts as unset. Give `datasets`, an artifact for each source, or",
+        "    All inputs are optional; an empty text counts as unset. Pass `datasets`, an artifact for each source, or",
         "    `input_uri`. The step parses the whole executor input, so no other placeholder is used.",
         "",
         "    Args:",
-        *words,
+        *documentation,
         '    """',
         "    return dsl.ContainerSpec(",
         "        image=IMAGE,",
@@ -71,19 +72,19 @@ def component(spec: dict) -> str:
 
 def readme(spec: dict) -> str:
     def table(rows):
-        return ["| Name | Type | What |", "|---|---|---|"] + [
+        return ["| Name | Type | Description |", "|---|---|---|"] + [
             f"| `{each['name']}` | {each['type']} | {each['description']} |" for each in rows
         ]
 
     lines = [
         "# Knowledge Mixing",
         "",
-        "Mixes the question-answer data of generation steps into training files: a seeded sample of summaries for each cut",
-        "size, as chats, with exact token counts, a manifest and a report.",
+        "Mixes the question-answer data of generation steps into training files: one seeded sample of summaries per cut size,",
+        "as chats, with exact token counts, a manifest and a report.",
         "",
         "## Inputs",
         "",
-        "All are optional; an empty text counts as unset. Give `datasets`, an artifact for each source, or `input_uri`.",
+        "All inputs are optional; an empty text counts as unset. Pass `datasets`, an artifact for each source, or `input_uri`.",
         "",
         *table(spec["inputs"]),
         "",
@@ -97,13 +98,13 @@ def readme(spec: dict) -> str:
         "from components.data_processing.knowledge_mixing import knowledge_mixing",
         "",
         'mixed = knowledge_mixing(input_uri="s3://bucket/step_02", cut_sizes="5,50")',
-        "mixed.set_caching_options(False)  # Kubeflow cannot see that the data behind a URL have changed",
+        "mixed.set_caching_options(False)  # Kubeflow does not notice that the data behind a URL have changed",
         'train_model(dataset=mixed.outputs["dataset"])',
         "```",
         "",
         "## Tests",
         "",
-        "`pytest tests/`: the unit tests need the SDK only; the local test also needs Docker and the image.",
+        "`pytest tests/`: the unit tests only need the SDK; the local test also needs Docker and the image.",
         "",
     ]
     return "\n".join(lines)

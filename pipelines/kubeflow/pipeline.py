@@ -1,9 +1,9 @@
-"""Generation steps, the mixing step, a training step: as a Kubeflow pipeline.
+"""A Kubeflow pipeline of generation steps, the mixing step and a training step.
 
-    python pipeline.py                      # compiles to pipeline.yaml beside this file
+    python pipeline.py                      # compiles to pipeline.yaml next to this file
 
-`mix` is the part to import into a pipeline of your own; `generate` and `train` stand for your generation and training steps
-and run anywhere, so that the whole can be tried before a GPU is at hand.
+Import `mix` into a pipeline of your own. `generate` and `train` are placeholders for your generation and training steps: they
+run without a GPU, so that you can try the complete pipeline first.
 """
 
 import os
@@ -13,7 +13,7 @@ from kfp import compiler, components, dsl
 
 HERE = pathlib.Path(__file__).resolve().parent
 
-# The generated file of this release; KNOWLEDGE_MIXING_COMPONENT points to another copy, where only pipeline.py was taken.
+# The generated file of this release. If you copied only pipeline.py, set KNOWLEDGE_MIXING_COMPONENT to your component.yaml.
 COMPONENT = os.environ.get("KNOWLEDGE_MIXING_COMPONENT", str(HERE.parents[1] / "component.yaml"))
 
 knowledge_mixing = components.load_component_from_file(COMPONENT)
@@ -22,13 +22,13 @@ knowledge_mixing = components.load_component_from_file(COMPONENT)
 def mix(*, cpu: str = "2", memory: str = "4Gi", retries: int = 2, **inputs) -> dsl.PipelineTask:
     """Adds the mixing step to the pipeline that is being defined.
 
-    `inputs` are those of component.yaml: `datasets`, or an artifact for each source (`extractive_summary=step.output`), or
-    `input_uri="s3://bucket/step_02"`; and any setting. Outputs are `mixes`, `dataset`, `metrics`, `report`, `summary`,
+    `inputs` are the inputs of component.yaml: `datasets`, or an artifact for each source (`extractive_summary=step.output`),
+    or `input_uri="s3://bucket/step_02"`; and any setting. The outputs are `mixes`, `dataset`, `metrics`, `report`, `summary`,
     `feasible_cuts`, `selected_cut`, `total_samples`, `total_tokens`.
     """
     task = knowledge_mixing(**inputs)
-    # Kubeflow takes two runs with the same arguments for the same run and does not repeat it. It cannot see that the data
-    # behind input_uri or a tokenizer's name have changed, so a cached mix may be stale; a mix takes seconds, so make it anew.
+    # Kubeflow reuses the outputs of an earlier run with the same arguments. It does not notice that the data behind input_uri
+    # or the name of a tokenizer have changed, so a cached mix may be stale. A mix takes seconds, so it is never cached.
     task.set_caching_options(False)
     task.set_cpu_request(cpu).set_memory_request(memory).set_memory_limit(memory)
     task.set_retry(num_retries=retries, backoff_duration="30s", backoff_factor=2, backoff_max_duration="10m")
@@ -37,7 +37,7 @@ def mix(*, cpu: str = "2", memory: str = "4Gi", retries: int = 2, **inputs) -> d
 
 @dsl.component(base_image="python:3.12-slim")
 def generate(source: str, rows: dsl.Output[dsl.Dataset]):
-    """Stands for a generation step: a few rows of one source, as the current generator writes them."""
+    """A placeholder for a generation step: writes a few rows of one source, in the format of the current generator."""
     import json
 
     with open(rows.path, "w", encoding="utf-8") as file:
@@ -57,7 +57,7 @@ def generate(source: str, rows: dsl.Output[dsl.Dataset]):
 
 @dsl.component(base_image="python:3.12-slim")
 def train(dataset: dsl.Input[dsl.Dataset], samples: int) -> int:
-    """Stands for the training step: counts the samples that it is given, and checks that all have come."""
+    """A placeholder for the training step: counts the samples and checks that none is missing."""
     import json
 
     with open(dataset.path, encoding="utf-8") as file:
@@ -70,12 +70,12 @@ def train(dataset: dsl.Input[dsl.Dataset], samples: int) -> int:
 def knowledge_tuning(
     tokenizer_model: str = "RedHatAI/Llama-3.1-8B-Instruct",
     cut_sizes: str = "2,5",
-    # Empty means unset: then the recipe or the default decides.
+    # Empty means unset: the recipe or the default applies.
     qa_per_doc: str = "",
     seed: str = "",
     recipe: str = "",
 ):
-    """One generation step for each source, wired straight into the mixing step; its `dataset` goes to the training step."""
+    """One generation step for each source, wired into the mixing step, whose `dataset` is wired into the training step."""
     sources = {}
     for source in ["extractive_summary", "detailed_summary", "key_facts_to_qa", "document_based_qa"]:
         sources[source] = generate(source=source).set_display_name(f"generate {source}").output

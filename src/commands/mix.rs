@@ -12,7 +12,7 @@ use crate::workflow::parameters::{self, OutputParameters};
 pub(super) async fn run(given: &SettingValues, session: &Session<'_>) -> Result<()> {
     let (settings, context) = session.prepare(given).await?;
     if let Some(folder) = &settings.output_parameters {
-        parameters::make_folder(folder)?;
+        parameters::create_folder(folder)?;
     }
     let outcome = pipeline::mix(&settings, &context).await?;
     if let Some(folder) = &settings.output_parameters {

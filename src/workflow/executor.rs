@@ -1,7 +1,7 @@
-//! Kubeflow's executor input: what stands in place of `{{$}}` on a step's command line.
+//! Kubeflow's executor input: the JSON that replaces `{{$}}` on the command line of a step.
 //!
-//! Two dialects are read with the same types. The backend leaves unset inputs out and names artifacts by URL; the SDK's
-//! local runner writes `null`, turns whole numbers inside lists into `5.0`, and names artifacts by local path.
+//! Two dialects are read with the same types. The backend omits unset inputs and identifies artifacts by URL; the SDK's
+//! local runner writes `null`, turns whole numbers in lists into `5.0`, and identifies artifacts by local path.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings;
@@ -11,80 +11,93 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Where Kubeflow mounts a pipeline's workspace.
+/// The folder that Kubeflow mounts the workspace of a pipeline at.
 const WORKSPACE: &str = "/kfp-workspace/.artifacts";
 
-/// Names of inputs that the SDK adds for its own text substitution, and that are no settings.
+/// Prefix of the inputs that the SDK adds for its own text substitution. They are not settings.
 const CHANNEL: &str = "pipelinechannel--";
 
-/// The executor input.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct ExecutorInput {
-    inputs: Option<Inputs>,
-    outputs: Option<Outputs>,
+const HINT: &str = "pass what {{$}} expands to: args: [--executor-input, {executorInput: null}] in component.yaml";
+
+/// A valid executor input.
+#[derive(Debug, Clone)]
+pub(super) struct ExecutorInput {
+    /// Raw, because `serde_json` may read a large number written as `5.0` with a wrong last digit.
+    parameters: BTreeMap<String, Box<RawValue>>,
+    input_artifacts: BTreeMap<String, Vec<Artifact>>,
+    output_parameters: BTreeMap<String, PathBuf>,
+    output_artifacts: BTreeMap<String, Artifact>,
+    output_file: PathBuf,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+/// The executor input as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Wire {
+    inputs: Option<WireInputs>,
+    outputs: Option<WireOutputs>,
+}
+
+#[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Inputs {
-    /// Raw, because `serde_json` may miss a large number written as `5.0` by the last digit.
+struct WireInputs {
     parameter_values: Option<BTreeMap<String, Box<RawValue>>>,
     artifacts: Option<BTreeMap<String, Option<ArtifactList>>>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Outputs {
+struct WireOutputs {
     parameters: Option<BTreeMap<String, OutputParameter>>,
     artifacts: Option<BTreeMap<String, ArtifactList>>,
     output_file: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct OutputParameter {
     output_file: PathBuf,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ArtifactList {
     artifacts: Vec<Artifact>,
 }
 
-/// An artifact, as Kubeflow hands it in.
+/// An artifact, as Kubeflow passes it.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(crate) struct Artifact {
-    /// Its name; empty where the engine gives none.
-    pub(crate) name: String,
-    /// Its URI: a URL on the backend, a path in the local runner.
-    pub(crate) uri: String,
+pub(super) struct Artifact {
+    name: String,
+    /// A URL on the backend, a path in the local runner.
+    pub(super) uri: String,
     metadata: Option<Map<String, Value>>,
     custom_path: Option<String>,
 }
 
 impl Artifact {
-    /// The path at which the container finds the artifact, or has to write it.
-    pub(crate) fn path(&self) -> PathBuf {
-        let custom = self.custom_path.as_deref().filter(|path| !path.is_empty());
-        let path = match custom {
-            Some(path) => path.to_string(),
-            None => mounted(&self.uri),
-        };
-        if self.in_workspace() { Path::new(WORKSPACE).join(path.trim_start_matches('/')) } else { PathBuf::from(path) }
+    /// The name of the artifact, or that of its output if the engine gives it none.
+    pub(super) fn name_or<'a>(&'a self, output: &'a str) -> &'a str {
+        if self.name.is_empty() { output } else { &self.name }
     }
 
-    /// Whether the artifact stands on the pipeline's shared volume and not in a store.
-    pub(crate) fn in_workspace(&self) -> bool {
-        let mark = self.metadata.as_ref().and_then(|metadata| metadata.get("_kfp_workspace"));
-        mark == Some(&Value::Bool(true))
+    /// The path at which the container reads or writes the artifact.
+    pub(super) fn path(&self) -> PathBuf {
+        let custom = self.custom_path.as_deref().filter(|path| !path.is_empty());
+        let path = custom.map_or_else(|| mount_path(&self.uri), str::to_string);
+        if self.is_in_workspace() { Path::new(WORKSPACE).join(path.trim_start_matches('/')) } else { path.into() }
+    }
+
+    /// Whether the artifact is on the shared volume of the pipeline instead of in an object store.
+    pub(super) fn is_in_workspace(&self) -> bool {
+        let flag = self.metadata.as_ref().and_then(|metadata| metadata.get("_kfp_workspace"));
+        flag == Some(&Value::Bool(true))
     }
 }
 
-/// Where Kubeflow mounts a URI.
-fn mounted(uri: &str) -> String {
+/// The path at which Kubeflow mounts a URI.
+fn mount_path(uri: &str) -> String {
     for (scheme, mount) in [("gs://", "/gcs/"), ("s3://", "/s3/"), ("minio://", "/minio/")] {
         if let Some(rest) = uri.strip_prefix(scheme) {
             return format!("{mount}{rest}");
@@ -100,102 +113,106 @@ impl ExecutorInput {
     /// Parses the executor input.
     ///
     /// # Errors
-    /// A usage error where it is no JSON object of that shape, or where it names no file for the step's outcome.
-    pub(crate) fn parse(text: &str) -> Result<Self> {
-        let refuse = |message: &str| Error::new(ErrorKind::Usage, message.to_string()).at("--executor-input");
-        let parsed: Self = serde_json::from_str(text).map_err(|error| {
-            refuse("is not Kubeflow's executor input")
-                .caused_by(error)
-                .hint("pass what {{$}} stands for: args: [--executor-input, {executorInput: null}] in component.yaml")
-        })?;
-        match parsed.outputs.as_ref().and_then(|outputs| outputs.output_file.as_ref()) {
-            Some(path) if path.is_absolute() => Ok(parsed),
-            Some(path) => Err(refuse("outputs.outputFile is not an absolute path").at(path.display())),
-            None => Err(refuse("names no outputs.outputFile, where the step's outcome is to be written")),
+    /// A usage error if it is not a JSON object of that shape, or if it has no file for the executor output.
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        let invalid = |message: String| Error::new(ErrorKind::Usage, message).at("--executor-input").hint(HINT);
+        let wire: Wire = serde_json::from_str(text)
+            .map_err(|error| invalid("not a valid executor input of Kubeflow".into()).caused_by(error))?;
+        let inputs = wire.inputs.unwrap_or_default();
+        let outputs = wire.outputs.unwrap_or_default();
+        let output_file = outputs.output_file.ok_or_else(|| invalid("outputs.outputFile not found".into()))?;
+        if !output_file.is_absolute() {
+            let message = format!("invalid outputs.outputFile `{}`: expected an absolute path", output_file.display());
+            return Err(invalid(message));
         }
+        let input_artifacts = inputs.artifacts.unwrap_or_default().into_iter();
+        let output_artifacts = outputs.artifacts.unwrap_or_default().into_iter();
+        let output_parameters = outputs.parameters.unwrap_or_default().into_iter();
+        Ok(Self {
+            parameters: inputs.parameter_values.unwrap_or_default(),
+            input_artifacts: input_artifacts.filter_map(|(name, list)| Some((name, list?.artifacts))).collect(),
+            output_parameters: output_parameters.map(|(name, parameter)| (name, parameter.output_file)).collect(),
+            // Kubeflow reads only the first artifact of a list.
+            output_artifacts: output_artifacts
+                .filter_map(|(name, list)| Some((name, list.artifacts.into_iter().next()?)))
+                .collect(),
+            output_file,
+        })
     }
 
-    /// The settings among the parameters, by setting name, as the command line would take them. What is `null` or an
-    /// empty text counts as unset: a pipeline hands its own unset parameters on in these ways.
+    /// The values of the settings among the parameters, by setting name, in the form that the command line accepts.
+    ///
+    /// `null` and an empty text count as unset, because a pipeline passes on its own unset parameters in these forms.
     ///
     /// # Errors
-    /// A usage error that names a parameter that is no setting.
-    pub(crate) fn settings(&self) -> Result<BTreeMap<String, Vec<String>>> {
+    /// A usage error that names a parameter that is not a setting.
+    pub(super) fn settings(&self) -> Result<BTreeMap<String, Vec<String>>> {
         let mut settings = BTreeMap::new();
-        let parameters = self.inputs.as_ref().and_then(|inputs| inputs.parameter_values.as_ref());
-        for (name, raw) in parameters.into_iter().flatten() {
-            let value = value_of(raw);
-            let texts: Vec<_> = if name == "input_uri" { several(&value) } else { text(&value).into_iter().collect() };
+        for (name, raw) in &self.parameters {
+            let value = exact_value(raw);
+            let texts: Vec<_> = if name == "input_uri" { texts(&value) } else { text(&value).into_iter().collect() };
             if texts.is_empty() || name.starts_with(CHANNEL) {
                 continue;
             }
             let info = settings::all().find(|info| info.kfp.is_some_and(|(parameter, _)| parameter == name));
             let Some(info) = info else {
                 let known: Vec<_> = settings::all().filter_map(|info| info.kfp).map(|(name, _)| name).collect();
-                return Err(Error::new(ErrorKind::Usage, "is no setting")
+                return Err(Error::new(ErrorKind::Usage, "unknown setting")
                     .at(format!("input parameter {name}"))
-                    .hint(format!("settings are: {}", known.join(", "))));
+                    .hint(format!("use one of these: {}", known.join(", "))));
             };
             settings.insert(info.name.to_string(), texts);
         }
         Ok(settings)
     }
 
-    /// The artifacts of an input, none where it is not wired.
-    pub(crate) fn input_artifacts(&self, name: &str) -> &[Artifact] {
-        let artifacts = self.inputs.as_ref().and_then(|inputs| inputs.artifacts.as_ref());
-        let list = artifacts.and_then(|artifacts| artifacts.get(name)).and_then(Option::as_ref);
-        list.map_or(&[], |list| &list.artifacts)
+    /// The artifacts of an input. Empty if the input is not wired.
+    pub(super) fn input_artifacts(&self, name: &str) -> &[Artifact] {
+        self.input_artifacts.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// The artifact that an output is to become. Kubeflow reads only the first of a list.
-    pub(crate) fn output_artifact(&self, name: &str) -> Option<&Artifact> {
-        self.output_artifacts().find_map(|(found, artifact)| (found == name).then_some(artifact))
+    /// An output artifact by the name of its output.
+    pub(super) fn output_artifact(&self, name: &str) -> Option<&Artifact> {
+        self.output_artifacts.get(name)
     }
 
-    /// Every output artifact, by the output's name.
-    pub(crate) fn output_artifacts(&self) -> impl Iterator<Item = (&str, &Artifact)> {
-        let artifacts = self.outputs.as_ref().and_then(|outputs| outputs.artifacts.as_ref());
-        let lists = artifacts.into_iter().flatten();
-        lists.filter_map(|(name, list)| list.artifacts.first().map(|artifact| (name.as_str(), artifact)))
+    /// Every output artifact, by the name of its output.
+    pub(super) fn output_artifacts(&self) -> impl Iterator<Item = (&str, &Artifact)> {
+        self.output_artifacts.iter().map(|(name, artifact)| (name.as_str(), artifact))
     }
 
-    /// The file of every output parameter, by the parameter's name.
-    pub(crate) fn output_parameters(&self) -> impl Iterator<Item = (&str, &Path)> {
-        let parameters = self.outputs.as_ref().and_then(|outputs| outputs.parameters.as_ref());
-        parameters.into_iter().flatten().map(|(name, parameter)| (name.as_str(), parameter.output_file.as_path()))
+    /// The file of every output parameter, by the name of the parameter.
+    pub(super) fn output_parameters(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.output_parameters.iter().map(|(name, path)| (name.as_str(), path.as_path()))
     }
 
-    /// The file that the step's outcome is to be written to.
-    pub(crate) fn output_file(&self) -> &Path {
-        let file = self.outputs.as_ref().and_then(|outputs| outputs.output_file.as_deref());
-        // `parse` lets no input through without one.
-        file.unwrap_or_else(|| Path::new(""))
+    /// The absolute path of the executor output.
+    pub(super) fn output_file(&self) -> &Path {
+        &self.output_file
     }
 }
 
-/// The value, a number exactly.
-fn value_of(raw: &RawValue) -> Value {
+/// The parsed value, with whole numbers exact.
+fn exact_value(raw: &RawValue) -> Value {
     match raw.get().parse::<f64>() {
-        // Infinity and the like are words to Rust, but no JSON.
         Ok(number) => serde_json::from_str::<i64>(raw.get()).map_or_else(|_| Value::from(number), Value::from),
-        // Text that was parsed once parses again.
+        // `RawValue` has checked the text already, so this cannot fail.
         Err(_) => serde_json::from_str(raw.get()).unwrap_or_default(),
     }
 }
 
-/// A parameter's value as the command line would take it; `None` where it is unset.
+/// The value of a parameter in the form that the command line accepts; `None` if it is unset.
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
         Value::String(text) if text.is_empty() => None,
         Value::String(text) => Some(text.clone()),
-        other => Some(whole(other).to_string()),
+        other => Some(with_integers(other).to_string()),
     }
 }
 
-/// A parameter that can be a list of texts, as a list or as its JSON.
-fn several(value: &Value) -> Vec<String> {
+/// The values of a parameter that can be one text, a list of texts, or such a list as JSON in a text.
+fn texts(value: &Value) -> Vec<String> {
     if let Value::Array(values) = value {
         return values.iter().filter_map(text).collect();
     }
@@ -206,17 +223,21 @@ fn several(value: &Value) -> Vec<String> {
     }
 }
 
-/// The value with every whole number written without a dot: Kubeflow carries all numbers as doubles.
-fn whole(value: &Value) -> Value {
-    /// Above this, doubles no longer tell neighbouring integers apart.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
+/// The value with every whole number as an integer: Kubeflow carries all numbers as doubles.
+fn with_integers(value: &Value) -> Value {
+    /// Above this, a double cannot represent every integer.
+    const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
     match value {
         Value::Number(number) => match number.as_f64() {
-            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() <= EXACT => Value::from(float as i64),
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() <= MAX_EXACT => {
+                Value::from(float as i64)
+            }
             _ => value.clone(),
         },
-        Value::Array(values) => values.iter().map(whole).collect(),
-        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), whole(value))).collect::<Map<_, _>>().into(),
+        Value::Array(values) => values.iter().map(with_integers).collect(),
+        Value::Object(map) => {
+            map.iter().map(|(key, value)| (key.clone(), with_integers(value))).collect::<Map<_, _>>().into()
+        }
         other => other.clone(),
     }
 }
@@ -238,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn uris_become_the_paths_at_which_kubeflow_mounts_them() {
+    fn uris_map_to_the_paths_at_which_kubeflow_mounts_them() {
         for (uri, path) in [
             ("s3://bucket/a/b", "/s3/bucket/a/b"),
             ("gs://bucket/a", "/gcs/bucket/a"),
@@ -270,21 +291,24 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_that_is_no_setting_is_refused_unless_it_is_unset() {
+    fn an_unknown_parameter_is_rejected_unless_it_is_unset() {
         assert!(input(json!({"cutsizes": null})).settings().unwrap().is_empty());
         let error = input(json!({"cutsizes": "5"})).settings().unwrap_err();
         let message = error.to_string();
-        assert!(message.starts_with("input parameter cutsizes: is no setting\n"), "{message}");
+        assert!(message.starts_with("input parameter cutsizes: unknown setting\n"), "{message}");
         assert!(message.contains(" cut_sizes, "), "{message}");
     }
 
     #[test]
-    fn what_is_no_executor_input_is_refused() {
+    fn an_invalid_executor_input_is_rejected() {
         for (text, message) in [
-            ("{{$}}", "is not Kubeflow's executor input"),
-            ("7", "is not Kubeflow's executor input"),
-            ("{}", "names no outputs.outputFile"),
-            (r#"{"outputs": {"outputFile": "relative"}}"#, "not an absolute path"),
+            ("{{$}}", "not a valid executor input of Kubeflow"),
+            ("7", "not a valid executor input of Kubeflow"),
+            ("{}", "outputs.outputFile not found"),
+            (
+                r#"{"outputs": {"outputFile": "relative"}}"#,
+                "invalid outputs.outputFile `relative`: expected an absolute path",
+            ),
         ] {
             let error = ExecutorInput::parse(text).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Usage);
@@ -294,12 +318,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_the_parser_panic(text in r#"[{}\[\]":,a-z0-9. nul]{0,60}"#) {
+        fn parsing_never_panics(text in r#"[{}\[\]":,a-z0-9. nul]{0,60}"#) {
             let _ = ExecutorInput::parse(&text);
         }
 
         #[test]
-        fn every_seed_survives_the_way_through_a_double(seed in 0_u64..=9_007_199_254_740_991) {
+        fn every_seed_survives_the_conversion_to_a_double(seed in 0_u64..=9_007_199_254_740_991) {
             let settings = input(json!({"seed": seed as f64})).settings().unwrap();
             prop_assert_eq!(&settings["seed"], &vec![seed.to_string()]);
         }

@@ -1,207 +1,155 @@
 //! `kfp-step`: `mix` as a step of a Kubeflow pipeline.
 //!
-//! The mix is written straight into the folder of the output artifact `mixes`, or to `output_uri` where that is given: then
-//! nothing has to be carried by the engine, the artifacts `mixes` and `dataset` stay empty, and their metadata say where the
-//! files are (`pvc_path`, `pvc_dir` or `artifact_path`, as the public training component reads them).
+//! The mix is written straight into the folder of the output artifact `mixes`, or to `output_uri` if that is set. In the
+//! second case the engine does not copy any data: the artifacts `mixes` and `dataset` stay empty, and their metadata say
+//! where the files are (`pvc_path`, `pvc_dir` or `artifact_path`, which the public training component reads).
 
 use super::executor::ExecutorInput;
+use super::files::{create_parent, open, staging_path, write_atomically};
 use super::inputs;
-use super::outputs::{self, DATASET, METRICS, MIXES, Place, REPORT, SUMMARY};
+use super::mix_result::MixResult;
+use super::outputs::{self, DATASET, METRICS, MIXES, MixLocation, REPORT, SUMMARY};
 use super::parameters::OutputParameters;
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::Manifest;
 use crate::settings::SettingValues;
-use serde_json::{Map, Value};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A finished mix, as far as a workflow engine wants to know of it.
-#[derive(Debug, Clone)]
-pub(crate) struct Finished {
-    /// Its manifest.
-    pub(crate) manifest: Manifest,
-    /// The flat metrics of `metrics.json`.
-    pub(crate) metrics: Map<String, Value>,
-    /// The text of `report.html`.
-    pub(crate) report_html: String,
-    /// The text of `summary.md`.
-    pub(crate) summary_md: String,
-    /// The cut whose mix is handed on ([`crate::mixing::select_cut`]).
-    pub(crate) selected_cut: u32,
-}
-
-/// What an executor input says of how to run: needed before anything runs.
+/// The general options of a run (retries, log format) in an executor input: they are needed before anything runs.
 ///
 /// # Errors
-/// A usage error where it cannot be understood.
+/// A usage error if the executor input is not valid.
 pub(crate) fn run_arguments(executor_input: &str) -> Result<SettingValues> {
     Ok(SettingValues::of_parameters(ExecutorInput::parse(executor_input)?.settings()?))
 }
 
-/// A step that is ready to run. Where it is dropped before [`Step::publish`] came to its end (an error, a signal), none of
-/// its outputs is left; but a mix that was published to `output_uri` stays: it is whole.
+/// A step that is ready to run.
+///
+/// Dropping it before [`KfpStep::publish`] has succeeded (an error, a signal) removes every output that it wrote, except
+/// for a mix that was published to `output_uri`: that one is complete.
 #[derive(Debug)]
-pub(crate) struct Step {
+pub(crate) struct KfpStep {
     input: ExecutorInput,
     settings: SettingValues,
-    place: Place,
-    /// Outputs that were there before the step: not ours to remove.
-    older: Vec<PathBuf>,
-    /// Whether the engine may have the outputs.
-    published: AtomicBool,
+    mix_location: MixLocation,
+    /// Outputs that existed before the step: they belong to somebody else and are never removed.
+    existing: Vec<PathBuf>,
+    is_published: bool,
 }
 
-impl Step {
-    /// Reads the executor input.
+impl KfpStep {
+    /// Parses the executor input and resolves the input artifacts.
     ///
     /// # Errors
-    /// A usage error where it cannot be understood or asks for what cannot be.
+    /// A usage error if the executor input is not valid; a data error or "not found" if an artifact cannot be used.
     pub(crate) fn prepare(executor_input: &str) -> Result<Self> {
         let input = ExecutorInput::parse(executor_input)?;
         let mut values = input.settings()?;
         inputs::add_artifacts(&input, &mut values)?;
-        let place = match values.get("output").and_then(|values| values.first()) {
-            Some(output_uri) => Place::of(output_uri),
+        let mix_location = match values.get("output").and_then(|values| values.first()) {
+            Some(output_uri) => MixLocation::of(output_uri),
             None => {
                 let mixes = input.output_artifact(MIXES).ok_or_else(|| {
-                    Error::new(ErrorKind::Usage, "names no output artifact mixes, and no output_uri is given")
+                    Error::new(ErrorKind::Usage, "no output artifact `mixes` and no output_uri")
                         .at("--executor-input")
-                        .hint("declare the output mixes {type: Dataset}, as component.yaml does")
+                        .hint("declare the output mixes {type: Dataset}, as component.yaml does, or set output_uri")
                 })?;
                 values.insert("output".to_string(), vec![mixes.path().display().to_string()]);
-                Place::Artifact
+                MixLocation::Artifact
             }
         };
         let settings = SettingValues::of_parameters(values);
-        let mut step = Self { input, settings, place, older: Vec::new(), published: AtomicBool::new(false) };
-        step.older = step.paths().into_iter().filter(|path| path.exists()).collect();
-        Ok(step)
+        let existing = output_paths(&input).filter(|path| path.exists()).collect();
+        Ok(Self { input, settings, mix_location, existing, is_published: false })
     }
 
-    /// Everything that the step may leave.
-    fn paths(&self) -> Vec<PathBuf> {
-        let artifacts = self.input.output_artifacts().map(|(_, artifact)| artifact.path());
-        let parameters = self.input.output_parameters().map(|(_, path)| path.to_path_buf());
-        artifacts.chain(parameters).chain([self.input.output_file().to_path_buf()]).collect()
-    }
-
-    /// The settings of the mix to make, `output` among them.
+    /// The settings of the mix, including `output`.
     pub(crate) fn settings(&self) -> &SettingValues {
         &self.settings
     }
 
-    /// Lays out what the engine reads, once the mix is made.
+    /// Writes what the engine reads, after the mix is complete.
     ///
     /// # Errors
-    /// An output that cannot be written.
-    pub(crate) fn publish(&self, finished: &Finished) -> Result<()> {
-        let output = outputs::executor_output(&self.input, finished, &self.place)?;
+    /// An output cannot be written.
+    pub(crate) fn publish(mut self, result: &MixResult) -> Result<()> {
+        let output = outputs::executor_output(&self.input, result, &self.mix_location)?;
         for (name, artifact) in self.input.output_artifacts() {
             let path = artifact.path();
             match name {
-                DATASET if self.place == Place::Artifact => self.publish_dataset(finished, &path)?,
+                DATASET if self.mix_location == MixLocation::Artifact => self.publish_dataset(result, &path)?,
                 METRICS => {
-                    let text = serde_json::to_string_pretty(&finished.metrics).map_err(|error| {
-                        Error::new(ErrorKind::Bug, "the metrics are no JSON").at(path.display()).caused_by(error)
+                    let text = serde_json::to_string_pretty(&result.metrics).map_err(|error| {
+                        Error::new(ErrorKind::Bug, "cannot encode the metrics").at(path.display()).caused_by(error)
                     })?;
-                    write_whole(&path, format!("{text}\n").as_bytes())?;
+                    write_atomically(&path, format!("{text}\n").as_bytes())?;
                 }
-                REPORT => write_whole(&path, finished.report_html.as_bytes())?,
-                SUMMARY => write_whole(&path, finished.summary_md.as_bytes())?,
+                REPORT => write_atomically(&path, result.report_html.as_bytes())?,
+                SUMMARY => write_atomically(&path, result.summary_md.as_bytes())?,
                 _ => {}
             }
         }
-        let values = OutputParameters::of(&finished.manifest, finished.selected_cut)?.values();
+        let values = OutputParameters::of(&result.manifest, result.selected_cut)?.values();
         for (name, path) in self.input.output_parameters() {
-            // A parameter that is not ours is left to whoever declared it; the engine names it if it is missing.
+            // An unknown parameter is left alone: the engine reports it if it is missing.
             if let Some(value) = values.get(name) {
-                write_whole(path, value.to_string().as_bytes())?;
+                write_atomically(path, value.to_string().as_bytes())?;
             }
         }
-        // Last of all: with this file the engine takes the step's outputs for complete.
-        write_whole(self.input.output_file(), output.to_string().as_bytes())?;
-        self.published.store(true, Ordering::Relaxed);
+        // Last, because this file tells the engine that the step's outputs are complete.
+        write_atomically(self.input.output_file(), output.to_string().as_bytes())?;
+        self.is_published = true;
         Ok(())
     }
 
-    /// One file of plain JSON lines, which is what the public training component takes.
-    fn publish_dataset(&self, finished: &Finished, target: &Path) -> Result<()> {
-        let file = outputs::selected_file(finished)?;
-        // In the artifact's own folder, where `output` is a path and was set by `prepare`.
+    /// Writes the mix of the selected cut as one file of plain JSON lines, the form that the public training component
+    /// reads.
+    fn publish_dataset(&self, result: &MixResult, target: &Path) -> Result<()> {
+        let file = result.selected_file()?;
+        // `output` is the artifact's own folder here: `prepare` has set it.
         let source = Path::new(self.settings.first("output").unwrap_or_default()).join(&file.name);
-        if !outputs::is_compressed(&file.name) {
-            make_parent(target)?;
-            let _ = std::fs::remove_file(target);
-            // A second name costs nothing; another file system or one without links takes a copy.
-            if std::fs::hard_link(&source, target).is_ok() {
-                return Ok(());
-            }
-        }
-        let open = |path: &Path| {
-            std::fs::File::open(path)
-                .map_err(|error| Error::new(ErrorKind::Io, "cannot read").at(path.display()).caused_by(error))
-        };
         let reader: Box<dyn Read> = match source.extension().and_then(|extension| extension.to_str()) {
             Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(open(&source)?)),
             Some("zst") => Box::new(zstd::Decoder::new(open(&source)?).map_err(|error| {
                 Error::new(ErrorKind::Io, "cannot decompress").at(source.display()).caused_by(error)
             })?),
-            _ => Box::new(open(&source)?),
+            _ => {
+                create_parent(target)?;
+                let _ = std::fs::remove_file(target);
+                // A hard link costs nothing. Across file systems, or if links are not supported, the file is copied.
+                if std::fs::hard_link(&source, target).is_ok() {
+                    return Ok(());
+                }
+                Box::new(open(&source)?)
+            }
         };
-        copy_whole(reader, target)
+        write_atomically(target, reader)
     }
 
-    /// Removes every output that this step made.
-    pub(crate) fn abandon(&self) {
-        for path in self.paths().iter().filter(|path| !self.older.contains(path)) {
-            // What cannot be removed cannot be helped: the step's own error is what counts.
-            let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
-            let _ = std::fs::remove_file(staging(path));
+    /// Removes every output that this step wrote.
+    fn remove_outputs(&self) {
+        for path in output_paths(&self.input).filter(|path| !self.existing.contains(path)) {
+            // Failures are ignored: the step's own error is the one to report.
+            let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            let _ = std::fs::remove_file(staging_path(&path));
         }
     }
 }
 
-impl Drop for Step {
+impl Drop for KfpStep {
     fn drop(&mut self) {
-        if !self.published.load(Ordering::Relaxed) {
-            self.abandon();
+        if !self.is_published {
+            self.remove_outputs();
         }
     }
 }
 
-/// The name under which a file is written before it is whole.
-fn staging(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".partial");
-    PathBuf::from(name)
-}
-
-fn make_parent(path: &Path) -> Result<()> {
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    std::fs::create_dir_all(parent)
-        .map_err(|error| Error::new(ErrorKind::Io, "cannot make the folder").at(parent.display()).caused_by(error))
-}
-
-fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
-    copy_whole(content, path)
-}
-
-fn copy_whole(mut from: impl Read, path: &Path) -> Result<()> {
-    make_parent(path)?;
-    let staging = staging(path);
-    let attempt = || {
-        let mut file = std::fs::File::create(&staging)?;
-        std::io::copy(&mut from, &mut file)?;
-        file.flush()?;
-        std::fs::rename(&staging, path)
-    };
-    let mut attempt = attempt;
-    attempt().map_err(|error| {
-        let _ = std::fs::remove_file(&staging);
-        Error::new(ErrorKind::Io, "cannot write").at(path.display()).caused_by(error)
-    })
+/// Every path that the step may write to.
+fn output_paths(input: &ExecutorInput) -> impl Iterator<Item = PathBuf> + '_ {
+    let artifacts = input.output_artifacts().map(|(_, artifact)| artifact.path());
+    let parameters = input.output_parameters().map(|(_, path)| path.to_path_buf());
+    artifacts.chain(parameters).chain([input.output_file().to_path_buf()])
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;

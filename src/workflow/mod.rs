@@ -1,9 +1,13 @@
-//! What an engine gives and what it reads: Kubeflow, Argo, a pod. No other room knows these words.
+//! The interfaces of workflow engines: what Kubeflow, Argo and Kubernetes pass to a step and read from it.
 
 pub(crate) mod component;
-pub(crate) mod executor;
-pub(crate) mod inputs;
+mod executor;
+mod files;
+#[cfg(test)]
+mod fixtures;
+mod inputs;
 pub(crate) mod kfp_step;
-pub(crate) mod outputs;
+pub(crate) mod mix_result;
+mod outputs;
 pub(crate) mod parameters;
 pub(crate) mod termination;

@@ -1,5 +1,6 @@
 //! The output parameters: the few values that a later step of a workflow branches on.
 
+use super::files;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use serde_json::{Map, Value};
@@ -8,33 +9,32 @@ use std::path::Path;
 /// The values that a later step of a workflow branches on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OutputParameters {
-    /// The cuts asked for that are feasible, ascending.
+    /// The requested cuts that are feasible, ascending.
     pub(crate) feasible_cuts: Vec<u32>,
-    /// The cut whose mix is handed on.
+    /// The cut whose mix is passed on.
     pub(crate) selected_cut: u32,
-    /// Samples in the mix that is handed on, copies counted.
+    /// Samples in the mix that is passed on, including copies.
     pub(crate) total_samples: u64,
-    /// Tokens in the mix that is handed on, copies counted.
+    /// Tokens in the mix that is passed on, including copies.
     pub(crate) total_tokens: u64,
 }
 
-/// Makes the folder of output parameters: before a run, which should not end in vain.
+/// Creates the folder of output parameters. Called before a run, so that a folder that cannot be created fails it early.
 ///
 /// # Errors
-/// It cannot be made.
-pub(crate) fn make_folder(folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder)
-        .map_err(|error| Error::new(ErrorKind::Io, "cannot make the folder").at(folder.display()).caused_by(error))
+/// The folder cannot be created.
+pub(crate) fn create_folder(folder: &Path) -> Result<()> {
+    files::create_folder(folder)
 }
 
 impl OutputParameters {
-    /// The parameters of a finished mix.
+    /// The parameters of a complete mix.
     ///
     /// # Errors
-    /// The manifest does not hold the selected cut: a bug of the caller.
+    /// The selected cut is not in the manifest: a bug of the caller.
     pub(crate) fn of(manifest: &Manifest, selected_cut: u32) -> Result<Self> {
         let cut = manifest.cuts.iter().find(|cut| cut.cut == selected_cut && cut.written).ok_or_else(|| {
-            Error::new(ErrorKind::Bug, format!("the manifest does not hold the selected cut {selected_cut}"))
+            Error::new(ErrorKind::Bug, format!("the selected cut {selected_cut} is not in the manifest"))
         })?;
         Ok(Self {
             feasible_cuts: manifest.cuts.iter().filter(|cut| cut.feasible).map(|cut| cut.cut).collect(),
@@ -44,8 +44,8 @@ impl OutputParameters {
         })
     }
 
-    /// Name and value of each.
-    pub(crate) fn values(&self) -> Map<String, Value> {
+    /// Name and value of each parameter.
+    pub(super) fn values(&self) -> Map<String, Value> {
         Map::from_iter([
             ("feasible_cuts".to_string(), Value::from(self.feasible_cuts.clone())),
             ("selected_cut".to_string(), Value::from(self.selected_cut)),
@@ -54,13 +54,13 @@ impl OutputParameters {
         ])
     }
 
-    /// Writes one file for each into a folder, which is made: the name is the parameter's, the content its JSON without
-    /// a newline (engines take it to the letter).
+    /// Writes each parameter to a file of its name in `folder`, which is created. The content is the value as JSON
+    /// without a newline, because engines use the content as it is.
     ///
     /// # Errors
     /// The folder or a file cannot be written.
     pub(crate) fn write(&self, folder: &Path) -> Result<()> {
-        make_folder(folder)?;
+        create_folder(folder)?;
         for (name, value) in self.values() {
             let path = folder.join(name);
             std::fs::write(&path, value.to_string())
@@ -73,12 +73,12 @@ impl OutputParameters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workflow::kfp_step::tests::manifest;
+    use crate::workflow::fixtures::manifest;
 
     #[test]
     fn each_parameter_is_a_file_without_a_newline() {
         let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path().join("made/on/the/way");
+        let folder = folder.path().join("created/on/the/way");
         let parameters = OutputParameters::of(&manifest(), 5).unwrap();
         parameters.write(&folder).unwrap();
         let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();

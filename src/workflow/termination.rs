@@ -1,30 +1,27 @@
-//! The termination message: one line of why a step failed, which Kubernetes and Argo show beside the pod.
+//! The termination message: one line about why a step failed, which Kubernetes and Argo show next to the pod.
 
 use crate::error::Error;
 use std::io::Write;
 use std::path::Path;
 
-/// Where Kubernetes mounts the message's file, in every container.
-pub(crate) const TERMINATION_LOG: &str = "/dev/termination-log";
+/// The file that Kubernetes mounts into every container for this message.
+const TERMINATION_LOG: &str = "/dev/termination-log";
 
-/// Kubernetes keeps no more than this of a message.
-const MOST: usize = 4096;
+/// Kubernetes truncates longer messages.
+const MAX_BYTES: usize = 4096;
 
-/// Writes why the program failed to [`TERMINATION_LOG`]; where there is none (outside of a pod), nothing happens.
+/// Writes why the program failed to [`TERMINATION_LOG`]. Outside of a pod, where that file does not exist, it does nothing.
 pub(crate) fn report(error: &Error) {
     write_line(Path::new(TERMINATION_LOG), &error.line());
 }
 
-/// Writes one line into a file that is there; never makes one, and never fails: this is the last thing a failing program
-/// does, and there is nobody left to tell.
-pub(crate) fn write_line(path: &Path, line: &str) {
+/// Writes one line into an existing file. Never creates the file and never fails: the program is about to exit with an
+/// error of its own.
+fn write_line(path: &Path, line: &str) {
     let Ok(mut file) = std::fs::OpenOptions::new().write(true).truncate(true).open(path) else { return };
     let line = line.replace(['\n', '\r'], " ");
-    let mut end = line.len().min(MOST - 1);
-    while !line.is_char_boundary(end) {
-        end -= 1;
-    }
-    let _ = writeln!(file, "{}", &line[..end]);
+    let line = &line[..line.floor_char_boundary(MAX_BYTES - 1)];
+    let _ = writeln!(file, "{line}");
 }
 
 #[cfg(test)]
@@ -33,7 +30,7 @@ mod tests {
     use crate::error::ErrorKind;
 
     #[test]
-    fn a_file_that_is_there_gets_one_short_line_and_none_is_made() {
+    fn an_existing_file_gets_one_short_line_and_a_missing_one_is_not_created() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("termination-log");
         write_line(&path, "lost");
@@ -45,6 +42,6 @@ mod tests {
 
         write_line(&path, &"é".repeat(5000));
         let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.len() <= MOST && text.trim_end().chars().all(|c| c == 'é'), "{}", text.len());
+        assert!(text.len() <= MAX_BYTES && text.trim_end().chars().all(|c| c == 'é'), "{}", text.len());
     }
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""pipelines/argo against Argo's JSON schema, made strict, and every command line in it against the real binary.
+"""Checks pipelines/argo against a strict version of Argo's JSON schema, and runs every command line in it.
 
     check_argo.py BINARY STEP_02        (STEP_02: a folder of source folders)
 """
@@ -22,7 +22,7 @@ PREFIX = "io.argoproj.workflow.v1alpha1."
 
 
 def strict_schema() -> dict:
-    """As published, the schema accepts any key that it does not know, and so any misspelt one."""
+    """The published schema, changed to reject unknown keys and thus misspelt ones."""
     schema = json.loads(gzip.decompress((ROOT / "tests/fixtures/argo/schema.json.gz").read_bytes()))
     for definition in schema["definitions"].values():
         if "properties" in definition:
@@ -31,7 +31,7 @@ def strict_schema() -> dict:
 
 
 def errors(schema: dict, document: dict) -> list:
-    # The definition itself, not the `oneOf` of all kinds: its errors say what is wrong.
+    # The definition of the kind instead of the `oneOf` of all kinds, because its errors say what is wrong.
     chosen = {"$schema": schema["$schema"], "definitions": schema["definitions"]}
     chosen["$ref"] = f"#/definitions/{PREFIX}{document['kind']}"
     validator = jsonschema.validators.validator_for(schema)(chosen)
@@ -44,8 +44,8 @@ def documents():
             yield path.name, document
 
 
-def check_that_the_schema_bites(schema, template):
-    """A check that cannot fail shows nothing."""
+def check_that_the_schema_is_strict(schema, template):
+    """Misspelt keys must be errors."""
     for spoil in (
         lambda t: t["retryStrategy"].update(retryPolcy="Always"),
         lambda t: t["container"].update(arg=["x"]),
@@ -56,8 +56,8 @@ def check_that_the_schema_bites(schema, template):
         assert errors(schema, broken), "the strict schema let a misspelt key through"
 
 
-def check_habits(name, template):
-    """What the engine asks of a step, beyond the schema."""
+def check_conventions(name, template):
+    """Requirements on a step that the schema does not express."""
     where = f"{name}: {template['name']}"
     container = template["container"]
     assert container["command"] == ["/usr/local/bin/knowledge-mixing"], where
@@ -75,20 +75,20 @@ def check_habits(name, template):
 
 
 def run_mix(binary, step_02, name, template, work):
-    """The template's command line with its parameters filled in, its mounts moved into a folder here."""
+    """Runs the command line of a template, with its parameters filled in and its mounts replaced by a local folder."""
     data, outputs = work / "data", work / "outputs"
     data.mkdir(parents=True)
     (data / "step_02").symlink_to(step_02)
     on_volume = any(mount["mountPath"] == "/data" for mount in template["container"]["volumeMounts"])
-    given = {
+    arguments = {
         "input": "step_02" if on_volume else str(step_02),
         "output": "step_03" if on_volume else str(work / "data/step_03"),
         "tokenizer-model": "builtin",
         "cut-sizes": "2,3",
-        # More than the 128 KiB that fit into one argument of the kernel.
+        # Longer than the 128 KiB that Linux accepts in one argument.
         "recipe": "# " + "x" * 200_000 + "\n{}\n",
     }
-    values = {p["name"]: given.get(p["name"], p.get("value")) for p in template["inputs"]["parameters"]}
+    values = {p["name"]: arguments.get(p["name"], p.get("value")) for p in template["inputs"]["parameters"]}
     assert None not in values.values(), f"{name}: {template['name']}: a parameter without a value: {values}"
 
     def fill(text):
@@ -96,18 +96,18 @@ def run_mix(binary, step_02, name, template, work):
         assert "{{" not in text.split("\n")[0], text
         return text.replace("=/data/", f"={data}/").replace("=/outputs", f"={outputs}")
 
-    arguments = []
+    command_line = []
     for number, argument in enumerate(template["container"]["args"]):
         argument = fill(argument)
         if len(argument) > 128 * 1024:
-            # As Argo's executor does it.
+            # Argo's executor does the same.
             path = work / f"argo_arg_{number}.txt"
             path.write_text(argument)
             argument = f"@{path}"
-        arguments.append(argument)
+        command_line.append(argument)
     extra = [] if "recipe" not in values else ["--cut-sizes=2,3"]
-    done = subprocess.run([binary, *arguments, *extra], capture_output=True, text=True, cwd=work)
-    assert done.returncode == 0, f"{name}: {template['name']}: {done.returncode}\n{arguments}\n{done.stderr[-3000:]}"
+    done = subprocess.run([binary, *command_line, *extra], capture_output=True, text=True, cwd=work)
+    assert done.returncode == 0, f"{name}: {template['name']}: {done.returncode}\n{command_line}\n{done.stderr[-3000:]}"
     for parameter in template["outputs"]["parameters"]:
         path = outputs / pathlib.Path(parameter["valueFrom"]["path"]).name
         text = path.read_text()
@@ -129,10 +129,10 @@ def main(binary, step_02):
         problems = errors(schema, document)
         assert not problems, f"{name}:\n  " + "\n  ".join(problems)
         if document["kind"] == "WorkflowTemplate":
-            check_that_the_schema_bites(schema, document)
+            check_that_the_schema_is_strict(schema, document)
         for template in document["spec"].get("templates", []):
             if "container" in template:
-                check_habits(name, template)
+                check_conventions(name, template)
                 templates[template["name"]] = (name, template)
     for name, document in found:
         for template in document["spec"].get("templates", []):

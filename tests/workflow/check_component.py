@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""component.yaml, the pipeline and the component folder, as Kubeflow's SDK sees them.
+"""Checks component.yaml, the pipeline and the component folder with Kubeflow's SDK.
 
-    check_component.py [BINARY]        (with a binary: component.yaml is what it prints)
+    check_component.py [BINARY]        (with a binary: also checks that component.yaml is what it prints)
 """
 
 import pathlib
@@ -25,7 +25,7 @@ def compiled(what):
 
 
 def comparable(document):
-    """Without what depends on the SDK's own version."""
+    """The document without the parts that depend on the version of the SDK."""
     document = dict(document, sdkVersion=None)
     for executor in document["deploymentSpec"]["executors"].values():
         if "kfp==" in str(executor["container"].get("command")):
@@ -68,18 +68,18 @@ def check_component():
 def check_pipeline():
     import pipeline
 
-    now, file = compiled(pipeline.knowledge_tuning), yaml.safe_load((KUBEFLOW / "pipeline.yaml").read_text())
-    assert comparable(now) == comparable(file), "pipeline.yaml is stale: run pipelines/kubeflow/pipeline.py"
-    task = now["root"]["dag"]["tasks"]["knowledge-mixing"]
+    current, file = compiled(pipeline.knowledge_tuning), yaml.safe_load((KUBEFLOW / "pipeline.yaml").read_text())
+    assert comparable(current) == comparable(file), "pipeline.yaml is stale: run pipelines/kubeflow/pipeline.py"
+    task = current["root"]["dag"]["tasks"]["knowledge-mixing"]
     assert not task["cachingOptions"].get("enableCache"), "the step must not be cached"
     assert task["retryPolicy"]["maxRetryCount"] == 2
 
-    # The importable part, in a pipeline of somebody else's.
-    @dsl.pipeline(name="theirs")
-    def theirs(where: str):
-        pipeline.mix(input_uri=where, cut_sizes="5,50", save_gpt_oss_format=True)
+    # The importable part, in another pipeline.
+    @dsl.pipeline(name="other")
+    def other(input_uri: str):
+        pipeline.mix(input_uri=input_uri, cut_sizes="5,50", save_gpt_oss_format=True)
 
-    assert "knowledge-mixing" in compiled(theirs)["root"]["dag"]["tasks"]
+    assert "knowledge-mixing" in compiled(other)["root"]["dag"]["tasks"]
 
 
 def main(binary=None):
@@ -88,8 +88,8 @@ def main(binary=None):
     subprocess.run([sys.executable, str(KUBEFLOW / "make_component.py"), "--check"], check=True)
     if binary:
         printed = subprocess.run([binary, "component"], check=True, capture_output=True, text=True).stdout
-        assert printed == (ROOT / "component.yaml").read_text(), "component.yaml is stale: knowledge-mixing component"
-    print("kubeflow: component.yaml loads, pipeline.py compiles, all generated files are fresh")
+        assert printed == (ROOT / "component.yaml").read_text(), "component.yaml is stale: run `knowledge-mixing component > component.yaml`"
+    print("kubeflow: component.yaml loads, pipeline.py compiles, all generated files are up to date")
 
 
 if __name__ == "__main__":

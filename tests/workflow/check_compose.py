@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""pipelines/docker/compose.yaml, run as the lines at its head say: a bucket is filled, mixed from and into, and verified.
+"""Runs the commands in the header of pipelines/docker/compose.yaml: fills a bucket, mixes from and to it, verifies the mix.
 
     check_compose.py IMAGE        (`docker compose`, or docker-compose 1.29 and up)
 """
@@ -16,12 +16,12 @@ import stand_in
 from engine import ROOT, docker
 
 FILE = ROOT / "pipelines" / "docker" / "compose.yaml"
-# Its own, so that a trial of the developer's goes on undisturbed.
+# A project of its own, so that a developer's trial is not disturbed.
 PROJECT = "km-compose-test"
 
 
 def command() -> list:
-    """The new one is a plug-in of the command line."""
+    """Compose as a plug-in of docker (new) or as a program (old)."""
     for candidate in [["docker", "compose"], ["docker-compose"]]:
         if shutil.which(candidate[0]) and subprocess.run([*candidate, "version"], capture_output=True).returncode == 0:
             return candidate
@@ -29,23 +29,23 @@ def command() -> list:
     sys.exit(stand_in.SKIPPED)
 
 
-def commands_of_the_head() -> list:
+def documented_commands() -> list:
     lines = re.findall(r"^#   docker compose (.+)$", FILE.read_text(), re.M)
     assert lines == ["run --rm mix", "run --rm verify", "down --volumes"], lines
     return [line.split() for line in lines]
 
 
-def left(kind, *arguments) -> list:
+def remaining(kind, *arguments) -> list:
     return docker(kind, "ls", "-q", *arguments, f"--filter=label=com.docker.compose.project={PROJECT}").stdout.split()
 
 
 def main(image):
     compose = [*command(), "-f", str(FILE), "-p", PROJECT]
-    mix, verify, down = commands_of_the_head()
+    mix, verify, down = documented_commands()
     environment = dict(os.environ, KNOWLEDGE_MIXING_IMAGE=image)
 
     def run(arguments):
-        # Without a terminal, which `run` would otherwise ask for.
+        # -T: `run` allocates a terminal by default.
         arguments = [*arguments[:1], "-T", *arguments[1:]] if arguments[0] == "run" else arguments
         done = subprocess.run([*compose, *arguments], capture_output=True, text=True, env=environment)
         return done.returncode, done.stdout + done.stderr
@@ -61,8 +61,8 @@ def main(image):
         finally:
             code, printed = run(down)
         assert code == 0, printed
-        remains = left("container", "-a") + left("network") + left("volume")
-        assert not remains, f"left behind: {remains}"
+        remains = remaining("container", "-a") + remaining("network") + remaining("volume")
+        assert not remains, f"not removed: {remains}"
     version = subprocess.run([*command(), "version", "--short"], capture_output=True, text=True).stdout.strip()
     whole = next(line for line in said.splitlines() if "whole: " in line)
     print(f"compose {version}: {whole.strip()}")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The image, from source and around a binary built outside: what is in it, and that it does what the bare binary does.
+"""Checks an image: what it contains, that it writes the same files as the binary outside of it, and that it stops on SIGTERM.
 
-    check_docker.py BINARY STEP_02 IMAGE     (IMAGE: made by check_source.py; STEP_02: a folder of source folders)
+    check_docker.py BINARY STEP_02 IMAGE     (STEP_02: a folder of source folders)
 """
 
 import io
@@ -36,7 +36,7 @@ def check_image(tag):
 
 
 def check_files(tag):
-    """One program, no shell, and a /tmp for everybody."""
+    """Checks that there is one program, no shell, and a /tmp that everybody can write to."""
     container = docker("create", tag).stdout.strip()
     try:
         export = subprocess.run([engine.command_line(), "export", container], check=True, capture_output=True).stdout
@@ -44,7 +44,7 @@ def check_files(tag):
         docker("rm", container)
     with tarfile.open(fileobj=io.BytesIO(export)) as tar:
         members = {member.name.strip("/"): member for member in tar}
-    # The engine itself puts empty files there to mount over.
+    # The engine adds empty files as mount points.
     programs = [name for name, member in members.items() if member.isfile() and member.mode & 0o111 and member.size]
     assert programs == [PROGRAM.strip("/")], programs
     assert members["tmp"].mode & 0o7777 == 0o1777
@@ -60,7 +60,8 @@ def files(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def bare_files(binary, step_02, work):
+def expected_files(binary, step_02, work):
+    """The files that the binary writes outside of a container."""
     bare = work / "bare"
     subprocess.run([binary, *mix(step_02, bare)], check=True, capture_output=True)
     expected = files(bare)
@@ -72,7 +73,7 @@ def check_same_files(expected, step_02, tag, work):
     random_uid = random.randint(100_000, 2_000_000_000)
     for user in ([], [f"--user={random_uid}:0"]):
         output = pathlib.Path(tempfile.mkdtemp(dir=work))
-        # As on OpenShift: the volume belongs to group 0, the uid is anybody's.
+        # As on OpenShift: the volume belongs to group 0, and the uid is arbitrary.
         os.chown(output, 0, 0)
         output.chmod(0o770)
         mounts = [f"-v={step_02}:/data/output/step_02:ro", f"-v={output}:/data/output/step_03"]
@@ -80,11 +81,11 @@ def check_same_files(expected, step_02, tag, work):
         found = files(output)
         assert sorted(found) == sorted(expected), (user, sorted(found))
         for name, content in expected.items():
-            assert found[name] == content, f"{user}: {name} is not what the bare binary makes"
+            assert found[name] == content, f"{user}: {name} differs from the file of the binary outside of the image"
 
 
 def fill(folder, documents):
-    """Rows enough to be busy with for a while."""
+    """Writes enough rows to keep a run busy."""
     source = folder / "extractive_summary"
     source.mkdir(parents=True, exist_ok=True)
     with open(source / "rows.jsonl", "w") as file:
@@ -104,7 +105,7 @@ def fill(folder, documents):
 
 
 def seconds_to_die(container, since):
-    """From the signal to the end, by the engine's own clock: the command lines around them take time too."""
+    """Seconds from the signal to the exit by the engine's clock, because the docker commands take time, too."""
     window = [f"--since={since:.6f}", f"--until={time.time() + 0.5:.6f}"]
     only = [f"--filter=container={container}", "--filter=event=kill", "--filter=event=die"]
     printed = docker("events", *window, *only, "--format={{.Action}} {{.TimeNano}}").stdout
@@ -113,10 +114,10 @@ def seconds_to_die(container, since):
 
 
 def check_sigterm(tag, work, delay):
-    """As process 1, where the kernel drops a signal that has no handler; so many seconds into a run."""
+    """Sends SIGTERM to process 1, for which the kernel ignores signals without a handler, `delay` seconds into a run."""
     rows, documents = work / "rows", 200
     while True:
-        # A folder of its own for each try: one that was done in time leaves its mix, as it should.
+        # A folder for each attempt: a run that completes in time leaves its mix.
         output = pathlib.Path(tempfile.mkdtemp(dir=work))
         output.chmod(0o777)
         fill(rows, documents)
@@ -134,7 +135,7 @@ def check_sigterm(tag, work, delay):
             whole = code == 0 or "the mix was whole already" in logs.stderr
             assert (output / "manifest.json").exists() == whole, ended
             if any(output.glob("combined*")) and documents < 5000:
-                # It was done before the signal came, or was just giving the files their names.
+                # The run completed before the signal arrived, or was just renaming its files.
                 documents *= 3
                 continue
             assert code == 143 and not os.listdir(output), ended
@@ -145,33 +146,18 @@ def check_sigterm(tag, work, delay):
             docker("rm", "-f", container)
 
 
-def taken_out(tag, work):
-    """The program of an image, as a binary that was built outside."""
-    container = docker("create", tag).stdout.strip()
-    try:
-        docker("cp", f"{container}:{PROGRAM}", work / "taken-out")
-    finally:
-        docker("rm", container)
-    return work / "taken-out"
-
-
 def main(binary, step_02, tag):
     binary, step_02 = pathlib.Path(binary).resolve(), pathlib.Path(step_02).resolve()
     subprocess.run([sys.executable, str(engine.ROOT / "pipelines/docker/make_rootfs.py"), "--check"], check=True)
     with engine.running(), tempfile.TemporaryDirectory(prefix="km-docker-") as folder:
         work = pathlib.Path(folder)
         work.chmod(0o755)
-        provided = f"{tag}-provided"
-        engine.build_image(taken_out(tag, work), provided, work / "context")
-        expected = bare_files(binary, step_02, work)
-        for each in (provided, tag):
-            size = check_image(each)
-            check_files(each)
-            check_same_files(expected, step_02, each, work)
-        docker("rmi", provided)
-        took = [check_sigterm(tag, work, delay) for delay in (0.3, 1, 2)]
-    took = ", ".join(f"{seconds:.2f}" for seconds in took)
-    print(f"docker: {size / 1e6:.1f} MB, the bare binary's files as any uid on a read-only root, SIGTERM in {took} s")
+        size = check_image(tag)
+        check_files(tag)
+        check_same_files(expected_files(binary, step_02, work), step_02, tag, work)
+        times = [check_sigterm(tag, work, delay) for delay in (0.3, 1, 2)]
+    times = ", ".join(f"{seconds:.2f}" for seconds in times)
+    print(f"docker: {size / 1e6:.1f} MB, the same files as outside for any uid on a read-only root, SIGTERM in {times} s")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The image from source, as anybody with Docker makes it: the Dockerfile's default stages; what a second build keeps.
+"""Builds the image from source with the default stages of the Dockerfile, and checks what a second build reuses.
 
-    check_source.py TAG        (TAG: what the image is called afterwards)
+    check_source.py TAG        (TAG: the name of the image)
 """
 
 import pathlib
@@ -16,18 +16,18 @@ import engine
 import stand_in
 from engine import ROOT, docker
 
-DEPENDENCIES = "RUN mkdir -p src benches tests"
+DEPENDENCIES = "RUN mkdir -p src benches tests/support/src"
 
 
 def base_image() -> str:
-    """What the Dockerfile's builder stage begins with."""
+    """The base image of the builder stage."""
     text = (ROOT / "Dockerfile").read_text()
     version = re.search(r"^ARG RUST_VERSION=(\S+)", text, re.M)[1]
     return re.search(r"^FROM (rust:\S+) AS builder", text, re.M)[1].replace("${RUST_VERSION}", version)
 
 
 def checkout(folder) -> None:
-    """The files of a clean checkout, with what has been changed in this one."""
+    """Copies the files of a clean checkout, including uncommitted changes."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for name in filter(None, names.split("\0")):
@@ -37,7 +37,7 @@ def checkout(folder) -> None:
 
 
 def build(tag, folder) -> tuple:
-    """Seconds, and whether the dependencies came out of the cache."""
+    """Returns the seconds that the build took, and whether the dependencies came from the cache."""
     started = time.monotonic()
     done = docker("build", "--network=host", "--progress=plain", *engine.proxies(), "-t", tag, folder)
     progress = done.stdout + done.stderr
@@ -53,14 +53,14 @@ def main(tag="knowledge-mixing:test"):
         checkout(folder)
         first, cached = build(tag, folder)
         print(f"from source in {first:.0f} s" + (" (an earlier run's dependencies)" if cached else ""), flush=True)
-        # One source changes. Its program must be the new one: cargo goes by times, and those of a context may be old.
+        # After a change to one source file the new program must be built: cargo compares times, and those of a context may be old.
         source = folder / "src/main.rs"
         before, after = "fn main() -> ExitCode {\n", 'fn main() -> ExitCode {\n    eprintln!("another program");\n'
         assert before in source.read_text()
         source.write_text(source.read_text().replace(before, after))
         second, cached = build(f"{tag}-changed", folder)
         try:
-            assert cached, "the dependencies were built again"
+            assert cached, "the dependencies were rebuilt"
             assert "another program" in docker("run", "--rm", f"{tag}-changed").stderr, "the changed source was not built"
             assert "another program" not in docker("run", "--rm", tag).stderr
         finally:

@@ -1,7 +1,7 @@
-"""Finds or starts a Docker engine for the tests, and a command line that has BuildKit built in.
+"""Finds or starts a Docker engine for the tests, and a command line that supports BuildKit.
 
-Debian's docker.io is enough: its 20.10 builds with BuildKit without a plug-in and without pulling anything, as long as all
-stages that are needed begin FROM scratch or from an image that the engine has.
+Debian's docker.io is enough: version 20.10 builds with BuildKit without a plug-in and without pulling anything, if all stages
+that are needed start FROM scratch or from an image that the engine has.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def command_line() -> str:
-    """A docker that builds with BuildKit: newer ones need the buildx plug-in for that."""
+    """A docker command that builds with BuildKit. Newer versions need the buildx plug-in for that."""
     for candidate in filter(None, [os.environ.get("DOCKER"), "/usr/bin/docker", shutil.which("docker")]):
         if not pathlib.Path(candidate).exists():
             continue
@@ -37,7 +37,7 @@ def docker(*arguments, check=True, **more):
 
 @contextlib.contextmanager
 def running():
-    """An engine that answers: the one that runs, or one that lasts as long as the test."""
+    """Provides an engine: the running one, or one that is started for the test."""
     if docker("info", check=False).returncode == 0:
         yield
         return
@@ -47,7 +47,7 @@ def running():
         for _ in range(60):
             if docker("info", check=False).returncode == 0:
                 break
-            assert engine.poll() is None, f"dockerd ended: {log.name}"
+            assert engine.poll() is None, f"dockerd exited, see {log.name}"
             time.sleep(0.5)
         yield
     finally:
@@ -56,13 +56,13 @@ def running():
 
 
 def proxies() -> list:
-    """For a build that fetches: Docker declares these arguments itself, and leaves them out of the image."""
+    """Build arguments for a build that downloads. Docker predefines them and does not store them in the image."""
     names = [name for name in os.environ if name.lower() in ("http_proxy", "https_proxy", "no_proxy")]
     return [f"--build-arg={name}" for name in names]
 
 
 def build_image(binary, tag, folder) -> None:
-    """The repository's Dockerfile with a binary built outside, in a context that holds just what that needs."""
+    """Builds the Dockerfile around a binary that was built outside, in a context with only the files that this needs."""
     context = pathlib.Path(folder)
     (context / "dist").mkdir(parents=True)
     (context / "pipelines/docker").mkdir(parents=True)

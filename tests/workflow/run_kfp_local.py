@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The step in Kubeflow's own local runner, behind small upstream steps, with the real image.
+"""Runs the step in Kubeflow's local runner, after small upstream steps, with the real image.
 
     run_kfp_local.py IMAGE STEP_02        (STEP_02: a folder of source folders; needs Docker and a static busybox)
 
-Bug 13332 of the runner reports a container that fails fast as a success now and then, so outputs are looked at, never the
-status alone.
+Because of bug 13332, the runner sometimes reports a container that fails quickly as a success, so the outputs are checked and not
+only the status.
 """
 
 import json
@@ -28,7 +28,7 @@ PARAMETERS = {"feasible_cuts", "selected_cut", "total_samples", "total_tokens"}
 
 
 def build_helper():
-    """An image with nothing but busybox: no registry can be reached from here."""
+    """Builds an image that only contains busybox, so that no registry is needed."""
     busybox = shutil.which("busybox")
     assert busybox, "no busybox: apt-get install busybox-static"
     with tempfile.TemporaryDirectory() as folder:
@@ -37,29 +37,29 @@ def build_helper():
         engine.docker("build", "-q", "-t", HELPER, folder)
 
 
-# The runner knows only artifacts that the executor output lists, so the helpers list theirs.
-TELL = """; busybox printf '{"artifacts": {"rows": {"artifacts": [{"name": "rows", "uri": "%s"}]}}}' "$1" > "$2\""""
+# The runner only knows artifacts that the executor output lists, so the helpers list theirs.
+WRITE_EXECUTOR_OUTPUT = """; busybox printf '{"artifacts": {"rows": {"artifacts": [{"name": "rows", "uri": "%s"}]}}}' "$1" > "$2\""""
 
 
 @dsl.container_component
 def generate_folder(rows: dsl.Output[dsl.Dataset], folder: str):
-    """Leaves a folder: what a generation step with several files does."""
-    script = 'set -e; busybox mkdir -p "$1"; busybox cp -r "$0"/. "$1"' + TELL
+    """Writes a folder, like a generation step with several files."""
+    script = 'set -e; busybox mkdir -p "$1"; busybox cp -r "$0"/. "$1"' + WRITE_EXECUTOR_OUTPUT
     args = [folder, rows.path, "{{$.outputs.outputFile}}"]
     return dsl.ContainerSpec(image=HELPER, command=["/bin/busybox", "sh", "-c", script], args=args)
 
 
 @dsl.container_component
 def generate_file(rows: dsl.Output[dsl.Dataset], folder: str):
-    """Leaves one file without an extension: what the public generation component does."""
-    script = 'set -e; busybox mkdir -p "${1%/*}"; busybox cat "$0"/*.jsonl > "$1"' + TELL
+    """Writes one file without an extension, like the public generation component."""
+    script = 'set -e; busybox mkdir -p "${1%/*}"; busybox cat "$0"/*.jsonl > "$1"' + WRITE_EXECUTOR_OUTPUT
     args = [folder, rows.path, "{{$.outputs.outputFile}}"]
     return dsl.ContainerSpec(image=HELPER, command=["/bin/busybox", "sh", "-c", script], args=args)
 
 
 @dsl.container_component
 def count(dataset: dsl.Input[dsl.Dataset], samples: int, lines: dsl.OutputPath(int)):
-    """The step after: reads `dataset` as one file, and gets `total_samples` as a number."""
+    """The next step: reads `dataset` as one file, and receives `total_samples` as a number."""
     script = (
         'busybox mkdir -p "${2%/*}"; n=$(busybox wc -l < "$0"); [ "$n" = "$1" ] || exit 9; busybox printf %s "$n" > "$2"'
     )
@@ -68,7 +68,7 @@ def count(dataset: dsl.Input[dsl.Dataset], samples: int, lines: dsl.OutputPath(i
 
 
 def load(image):
-    """component.yaml as it is, but for the image's name."""
+    """component.yaml with another image name."""
     spec = yaml.safe_load((ROOT / "component.yaml").read_text())
     spec["implementation"]["container"]["image"] = image if ":" in image else f"{image}:latest"
     return components.load_component_from_text(yaml.safe_dump(spec))
@@ -97,7 +97,7 @@ def all_outputs(mixed, counted):
 
 
 def check(outputs):
-    """Every output is there, and what it says is true."""
+    """Checks that every output exists and agrees with the files."""
     assert set(outputs) == OUTPUTS | PARAMETERS | {"lines"}, sorted(outputs)
     samples, tokens, cut = outputs["total_samples"], outputs["total_tokens"], outputs["selected_cut"]
     assert samples > 0 and tokens > samples and outputs["lines"] == samples
@@ -128,11 +128,11 @@ def check(outputs):
 def own_artifacts(step, rows, settings):
     @dsl.pipeline
     def pipeline() -> Outputs:
-        given = {}
+        artifacts = {}
         for number, source in enumerate(SOURCES):
             make = generate_file if number == 0 else generate_folder
-            given[source] = make(folder=str(rows / source)).outputs["rows"]
-        mixed = step(**given, **settings)
+            artifacts[source] = make(folder=str(rows / source)).outputs["rows"]
+        mixed = step(**artifacts, **settings)
         counted = count(dataset=mixed.outputs["dataset"], samples=mixed.outputs["total_samples"])
         return all_outputs(mixed, counted)
 
@@ -150,7 +150,7 @@ def one_artifact(step, rows, settings):
 
 
 def failing(step, root, rows, number):
-    """A step that fails leaves no output, whatever the runner makes of its status."""
+    """Checks that a failing step leaves no output, whatever status the runner reports."""
     before = set(root.rglob("*"))
     try:
         outputs = step(input_uri=str(rows), tokenizer_model="builtin", cut_sizes="0").outputs
@@ -169,11 +169,11 @@ def main(image, step_02):
 def run(image, step_02):
     build_helper()
     step = load(image)
-    # A short folder that the containers see under the same path; they run as a uid that nobody else has.
+    # The containers see this folder under the same path. They run as a uid that exists nowhere else.
     root = pathlib.Path(tempfile.mkdtemp(prefix="km-kfp-"))
     root.chmod(0o777)
     rows = root / "fixture"
-    # Only each source's first file: one of the upstream steps hands over a single file.
+    # Only the first file of each source: one of the upstream steps passes on a single file.
     shutil.copytree(step_02, rows, ignore=lambda folder, names: [n for n in names if pathlib.Path(folder).name in SOURCES and n != "gen.jsonl"])
     subprocess.run(["chmod", "-R", "a+rX", str(rows)], check=True)
     os.umask(0)
@@ -183,17 +183,17 @@ def run(image, step_02):
     try:
         first = check(own_artifacts(step, rows, settings))
         second = check(one_artifact(step, rows, settings))
-        assert first == second, "the same rows, wired in two ways, give two mixes"
+        assert first == second, "the same rows, wired in two ways, give different mixes"
 
-        # Straight to a volume: nothing is carried, the metadata say where.
+        # To a volume: nothing is copied, and the metadata say where the files are.
         volume = root / "volume"
         volume.mkdir(mode=0o777)
         outputs = step(input_uri=str(rows), output_uri=str(volume / "mixes"), **settings).outputs
-        place = outputs["dataset"].metadata["pvc_path"]
-        assert pathlib.Path(place).read_bytes() == first and not pathlib.Path(outputs["dataset"].path).exists()
+        path = outputs["dataset"].metadata["pvc_path"]
+        assert pathlib.Path(path).read_bytes() == first and not pathlib.Path(outputs["dataset"].path).exists()
         assert set(outputs) == OUTPUTS | PARAMETERS
 
-        # Another cut to hand on.
+        # Another cut is passed on.
         outputs = step(input_uri=str(rows), select_cut="2", **settings).outputs
         assert outputs["selected_cut"] == 2 and outputs["dataset"].metadata["cut"] == 2
 
@@ -201,7 +201,7 @@ def run(image, step_02):
             failing(step, root, rows, number)
     finally:
         shutil.rmtree(root, ignore_errors=True)
-    print("kubeflow's local runner: own artifacts, one artifact, a volume, a chosen cut, failing runs: all as they should be")
+    print("kubeflow's local runner: own artifacts, one artifact, a volume, a selected cut and failing runs passed")
 
 
 if __name__ == "__main__":

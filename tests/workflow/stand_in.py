@@ -1,8 +1,8 @@
-"""Public images for the tests: the real one out of a registry or, where none can be reached, a stand-in under the same name.
+"""Public images for the tests: the real image from a registry or, if none can be reached, a stand-in with the same name.
 
-A stand-in is Debian bookworm (debootstrap), with what the real image adds to it taken from this machine or a package registry:
-enough to run a Dockerfile or compose file as it is. How this machine reaches package registries goes into it, so it must never
-leave the machine. Its name is taken away again at the end; the layers stay in the engine's cache and make the next run short.
+A stand-in is Debian bookworm (debootstrap) plus the additions of the real image, taken from this machine or a package registry:
+enough to run a Dockerfile or compose file unchanged. It contains this machine's package registry settings, so it must never
+leave the machine. Its tag is removed at the end; the layers stay in the engine's cache, so the next run is short.
 """
 
 import contextlib
@@ -27,13 +27,13 @@ CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 @contextlib.contextmanager
 def image(reference, make):
-    """Sees to it that the engine has `reference` for as long as this lasts."""
+    """Provides `reference` to the engine inside of the `with` block."""
     if docker("pull", reference, check=False).returncode == 0 or is_real(reference):
-        print(f"base image: {reference} itself", flush=True)
+        print(f"base image: {reference}", flush=True)
         yield
         return
     if os.geteuid() != 0 or not shutil.which("debootstrap"):
-        print(f"SKIPPED: no registry reachable for {reference}, no debootstrap (and root) for a stand-in", flush=True)
+        print(f"SKIPPED: no registry reachable for {reference}, and a stand-in needs root and debootstrap", flush=True)
         sys.exit(SKIPPED)
     print(f"base image: STAND-IN for {reference}: no registry reachable", flush=True)
     with tempfile.TemporaryDirectory(prefix="km-stand-in-") as folder:
@@ -45,13 +45,13 @@ def image(reference, make):
 
 
 def is_real(reference) -> bool:
-    """Pulled some time ago, and not a stand-in that a run which was killed has left."""
+    """Whether the engine has the real image, and not a stand-in that a killed run has left behind."""
     label = docker("image", "inspect", "--format", f'{{{{index .Config.Labels "{LABEL}"}}}}', reference, check=False)
     return label.returncode == 0 and not label.stdout.strip()
 
 
 def debian() -> None:
-    """The file system that both stand-ins begin with."""
+    """Builds the base of both stand-ins."""
     if docker("image", "inspect", DEBIAN, check=False).returncode == 0:
         return
     folder = tempfile.mkdtemp(prefix="km-debian-")
@@ -59,14 +59,14 @@ def debian() -> None:
         command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", folder]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
-        # For whoever runs as another user than root.
+        # For containers that do not run as root.
         os.chmod(folder, 0o755)
         left_out = ["--exclude=./var/cache/apt/archives/*.deb", "--exclude=./var/lib/apt/lists/*"]
         tar = subprocess.Popen(["tar", "-C", folder, "--one-file-system", *left_out, "-c", "."], stdout=subprocess.PIPE)
         docker("import", "-", DEBIAN, stdin=tar.stdout)
         assert tar.wait() == 0
     finally:
-        # debootstrap mounts /proc there for a while.
+        # --one-file-system, because debootstrap mounts /proc there temporarily.
         subprocess.run(["rm", "-rf", "--one-file-system", folder])
 
 
@@ -79,18 +79,18 @@ def build(reference, folder, lines) -> None:
 
 
 def settings(pattern) -> list:
-    """The variables with which this machine's package manager finds its registry."""
+    """The environment variables that configure this machine's package registry."""
     return [f'ENV {name}="{value}"' for name, value in os.environ.items() if re.fullmatch(pattern, name)]
 
 
 def copy_first(folder, name, candidates) -> None:
-    """This machine's settings file, or an empty one where it has none."""
+    """Copies this machine's settings file, or writes an empty one if it has none."""
     found = [path for path in candidates if path.is_file()]
     (folder / name).write_bytes(found[0].read_bytes() if found else b"")
 
 
 def rust(reference, folder) -> None:
-    """As the official image lays it out, with this machine's toolchain."""
+    """Has the layout of the official image, with this machine's toolchain."""
     printed = subprocess.run(["rustc", "--print", "sysroot"], check=True, capture_output=True, text=True).stdout
     sysroot = pathlib.Path(printed.strip())
     for pattern in ["bin/cargo", "bin/rustc", "lib/*.so*", "lib/rustlib"]:
@@ -112,7 +112,7 @@ def rust(reference, folder) -> None:
 
 
 def moto(reference, folder) -> None:
-    """moto's server of that version, installed as the official image has it."""
+    """moto's server of that version, installed like in the official image."""
     home = pathlib.Path.home()
     copy_first(folder, "pip.conf", [home / ".config/pip/pip.conf", home / ".pip/pip.conf", pathlib.Path("/etc/pip.conf")])
     lines = [

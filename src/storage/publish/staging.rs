@@ -264,6 +264,7 @@ impl Flusher {
 
 /// Starts to write a file's dirty pages to the disk. Unlike `fdatasync`, this waits neither for the pages nor for the
 /// disk's cache. Errors are ignored: the flush at the end of the file reports them.
+#[cfg_attr(target_os = "linux", expect(unsafe_code, reason = "neither std nor rustix has `sync_file_range`"))]
 fn start_writeback(file: &File) {
     #[cfg(target_os = "linux")]
     {

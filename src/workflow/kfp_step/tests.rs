@@ -1,61 +1,12 @@
-//! Steps run on throw-away folders, with a stand-in for the mixing.
+//! Whole steps in temporary folders, with a stand-in for the mix.
 
 use super::*;
-use crate::manifest::{CutRecord, OutputFile, OutputKind, Program, SettingsRecord, TokenizerRecord};
-use serde_json::json;
+use crate::workflow::fixtures::manifest;
+use serde_json::{Map, Value, json};
+use std::io::Write;
 
-/// A manifest of the cuts 2 and 5, with 9 asked for and not feasible.
-pub(crate) fn manifest() -> Manifest {
-    let cut = |cut, feasible, samples| CutRecord {
-        cut,
-        feasible,
-        written: feasible,
-        samples,
-        tokens: samples * 100,
-        validation_samples: None,
-        validation_tokens: None,
-        sources: Vec::new(),
-    };
-    let file = |cut: u32| OutputFile {
-        name: format!("combined_cut_{cut}x.jsonl"),
-        kind: OutputKind::Mix,
-        cut: Some(cut),
-        rows: Some(1),
-        tokens: Some(100),
-        bytes: 3,
-        digest: format!("d{cut}"),
-    };
-    Manifest {
-        format: 1,
-        program: Program { name: "knowledge-mixing".into(), version: "0.0.0".into() },
-        settings: SettingsRecord {
-            cut_sizes: vec![2, 5, 9],
-            qa_per_doc: 3,
-            save_gpt_oss_format: false,
-            seed: 42,
-            reasoning: "auto".into(),
-            columns: "full".into(),
-            compression: "none".into(),
-            infeasible_cuts: "drop".into(),
-            bad_rows: "fail".into(),
-            order: "natural".into(),
-            recipe: None,
-        },
-        tokenizer: TokenizerRecord {
-            name: "builtin".into(),
-            digest: "t0".into(),
-            chat_template_digest: "c0".into(),
-            chat_template_date: None,
-        },
-        inputs: Vec::new(),
-        sources: Vec::new(),
-        cuts: vec![cut(2, true, 32), cut(5, true, 80), cut(9, false, 0)],
-        outputs: vec![file(2), file(5)],
-    }
-}
-
-fn finished() -> Finished {
-    Finished {
+fn mix_result() -> MixResult {
+    MixResult {
         manifest: manifest(),
         metrics: Map::from_iter([
             ("samples".to_string(), json!(80)),
@@ -68,7 +19,7 @@ fn finished() -> Finished {
     }
 }
 
-/// What the local runner passes, below a folder.
+/// The executor input of the local runner, with all outputs below one folder.
 fn executor_input(root: &Path, parameters: Value) -> String {
     let artifacts = ["mixes", "dataset", "metrics", "report", "summary"].map(|name| {
         (name.to_string(), json!({"artifacts": [{"name": name, "uri": root.join(name), "type": {"schemaTitle": "x"}}]}))
@@ -80,14 +31,14 @@ fn executor_input(root: &Path, parameters: Value) -> String {
         "outputs": {
             "artifacts": Map::from_iter(artifacts),
             "parameters": Map::from_iter(files),
-            "outputFile": root.join("made/on/the/way/executor_output.json"),
+            "outputFile": root.join("created/on/the/way/executor_output.json"),
         }
     })
     .to_string()
 }
 
-/// Makes the files that the manifest names, as the mixing run would.
-fn stand_in(settings: &SettingValues, names: &[(&str, &[u8])]) {
+/// Writes files into the output folder, as a mix does.
+fn write_files(settings: &SettingValues, names: &[(&str, &[u8])]) {
     let folder = Path::new(settings.first("output").unwrap());
     std::fs::create_dir_all(folder).unwrap();
     for (name, content) in names {
@@ -95,9 +46,9 @@ fn stand_in(settings: &SettingValues, names: &[(&str, &[u8])]) {
     }
 }
 
-fn run(executor_input: &str, mix: impl FnOnce(SettingValues) -> Result<Finished>) -> Result<()> {
-    let step = Step::prepare(executor_input)?;
-    mix(step.settings().clone()).and_then(|finished| step.publish(&finished))
+fn run(executor_input: &str, mix: impl FnOnce(SettingValues) -> Result<MixResult>) -> Result<()> {
+    let step = KfpStep::prepare(executor_input)?;
+    mix(step.settings().clone()).and_then(|result| step.publish(&result))
 }
 
 fn read(path: PathBuf) -> String {
@@ -105,16 +56,16 @@ fn read(path: PathBuf) -> String {
 }
 
 #[test]
-fn a_step_lays_out_everything_that_the_engine_reads() {
+fn a_step_writes_everything_that_the_engine_reads() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
     run(&executor_input(root, json!({"cut_sizes": "2,5,9"})), |settings| {
         assert_eq!(settings.first("cut_sizes"), Some("2,5,9"));
-        stand_in(
+        write_files(
             &settings,
             &[("combined_cut_2x.jsonl", b"{2}"), ("combined_cut_5x.jsonl", b"{5}"), ("manifest.json", b"{}")],
         );
-        Ok(finished())
+        Ok(mix_result())
     })
     .unwrap();
     assert_eq!(read(root.join("dataset")), "{5}");
@@ -125,15 +76,15 @@ fn a_step_lays_out_everything_that_the_engine_reads() {
     assert_eq!(read(root.join("parameters/total_tokens")), "8000");
     assert_eq!(serde_json::from_str::<Value>(&read(root.join("metrics"))).unwrap()["samples"], 80);
 
-    let output: Value = serde_json::from_str(&read(root.join("made/on/the/way/executor_output.json"))).unwrap();
+    let output: Value = serde_json::from_str(&read(root.join("created/on/the/way/executor_output.json"))).unwrap();
     let text = serde_json::to_string_pretty(&output).unwrap().replace(&root.display().to_string(), "ROOT");
     insta::assert_snapshot!(text);
     let left: Vec<_> = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left.len(), 7, "no staging name is left: {left:?}");
+    assert_eq!(left.len(), 7, "a staged file is left: {left:?}");
 }
 
 #[test]
-fn a_compressed_mix_is_handed_on_as_plain_lines() {
+fn a_compressed_mix_is_passed_on_as_plain_lines() {
     for (extension, bytes) in [
         ("gz", {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -145,10 +96,10 @@ fn a_compressed_mix_is_handed_on_as_plain_lines() {
         let root = tempfile::tempdir().unwrap();
         let name = format!("combined_cut_5x.jsonl.{extension}");
         run(&executor_input(root.path(), json!({})), |settings| {
-            stand_in(&settings, &[(&name, &bytes)]);
-            let mut finished = finished();
-            finished.manifest.outputs[1].name = name.clone();
-            Ok(finished)
+            write_files(&settings, &[(&name, &bytes)]);
+            let mut result = mix_result();
+            result.manifest.outputs[1].name = name.clone();
+            Ok(result)
         })
         .unwrap();
         assert_eq!(read(root.path().join("dataset")), "{\"a\":1}\n", "{extension}");
@@ -156,7 +107,7 @@ fn a_compressed_mix_is_handed_on_as_plain_lines() {
 }
 
 #[test]
-fn a_mix_on_a_volume_or_in_a_bucket_is_named_and_not_carried() {
+fn a_mix_on_a_volume_or_in_a_bucket_is_referenced_and_not_copied() {
     let volume = tempfile::tempdir().unwrap();
     let on_volume = volume.path().join("mixes");
     for (output_uri, key, value) in [
@@ -168,11 +119,11 @@ fn a_mix_on_a_volume_or_in_a_bucket_is_named_and_not_carried() {
         let root = tempfile::tempdir().unwrap();
         run(&executor_input(root.path(), json!({"output_uri": output_uri})), |settings| {
             assert_eq!(settings.first("output"), Some(output_uri.as_str()));
-            Ok(finished())
+            Ok(mix_result())
         })
         .unwrap();
         let output: Value =
-            serde_json::from_str(&read(root.path().join("made/on/the/way/executor_output.json"))).unwrap();
+            serde_json::from_str(&read(root.path().join("created/on/the/way/executor_output.json"))).unwrap();
         assert_eq!(output["artifacts"]["dataset"]["artifacts"][0]["metadata"][key], json!(value));
         assert!(!root.path().join("dataset").exists() && !root.path().join("mixes").exists());
         assert_eq!(read(root.path().join("report")), "<p>");
@@ -180,34 +131,34 @@ fn a_mix_on_a_volume_or_in_a_bucket_is_named_and_not_carried() {
 }
 
 #[test]
-fn an_artifact_that_the_engine_uploads_to_s3_names_its_url() {
+fn an_artifact_that_the_engine_uploads_to_s3_has_its_url() {
     let text = json!({"outputs": {"outputFile": "/o", "artifacts": {
         "mixes": {"artifacts": [{"uri": "s3://b/run/mixes"}]},
         "dataset": {"artifacts": [{"name": "d", "uri": "s3://b/run/dataset"}]}}}});
     let input = ExecutorInput::parse(&text.to_string()).unwrap();
-    let output = outputs::executor_output(&input, &finished(), &Place::Artifact).unwrap();
+    let output = outputs::executor_output(&input, &mix_result(), &MixLocation::Artifact).unwrap();
     assert_eq!(output["artifacts"]["dataset"]["artifacts"][0]["uri"], "s3://b/run/dataset");
     assert_eq!(output["artifacts"]["dataset"]["artifacts"][0]["name"], "d");
     assert_eq!(output["artifacts"]["dataset"]["artifacts"][0]["metadata"]["artifact_path"], "s3://b/run/dataset");
     assert_eq!(output["artifacts"]["mixes"]["artifacts"][0]["name"], "mixes");
-    assert_eq!(output["parameterValues"], json!({}), "none was asked for");
+    assert_eq!(output["parameterValues"], json!({}), "none was declared");
 }
 
 #[test]
 fn a_failing_step_leaves_no_output() {
     let root = tempfile::tempdir().unwrap();
     let error = run(&executor_input(root.path(), json!({})), |settings| {
-        stand_in(&settings, &[("combined_cut_2x.jsonl.partial", b"{2}")]);
+        write_files(&settings, &[("combined_cut_2x.jsonl.partial", b"{2}")]);
         Err(Error::new(ErrorKind::Data, "a bad row"))
     })
     .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Data);
     assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
 
-    // The mix is made, but the file to hand on is not there: what was laid out before is taken back.
+    // The mix is complete, but the file of the selected cut is missing: the outputs written before are removed.
     let error = run(&executor_input(root.path(), json!({})), |settings| {
-        stand_in(&settings, &[("combined_cut_2x.jsonl", b"{2}")]);
-        Ok(finished())
+        write_files(&settings, &[("combined_cut_2x.jsonl", b"{2}")]);
+        Ok(mix_result())
     })
     .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
@@ -215,7 +166,7 @@ fn a_failing_step_leaves_no_output() {
 }
 
 #[test]
-fn a_failing_step_removes_nothing_that_was_there_before() {
+fn a_failing_step_keeps_what_existed_before() {
     let root = tempfile::tempdir().unwrap();
     std::fs::create_dir(root.path().join("mixes")).unwrap();
     std::fs::write(root.path().join("mixes/older"), "x").unwrap();
@@ -224,10 +175,10 @@ fn a_failing_step_removes_nothing_that_was_there_before() {
 }
 
 #[test]
-fn an_output_is_needed() {
-    let error = run(r#"{"outputs": {"outputFile": "/o"}}"#, |_| Ok(finished())).unwrap_err();
+fn an_output_is_required() {
+    let error = run(r#"{"outputs": {"outputFile": "/o"}}"#, |_| Ok(mix_result())).unwrap_err();
     insta::assert_snapshot!(error, @r"
-    --executor-input: names no output artifact mixes, and no output_uri is given
-      hint: declare the output mixes {type: Dataset}, as component.yaml does
+    --executor-input: no output artifact `mixes` and no output_uri
+      hint: declare the output mixes {type: Dataset}, as component.yaml does, or set output_uri
     ");
 }

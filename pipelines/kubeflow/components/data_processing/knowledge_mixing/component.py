@@ -50,7 +50,7 @@ def knowledge_mixing(
 ):
     """Mix synthetic question-answer data into training files.
 
-    All inputs are optional; an empty text counts as unset. Give `datasets`, an artifact for each source, or
+    All inputs are optional; an empty text counts as unset. Pass `datasets`, an artifact for each source, or
     `input_uri`. The step parses the whole executor input, so no other placeholder is used.
 
     Args:

@@ -1,4 +1,4 @@
-"""The component compiles, and its interface is that of component.yaml."""
+"""Checks that the component compiles and has the interface of component.yaml."""
 
 import pathlib
 import sys
@@ -24,11 +24,11 @@ def test_it_has_the_interface_of_component_yaml():
 
 
 def test_it_runs_the_same_command_in_the_same_image():
-    theirs = yaml.safe_load((FOLDER.parents[4] / "component.yaml").read_text())["implementation"]["container"]
-    ours = knowledge_mixing.component_spec.implementation.container
-    assert ours.image == theirs["image"]
-    assert ours.command == theirs["command"]
-    assert ours.args == ["--executor-input", "{{$}}"]
+    expected = yaml.safe_load((FOLDER.parents[4] / "component.yaml").read_text())["implementation"]["container"]
+    actual = knowledge_mixing.component_spec.implementation.container
+    assert actual.image == expected["image"]
+    assert actual.command == expected["command"]
+    assert actual.args == ["--executor-input", "{{$}}"]
 
 
 def test_metadata_names_the_component():

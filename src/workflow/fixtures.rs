@@ -1,0 +1,53 @@
+//! A manifest for the tests of this module.
+
+use crate::manifest::{CutRecord, Manifest, OutputFile, OutputKind, Program, SettingsRecord, TokenizerRecord};
+
+/// A manifest with the cuts 2 and 5, and with cut 9, which was requested but is not feasible.
+pub(super) fn manifest() -> Manifest {
+    let cut = |cut, feasible, samples| CutRecord {
+        cut,
+        feasible,
+        written: feasible,
+        samples,
+        tokens: samples * 100,
+        validation_samples: None,
+        validation_tokens: None,
+        sources: Vec::new(),
+    };
+    let file = |cut: u32| OutputFile {
+        name: format!("combined_cut_{cut}x.jsonl"),
+        kind: OutputKind::Mix,
+        cut: Some(cut),
+        rows: Some(1),
+        tokens: Some(100),
+        bytes: 3,
+        digest: format!("d{cut}"),
+    };
+    Manifest {
+        format: 1,
+        program: Program { name: "knowledge-mixing".into(), version: "0.0.0".into() },
+        settings: SettingsRecord {
+            cut_sizes: vec![2, 5, 9],
+            qa_per_doc: 3,
+            save_gpt_oss_format: false,
+            seed: 42,
+            reasoning: "auto".into(),
+            columns: "full".into(),
+            compression: "none".into(),
+            infeasible_cuts: "drop".into(),
+            bad_rows: "fail".into(),
+            order: "natural".into(),
+            recipe: None,
+        },
+        tokenizer: TokenizerRecord {
+            name: "builtin".into(),
+            digest: "t0".into(),
+            chat_template_digest: "c0".into(),
+            chat_template_date: None,
+        },
+        inputs: Vec::new(),
+        sources: Vec::new(),
+        cuts: vec![cut(2, true, 32), cut(5, true, 80), cut(9, false, 0)],
+        outputs: vec![file(2), file(5)],
+    }
+}

@@ -1,0 +1,33 @@
+//! The result of a mix, as workflow engines see it.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::manifest::{Manifest, OutputFile, OutputKind};
+use serde_json::{Map, Value};
+
+/// A complete mix and its reports.
+#[derive(Debug, Clone)]
+pub(crate) struct MixResult {
+    /// The manifest of the mix.
+    pub(crate) manifest: Manifest,
+    /// The flat metrics of `metrics.json`.
+    pub(crate) metrics: Map<String, Value>,
+    /// The content of `report.html`.
+    pub(crate) report_html: String,
+    /// The content of `summary.md`.
+    pub(crate) summary_md: String,
+    /// The cut whose mix is passed on to the next step ([`crate::mixing::select_cut`]).
+    pub(crate) selected_cut: u32,
+}
+
+impl MixResult {
+    /// The mix file of the selected cut.
+    ///
+    /// # Errors
+    /// The manifest does not list it: a bug of the caller.
+    pub(super) fn selected_file(&self) -> Result<&OutputFile> {
+        let is_selected = |file: &&OutputFile| file.kind == OutputKind::Mix && file.cut == Some(self.selected_cut);
+        self.manifest.outputs.iter().find(is_selected).ok_or_else(|| {
+            Error::new(ErrorKind::Bug, format!("the manifest lists no file of the selected cut {}", self.selected_cut))
+        })
+    }
+}
