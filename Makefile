@@ -66,8 +66,8 @@ test-long: test
 
 # With the release profile, because clippy then uses the C libraries that were compiled for the program.
 lint:
-	cargo fmt --check
-	cargo clippy --release --all-targets -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets -- -D warnings
 
 bench: $(VENV)/bench-installed build
 	$(VENV)/bin/python bench/run.py --binary $(BINARY) --tokenizer $(TOKENIZER) --sizes $(SIZES) --runs $(RUNS) --keep

@@ -13,6 +13,7 @@
 //!   flushed.
 //!
 //! The S3 server is a process of its own: this program, started with the argument `serve`.
+#![allow(clippy::unwrap_used, reason = "a benchmark may panic")]
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};

@@ -16,4 +16,5 @@ mod rows;
 
 pub(crate) use find::{FindOptions, InputObject, SourceLocations, check_output, find};
 pub(crate) use ledger::{RejectedRow, SourceLedger};
+pub(crate) use parse::RowParser;
 pub(crate) use read::{Artifacts, ReadOptions, read};

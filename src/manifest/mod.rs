@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The file name of the manifest.
-pub const MANIFEST_NAME: &str = "manifest.json";
+pub(crate) const MANIFEST_NAME: &str = "manifest.json";
 
 /// Size limit of a manifest, for writers and readers: it lists more than a million input files.
 pub(crate) const MAX_MANIFEST_BYTES: u64 = 256 << 20;
 
 /// The version of the manifest's format; readers refuse a newer one.
-pub const MANIFEST_FORMAT: u32 = 1;
+pub(crate) const MANIFEST_FORMAT: u32 = 1;
 
 /// What a mix was made of and what it holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

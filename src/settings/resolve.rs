@@ -52,13 +52,13 @@ impl Resolver<'_> {
     }
 
     fn find(&self, setting: &Setting) -> Result<Option<Found>> {
-        if let Some(found) = self.from_flag(setting)? {
+        if let Some(found) = self.by_flag(setting)? {
             return Ok(Some(found));
         }
-        Ok(self.from_recipe(setting).or_else(|| self.from_variable(setting)))
+        Ok(self.by_recipe(setting).or_else(|| self.by_variable(setting)))
     }
 
-    fn from_flag(&self, setting: &Setting) -> Result<Option<Found>> {
+    fn by_flag(&self, setting: &Setting) -> Result<Option<Found>> {
         let Some(texts) = self.given.get(setting.name) else { return Ok(None) };
         let flag = setting.flag();
         if setting.refuses_empty_flag && texts.iter().any(|text| is_empty(text)) {
@@ -74,13 +74,13 @@ impl Resolver<'_> {
         Ok(found(texts, setting.kind, origin))
     }
 
-    fn from_recipe(&self, setting: &Setting) -> Option<Found> {
+    fn by_recipe(&self, setting: &Setting) -> Option<Found> {
         let (key, kind) = setting.recipe_key()?;
         let value = self.recipe?.settings.iter().find(|written| written.key == key).map(|written| &written.value)?;
         found(&recipe_texts(value)?, kind, format!("{key} in the recipe"))
     }
 
-    fn from_variable(&self, setting: &Setting) -> Option<Found> {
+    fn by_variable(&self, setting: &Setting) -> Option<Found> {
         setting.env.iter().find_map(|variable| {
             let text = self.environment.get(*variable)?;
             found(std::slice::from_ref(text), setting.kind, format!("{variable} (or {})", setting.flag()))

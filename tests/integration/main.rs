@@ -7,6 +7,7 @@
 //! | `naive_model` | random inputs give the same mixes as a naive model of the data contract |
 //! | `properties` | what holds between runs: nesting, threads, input order, new documents, randomness |
 //! | `recipes` | every example recipe and every key, counted in the written files; `plan`, `diff`, `recipe check` |
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "a test may panic, and exports nothing")]
 
 mod architecture;
 mod cli;

@@ -1,4 +1,5 @@
 //! The storage layer from outside: one conformance suite for every backend, and the faults between program and server.
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "a test may panic, and exports nothing")]
 
 mod backend;
 mod conformance;

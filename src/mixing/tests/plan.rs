@@ -350,6 +350,7 @@ fn set_amounts(sources: &mut [Source], amounts: &[(bool, u64, Option<u64>, Optio
 }
 
 /// The plan as one would make it by hand: every source's samples written out one by one, copies and all.
+#[expect(clippy::too_many_lines, reason = "a model reads best from top to bottom")]
 fn naive(rows: &[Row], sources: &[Source], options: &Options, cut: u32) -> Vec<u32> {
     let samples = matches!(options.budget, Some(Budget::Samples(_)));
     let size = |at: usize| if samples { 1 } else { u64::from(rows[at].record.tokens) };

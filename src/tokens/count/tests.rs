@@ -153,7 +153,8 @@ fn tokenizers_whose_words_depend_on_each_other_are_not_supported() {
         assert!(rules(pattern(), change).is_err(), "{number}");
     }
     assert!(rules(gpt2(), &|json| json["pre_tokenizer"]["add_prefix_space"] = true.into()).is_err());
-    let refused: [(&str, &dyn Fn(&mut Value)); 7] = [
+    type Change<'c> = &'c dyn Fn(&mut Value);
+    let refused: [(&str, Change<'_>); 7] = [
         ("spans two words", &|json| json["model"]["vocab"]["a▁b"] = 600.into()),
         ("spans two words", &|json| json["model"]["vocab"]["\nb"] = 600.into()),
         ("spans two words", &|json| json["model"]["vocab"]["<0x0A>b"] = 600.into()),

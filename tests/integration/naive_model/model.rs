@@ -107,6 +107,7 @@ impl<'m> Model<'m> {
     }
 
     /// The expected mixes and counts, or why the run fails.
+    #[expect(clippy::too_many_lines, reason = "a model reads best from top to bottom")]
     pub fn run(&self) -> Result<Expected, Refusal> {
         if self.files.is_empty() {
             return Err(Refusal::NotFound);

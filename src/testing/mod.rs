@@ -8,6 +8,8 @@ pub use crate::storage::{
     install_tls_provider,
 };
 
+pub mod hot_paths;
+
 use crate::cli::{self, Command};
 use crate::pipeline::{self, Context};
 use crate::progress::Progress;
