@@ -9,7 +9,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     shorten_purge_delay();
-    ExitCode::from(run(std::env::args_os()))
+    ExitCode::from(run(std::env::args_os().collect()))
 }
 
 /// Makes the allocator return unused memory after 0.1 s instead of 10 s: reading and writing free large buffers all the time,

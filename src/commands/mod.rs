@@ -22,7 +22,9 @@ use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;
 
 /// Runs the program and maps the outcome to an exit code.
-pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+///
+/// Not generic: whoever calls a generic function compiles it, with everything that it runs.
+pub fn main(arguments: Vec<OsString>) -> u8 {
     // Before any thread exists: variables of a .env file become part of the environment.
     let dotenv = dotenv::load();
     storage::install_tls_provider();
