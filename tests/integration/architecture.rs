@@ -381,7 +381,6 @@ fn imports_point_downward_only() {
 }
 
 #[test]
-#[ignore = "enabled when the restructured modules are merged"]
 fn no_files_import_each_other_in_a_cycle() {
     let edges = edges(&source_files());
     let listed: Vec<String> = cycles(&edges).iter().map(|cycle| cycle.join(" -> ")).collect();

@@ -21,7 +21,7 @@ const QUEUE: usize = 2;
 const SHORT_PIECE: usize = 32 << 10;
 
 /// Size of the buffer that short pieces are joined in.
-const JOINED: usize = 256 << 10;
+const JOINED: usize = 1 << 20;
 
 /// Maximum number of pieces of one vectored write.
 const MAX_SLICES: usize = 1024;
