@@ -17,7 +17,7 @@ TOKENIZER ?= assets/builtin-tokenizer
 SIZES ?= wide:10,narrow:20
 RUNS ?= 5
 
-.PHONY: help build static test test-long test-rust test-judge test-workflow test-browser lint bench criterion
+.PHONY: help build static test test-long test-rust test-judge test-workflow test-browser lint bench compare criterion
 
 help:
 	@echo "make test        all tests of the gate; skips what needs Docker, npm or a browser if that is missing, and says so"
@@ -26,6 +26,7 @@ help:
 	@echo "make static      the static binary of the image, in $(STATIC_BINARY)"
 	@echo "make bench       the program against its peers and the machine's limits, its storage layer against a bare copy;"
 	@echo "                 TOKENIZER=folder SIZES=wide:10,narrow:20 RUNS=5"
+	@echo "make compare     the program against an earlier build of it: BEFORE=binary TOKENIZER=folder"
 	@echo "make criterion   the hot paths"
 
 build:
@@ -72,6 +73,11 @@ lint:
 bench: $(VENV)/bench-installed build
 	$(VENV)/bin/python bench/run.py --binary $(BINARY) --tokenizer $(TOKENIZER) --sizes $(SIZES) --runs $(RUNS) --keep
 	cargo bench --bench storage -- --runs $(RUNS)
+
+# Against an earlier build of the program: make compare BEFORE=binary
+compare: build
+	mkdir -p target/bench
+	$(PYTHON) bench/compare.py --before $(BEFORE) --after $(BINARY) --tokenizer $(TOKENIZER)
 
 criterion:
 	cargo bench --bench hot_paths

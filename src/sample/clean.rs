@@ -1,16 +1,16 @@
-//! What the generator leaves in its texts and a trainer must not see.
+//! Artifacts of generation that must not be trained on.
 
 use std::borrow::Cow;
 
-/// The markers that the generator's parsers leave in answers.
+/// Markers that the generator's parsers leave in responses.
 const MARKERS: [&str; 2] = ["[END]", "[ANSWER]"];
 
-/// What gpt-oss teachers leave in questions that they did not write.
+/// Placeholders that gpt-oss teachers leave instead of a question.
 const PLACEHOLDERS: [&str; 3] = ["...", "<question>", "<Insert question here>"];
 
 /// A response without the generator's markers and without white space (Unicode) around it.
 ///
-/// The markers go one after the other, as upstream's replacements do: what the first leaves joined, the second can meet.
+/// Markers are removed one after the other, as upstream does: removing the first can create the second.
 pub(crate) fn clean_response(response: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(response);
     for marker in MARKERS {
@@ -24,7 +24,7 @@ pub(crate) fn clean_response(response: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a question is one of the placeholders that gpt-oss teachers leave behind.
+/// Whether a question contains a placeholder of a gpt-oss teacher.
 pub(crate) fn is_placeholder_question(question: &str) -> bool {
     PLACEHOLDERS.iter().any(|placeholder| question.contains(placeholder))
 }
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn markers_and_white_space_go() {
+    fn markers_and_white_space_are_removed() {
         for (response, cleaned) in [
             ("plain", "plain"),
             ("[ANSWER] Ten crowns. [END]", "Ten crowns."),

@@ -55,17 +55,17 @@ def main(image):
         run(down)
         try:
             code, said = run(mix)
-            assert code == 0 and "the mix is whole: s3://" in said, f"mix ended with {code}\n{said}\n{run(['logs'])[1]}"
+            assert code == 0 and "the mix is complete: s3://" in said, f"mix ended with {code}\n{said}\n{run(['logs'])[1]}"
             code, said = run(verify)
-            assert code == 0 and "s3://knowledge/step_03: whole: " in said, f"verify ended with {code}\n{said}"
+            assert code == 0 and "s3://knowledge/step_03: " in said, f"verify ended with {code}\n{said}"
         finally:
             code, printed = run(down)
         assert code == 0, printed
         remains = remaining("container", "-a") + remaining("network") + remaining("volume")
         assert not remains, f"not removed: {remains}"
     version = subprocess.run([*command(), "version", "--short"], capture_output=True, text=True).stdout.strip()
-    whole = next(line for line in said.splitlines() if "whole: " in line)
-    print(f"compose {version}: {whole.strip()}")
+    verified = next(line for line in said.splitlines() if "s3://knowledge/step_03: " in line)
+    print(f"compose {version}: {verified.strip()}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ fn share(text: &str) -> Option<Decimal> {
 }
 
 #[test]
-fn a_share_is_a_part_of_the_whole_mix() {
+fn a_share_is_a_part_of_the_complete_mix() {
     // 900 tokens of others: a tenth of the mix is 100 of 1000.
     assert_eq!(solve_shares(&[None, share("0.1")], &[900, 5000]), [None, Some(100)]);
     // 600 of others: 0.3 and 0.1 of 1000.
