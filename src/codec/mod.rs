@@ -2,65 +2,13 @@
 
 mod decode;
 mod encode;
+mod name;
+mod reader;
 mod transform;
 
+pub(crate) use name::Codec;
+pub(crate) use reader::DecodingReader;
 pub(crate) use transform::Transform;
-
-use std::io;
-
-/// How a file is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Codec {
-    /// Not compressed.
-    None,
-    /// gzip, with one or more members.
-    Gzip,
-    /// Zstandard, with one or more frames.
-    Zstd,
-}
-
-/// File extensions, without the dot.
-const EXTENSIONS: [(Codec, &str); 2] = [(Codec::Gzip, "gz"), (Codec::Zstd, "zst")];
-
-impl Codec {
-    /// Splits a file name into the part before the compression's extension and the codec. Extensions are lowercase.
-    pub(crate) fn split_name(name: &str) -> (&str, Self) {
-        let known = |(stem, extension)| {
-            let (codec, _) = EXTENSIONS.into_iter().find(|(_, known)| *known == extension)?;
-            Some((stem, codec))
-        };
-        name.rsplit_once('.').and_then(known).unwrap_or((name, Self::None))
-    }
-
-    /// Appends the compression's extension to a file name.
-    pub(crate) fn file_name(self, name: &str) -> String {
-        match EXTENSIONS.into_iter().find(|(codec, _)| *codec == self) {
-            Some((_, extension)) => format!("{name}.{extension}"),
-            None => name.to_owned(),
-        }
-    }
-
-    /// A transform from the stored bytes of one file to its content.
-    ///
-    /// Input that ends within a gzip member or a Zstandard frame, or before the first one, is an error of kind
-    /// [`io::ErrorKind::UnexpectedEof`].
-    pub(crate) fn decoder(self) -> io::Result<Transform> {
-        Ok(match self {
-            Self::None => Transform::None,
-            Self::Gzip => Transform::GzipDecoder(Box::default()),
-            Self::Zstd => Transform::ZstdDecoder(decode::ZstdDecoder::new()?),
-        })
-    }
-
-    /// A transform from the content of one file to its stored bytes, which depend on the content alone.
-    pub(crate) fn encoder(self) -> io::Result<Transform> {
-        Ok(match self {
-            Self::None => Transform::None,
-            Self::Gzip => Transform::GzipEncoder(encode::Blocks::new(encode::gzip())),
-            Self::Zstd => Transform::ZstdEncoder(encode::Blocks::new(encode::zstd()?)),
-        })
-    }
-}
 
 #[cfg(test)]
 mod tests;

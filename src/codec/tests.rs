@@ -1,6 +1,6 @@
 use super::*;
 use bytes::Bytes;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
 fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -135,5 +135,23 @@ fn encoders_keep_their_level_and_block_size() {
     for (codec, expected) in [(Codec::Gzip, gzip.finish().unwrap()), (Codec::Zstd, zstd.finish().unwrap())] {
         let (file, _) = transformed(codec.encoder().unwrap(), &content, 10_000).unwrap();
         assert!(file == expected, "{codec:?}");
+    }
+}
+
+#[test]
+fn a_reader_gives_what_the_decoder_gives() {
+    let content = b"a row of a mix\n".repeat(100_000);
+    for codec in [Codec::None, Codec::Gzip, Codec::Zstd] {
+        let mut encoder = codec.encoder().unwrap();
+        let (mut input, mut stored) = (Bytes::from(content.clone()), Vec::new());
+        while !input.is_empty() {
+            stored.extend(encoder.push(&mut input).unwrap().unwrap_or_default());
+        }
+        stored.extend(encoder.finish().unwrap());
+        let mut read = Vec::new();
+        DecodingReader::new(codec, &stored[..]).unwrap().read_to_end(&mut read).unwrap();
+        assert!(read == content, "{codec:?}");
+        let cut_short = DecodingReader::new(codec, &stored[..stored.len() - 1]).unwrap().read_to_end(&mut Vec::new());
+        assert_eq!(cut_short.is_err(), codec != Codec::None, "{codec:?}");
     }
 }

@@ -10,9 +10,9 @@ use super::inputs;
 use super::mix_result::MixResult;
 use super::outputs::{self, DATASET, METRICS, MIXES, MixLocation, REPORT, SUMMARY};
 use super::parameters::OutputParameters;
+use crate::codec::{Codec, DecodingReader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::SettingValues;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The general options of a run (retries, log format) in an executor input: they are needed before anything runs.
@@ -108,21 +108,17 @@ impl KfpStep {
         let file = result.selected_file()?;
         // `output` is the artifact's own folder here: `prepare` has set it.
         let source = Path::new(self.settings.first("output").unwrap_or_default()).join(&file.name);
-        let reader: Box<dyn Read> = match source.extension().and_then(|extension| extension.to_str()) {
-            Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(open(&source)?)),
-            Some("zst") => Box::new(zstd::Decoder::new(open(&source)?).map_err(|error| {
-                Error::new(ErrorKind::Io, "cannot decompress").at(source.display()).caused_by(error)
-            })?),
-            _ => {
-                create_parent(target)?;
-                let _ = std::fs::remove_file(target);
-                // A hard link costs nothing. Across file systems, or if links are not supported, the file is copied.
-                if std::fs::hard_link(&source, target).is_ok() {
-                    return Ok(());
-                }
-                Box::new(open(&source)?)
+        let (_, codec) = Codec::split_name(&file.name);
+        if codec == Codec::None {
+            create_parent(target)?;
+            let _ = std::fs::remove_file(target);
+            // A hard link costs nothing. Across file systems, or if links are not supported, the file is copied.
+            if std::fs::hard_link(&source, target).is_ok() {
+                return Ok(());
             }
-        };
+        }
+        let reader = DecodingReader::new(codec, open(&source)?)
+            .map_err(|error| Error::new(ErrorKind::Io, "cannot decompress").at(source.display()).caused_by(error))?;
         write_atomically(target, reader)
     }
 
