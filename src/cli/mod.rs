@@ -188,11 +188,14 @@ pub(crate) fn command() -> clap::Command {
 fn exit_codes_help() -> String {
     use exit_code as x;
     let rows: &[(u8, &str)] = &[
-        (x::OK, "success"),
+        (x::OK, "success; diff also exits with 0 if the mixes differ"),
         (x::USAGE, "invalid command line, variable or recipe"),
-        (x::DATA, "the input cannot be used"),
-        (x::NO_FEASIBLE_CUT, "no requested cut is feasible"),
-        (x::NOT_FOUND, "an input, tokenizer or template was not found"),
+        (
+            x::DATA,
+            "invalid data: rows, tokenizer, chat template or manifest; a recipe's shortfall; a mix that differs from its manifest",
+        ),
+        (x::NO_FEASIBLE_CUT, "a requested or selected cut cannot be written"),
+        (x::NOT_FOUND, "an input, recipe, tokenizer, chat template or mix was not found"),
         (x::UNREACHABLE, "a storage service is unreachable: retry later"),
         (x::BUG, "a bug in this program"),
         (x::IO, "reading or writing failed"),

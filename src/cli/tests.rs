@@ -123,11 +123,11 @@ fn a_sub_command_reads_every_variable_that_its_help_shows() {
 fn the_long_help_lists_the_exit_codes_without_those_of_argo() {
     insta::assert_snapshot!(exit_codes_help(), @r"
     Exit codes:
-        0  success
+        0  success; diff also exits with 0 if the mixes differ
         2  invalid command line, variable or recipe
-        3  the input cannot be used
-        4  no requested cut is feasible
-       66  an input, tokenizer or template was not found
+        3  invalid data: rows, tokenizer, chat template or manifest; a recipe's shortfall; a mix that differs from its manifest
+        4  a requested or selected cut cannot be written
+       66  an input, recipe, tokenizer, chat template or mix was not found
        69  a storage service is unreachable: retry later
        70  a bug in this program
        74  reading or writing failed

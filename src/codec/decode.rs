@@ -71,7 +71,7 @@ impl ZstdDecoder {
             }
             let used = self.run(input)?;
             input.advance(used);
-            if self.piece.len() == PIECE {
+            if self.piece.len() >= PIECE {
                 return Ok(Some(std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE)).into()));
             }
         }

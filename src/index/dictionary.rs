@@ -11,8 +11,9 @@ pub(crate) struct Number(NonZeroU32);
 impl Number {
     /// The number of the entry at a place.
     pub(crate) fn from_place(place: usize) -> Self {
-        // A dictionary has at most as many entries as there are records, whose number `Index::merge` limits.
-        Self(u32::try_from(place).ok().and_then(|place| NonZeroU32::new(place + 1)).unwrap_or(NonZeroU32::MAX))
+        // A dictionary has at most as many entries as there are samples, whose number `check_samples` limits.
+        debug_assert!(place < u32::MAX as usize);
+        Self(NonZeroU32::MIN.saturating_add(place as u32))
     }
 
     /// The place of its entry.

@@ -50,7 +50,7 @@ impl PartsHasher {
     }
 }
 
-/// The name and version of the hash that ranks summaries. Whoever changes one byte of what goes in gives it a new name.
+/// The name and version of the hash that ranks summaries. Change the name whenever the hashed bytes change.
 const RANK_HASH: &str = "km-rank-v1";
 
 /// Hashes the summaries of one raw document of one source; what they have in common is hashed once.

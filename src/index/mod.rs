@@ -45,7 +45,7 @@ impl Index {
     pub(crate) fn merge(splits: impl IntoIterator<Item = (u32, SplitIndex)>) -> Result<Self> {
         let splits: Vec<(u32, SplitIndex)> = splits.into_iter().collect();
         let samples: usize = splits.iter().map(|(_, split)| split.records.len()).sum();
-        check_samples(samples as u64)?;
+        check_samples(samples)?;
         let mut records = Vec::with_capacity(samples);
         let (mut documents, mut outlines, mut summaries) = (Merger::default(), Merger::default(), Merger::default());
         for (source, split) in splits {
@@ -67,9 +67,12 @@ impl Index {
     }
 }
 
-/// Refuses more samples than 32 bits number.
-fn check_samples(samples: u64) -> Result<()> {
-    if samples < u64::from(u32::MAX) {
+/// Refuses more samples than 32 bits can number.
+///
+/// # Errors
+/// [`ErrorKind::Data`], before anything is numbered.
+pub(crate) fn check_samples(samples: usize) -> Result<()> {
+    if samples < u32::MAX as usize {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Data, format!("the input has {samples} samples: at most {} are supported", u32::MAX - 1))
@@ -117,8 +120,8 @@ mod tests {
 
     #[test]
     fn too_many_samples_are_refused() {
-        assert!(check_samples(u64::from(u32::MAX) - 1).is_ok());
-        let error = check_samples(u64::from(u32::MAX)).unwrap_err();
+        assert!(check_samples(u32::MAX as usize - 1).is_ok());
+        let error = check_samples(u32::MAX as usize).unwrap_err();
         insta::assert_snapshot!(error, @r"
         the input has 4294967295 samples: at most 4294967294 are supported
           hint: split the input and mix the parts in several runs

@@ -3,11 +3,11 @@
 use super::dictionary::Number;
 use super::hash::Hash128;
 
-/// One sample as mixing sees it. Records stand in natural order: by split, then by row within the split. That position is
+/// One sample as mixing sees it. Records are in natural order: by split, then by row within the split. That position is
 /// the same for any number of threads and processes, and serves for input order, first pairs and ties.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Record {
-    /// A hash of its conversation: equal for exact duplicates only. Zero unless the run needs it
+    /// A hash of its messages, tools and `unmask`; samples of different kinds never have the same. Zero unless the run needs it
     /// ([`crate::mixing::needs_content`]).
     pub(crate) content: Hash128,
     /// Its raw document; `None` if that is unknown.

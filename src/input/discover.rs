@@ -1,6 +1,7 @@
 //! Assigns the files of a listing to sources.
 
 use super::format::FileFormat;
+use std::collections::BTreeSet;
 
 /// A file that holds rows of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub(super) struct Discovered {
     /// The files with rows: by source, then by the byte order of their keys.
     pub(super) files: Vec<FileOfSource>,
     /// Top-level folders that belong to no source.
-    pub(super) other_folders: Vec<String>,
+    pub(super) other_folders: BTreeSet<String>,
 }
 
 /// Assigns the files of an input folder to the sources named `sources`, each of which has a folder of its name.
@@ -38,9 +39,7 @@ pub(super) fn discover<'a>(sources: &[&str], keys: impl IntoIterator<Item = &'a 
         match sources.iter().position(|source| *source == folder) {
             Some(source) => found.files.extend(file_of_source(source, file, rest)),
             None => {
-                if !found.other_folders.iter().any(|known| known == folder) {
-                    found.other_folders.push(folder.to_owned());
-                }
+                found.other_folders.insert(folder.to_owned());
             }
         }
     }
@@ -93,7 +92,7 @@ mod tests {
         let files: Vec<_> = found.files.iter().map(|f| (f.source, f.file, f.key.as_str())).collect();
         // "-" sorts before "/" in byte order, as S3 lists them.
         assert_eq!(files, [(0, 7, "gen.parquet"), (1, 2, "a-b.jsonl"), (1, 1, "a/z.jsonl"), (1, 0, "b.jsonl")]);
-        assert_eq!(found.other_folders, ["summaries"]);
+        assert_eq!(found.other_folders, BTreeSet::from(["summaries".to_owned()]));
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl Results {
             && let Some(next) = self.running.pop_front()
         {
             let rows = next.join("parsing rows").await.map_err(|error| error.at(&self.parser.place))??;
-            self.rows.append(rows, &self.parser.place)?;
+            self.rows.append(rows);
         }
         Ok(())
     }

@@ -31,9 +31,11 @@ pub(crate) struct SourceLedger {
 }
 
 impl SourceLedger {
-    /// The reasons and their numbers, for messages: `empty_response 2, null_question 1`.
+    /// The numbers of dropped rows by reason, most frequent first: `2 empty_response, 1 null_question`.
     pub(crate) fn reasons(&self) -> String {
-        let reasons = self.dropped.iter().map(|(reason, rows)| format!("{reason} {rows}"));
+        let mut reasons: Vec<_> = self.dropped.iter().collect();
+        reasons.sort_by_key(|(reason, rows)| (std::cmp::Reverse(**rows), **reason));
+        let reasons = reasons.iter().map(|(reason, rows)| format!("{rows} {reason}"));
         reasons.collect::<Vec<_>>().join(", ")
     }
 

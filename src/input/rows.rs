@@ -9,9 +9,6 @@ use crate::sample::{Body, ParsedRow, RowError};
 use crate::text::Interner;
 use std::sync::Arc;
 
-/// A sample's row number within its file is a `u32`.
-const MAX_SAMPLES: u64 = u32::MAX as u64;
-
 /// What parsing the rows of one file requires.
 pub(super) struct FileParser {
     /// The name of the source.
@@ -37,25 +34,11 @@ pub(super) struct ParsedRows {
 
 impl ParsedRows {
     /// Appends the rows of the next chunk.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Data`] if the file has more samples than a row number can count.
-    pub(super) fn append(&mut self, next: Self, place: &str) -> Result<()> {
-        check_sample_count(self.ledger.kept + next.ledger.kept, place)?;
+    pub(super) fn append(&mut self, next: Self) {
         self.kept.extend(next.kept);
         self.ledger.merge(&next.ledger);
         self.rejected.extend(next.rejected);
-        Ok(())
     }
-}
-
-fn check_sample_count(samples: u64, place: &str) -> Result<()> {
-    if samples <= MAX_SAMPLES {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Data, format!("too many rows: a file may hold at most {MAX_SAMPLES} samples"))
-        .at(place)
-        .hint("split the file into smaller files in the same folder"))
 }
 
 impl FileParser {
@@ -92,22 +75,5 @@ impl FileParser {
             }
         }
         Ok(parsed)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_holds_at_most_as_many_samples_as_row_numbers_count() {
-        check_sample_count(u64::from(u32::MAX), "a.jsonl").unwrap();
-        let error = check_sample_count(u64::from(u32::MAX) + 1, "s3://b/a.jsonl").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "s3://b/a.jsonl: too many rows: a file may hold at most 4294967295 samples\n  \
-             hint: split the file into smaller files in the same folder"
-        );
-        assert_eq!(error.kind(), ErrorKind::Data);
     }
 }

@@ -57,7 +57,7 @@ impl Offer {
 }
 
 impl std::fmt::Display for Offer {
-    /// `extractive_summary has 12.50 on average (75 summaries of 6 raw documents)`; never rounded up to a whole number that
+    /// `extractive_summary has 12.50 summaries per raw document on average (75 summaries of 6 raw documents)`; never rounded up to a whole number that
     /// is not reached.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let documents = self.documents.max(1);
@@ -65,7 +65,7 @@ impl std::fmt::Display for Offer {
         let plural = |n: u64, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
         write!(
             f,
-            "{} has {}.{:02} on average ({} of {})",
+            "{} has {}.{:02} summaries per raw document on average ({} of {})",
             self.source,
             hundredths / 100,
             hundredths % 100,
@@ -88,9 +88,10 @@ pub(crate) fn select_cut(written: &[u32], requested: Option<u32>) -> Result<u32>
         Some(cut) if written.contains(&cut) => Ok(cut),
         Some(cut) => {
             let list = written.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
-            Err(Error::new(ErrorKind::NoFeasibleCut, format!("cut {cut} is selected, but not written"))
+            let message = format!("invalid value `{cut}`: expected a cut that is written ({list})");
+            Err(Error::new(ErrorKind::NoFeasibleCut, message)
                 .at("--select-cut")
-                .hint(format!("select one of {list}, or leave --select-cut out to select the largest")))
+                .hint("omit --select-cut to select the largest cut"))
         }
     }
 }
@@ -116,9 +117,9 @@ pub(crate) fn feasible(
     let Some(largest) = offers.iter().map(Offer::largest).min() else {
         return Ok(without_summaries(&sizes));
     };
-    let failing = |size: u32| {
+    let why = |size: u32| {
         let few = offers.iter().filter(|offer| offer.largest() < size).map(Offer::to_string);
-        format!("cut {size} is not feasible: {}", few.collect::<Vec<_>>().join(", "))
+        few.collect::<Vec<_>>().join(", ")
     };
     let keep = infeasible == InfeasibleCuts::Keep;
     let mut cuts = Cuts { largest_feasible: Some(largest), ..Cuts::default() };
@@ -126,16 +127,16 @@ pub(crate) fn feasible(
         let feasible = size <= largest;
         cuts.requested.push(Cut { size, feasible, written: feasible || keep });
         if !feasible {
-            let then = if keep { "written anyway" } else { "left out" };
-            cuts.warnings.push(format!("{}: {then}", failing(size)));
+            let then = if keep { "is written with fewer summaries" } else { "is left out" };
+            cuts.warnings.push(format!("cut {size} is not feasible and {then}: {}", why(size)));
         }
     }
     let worst = cuts.requested.iter().find(|cut| !cut.feasible).map(|cut| cut.size);
     let none_left = cuts.written().is_empty();
     if let Some(size) = worst.filter(|_| none_left || infeasible == InfeasibleCuts::Fail) {
         let message = match none_left {
-            true => format!("no cut is feasible, the largest feasible cut is {largest}: {}", failing(size)),
-            false => format!("{}; the largest feasible cut is {largest}", failing(size)),
+            true => format!("no requested cut is feasible: {}; the largest feasible cut is {largest}", why(size)),
+            false => format!("cut {size} is not feasible: {}; the largest feasible cut is {largest}", why(size)),
         };
         let hint = match (largest, infeasible) {
             (0, _) => "generate more summaries per raw document".to_owned(),
@@ -200,8 +201,8 @@ mod tests {
         let error = select_cut(&[5, 10], Some(50)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NoFeasibleCut);
         insta::assert_snapshot!(error, @r"
-        --select-cut: cut 50 is selected, but not written
-          hint: select one of 5, 10, or leave --select-cut out to select the largest
+        --select-cut: invalid value `50`: expected a cut that is written (5, 10)
+          hint: omit --select-cut to select the largest cut
         ");
         assert!(select_cut(&[], None).is_err());
     }

@@ -42,8 +42,9 @@ pub(crate) fn hold_out(rows: &mut [Row], sources: &[Source], part: Decimal, seed
     let mut warnings = Vec::new();
     for (stratum, mut groups) in strata {
         if groups.len() < 2 {
-            let what = stratum.map_or("the documents", |source| &sources[source as usize].name);
-            warnings.push(format!("{what} form a single group of rows that belong together: none are held out"));
+            let what =
+                stratum.map_or("documents".to_owned(), |source| format!("source {}", sources[source as usize].name));
+            warnings.push(format!("{what}: all rows belong to one group, so none are held out for validation"));
             continue;
         }
         groups.sort_unstable();

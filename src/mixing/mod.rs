@@ -1,5 +1,5 @@
-//! Which samples stand in which mix, how often, and in what order: pure functions on index records. No text, no I/O, no
-//! clock, no draw.
+//! Which samples are in which mix, how often, and in what order: pure functions on index records. No text, no I/O, no
+//! clock, no random numbers.
 //!
 //! The table of [`Row`]s is in *natural order*: by source, then in input order. The steps, in this order:
 //!
@@ -8,7 +8,7 @@
 //! 3. **dedup** ([`dedup`]): of exact duplicates the best-ranked is kept, and the others are ranked again.
 //! 4. **hold out** ([`hold_out`]): whole documents go to the validation side.
 //! 5. **feasibility** ([`feasible()`]): which of the requested cuts the data can fill.
-//! 6. **plan** ([`plan_cut`]): repeats, shares and budgets decide how often each row stands in the mix of one cut.
+//! 6. **plan** ([`plan_cut`]): repeats, shares and budgets decide how often each row is in the mix of one cut.
 //! 7. **order** ([`order`]): one sequence of (row, copy) that all files share.
 //!
 //! [`place()`] does 1 to 4: everything that is the same for every cut.

@@ -1,4 +1,4 @@
-//! What mixing is asked for.
+//! Options of mixing.
 
 use super::row::Row;
 use crate::recipe::{Amount, Decimal, OnDuplicate, OnLong, OnShortfall, Recipe, Source};

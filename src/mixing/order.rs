@@ -19,7 +19,7 @@ pub(crate) struct OutputRow {
     pub(crate) copy: u32,
 }
 
-/// How often each row stands in the file that holds it most often.
+/// How often each row is in the file that holds it most often.
 pub(crate) fn most_copies(rows: &[Row], plans: &[CutPlan]) -> Vec<u32> {
     let copies = |plan: &CutPlan, at: usize, source: u32| plan.copies(at, source).max(plan.is_validation(at).into());
     let most =

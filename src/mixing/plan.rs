@@ -1,4 +1,4 @@
-//! How often each row stands in the mix of one cut: repeats, shares and budgets.
+//! How often each row is in the mix of one cut: repeats, shares and budgets.
 
 use super::options::{Budget, Options, holds};
 use super::row::Row;
@@ -10,7 +10,7 @@ use crate::recipe::{Amount, Decimal, OnShortfall, RepeatUnit, Source};
 use fixedbitset::FixedBitSet;
 use std::collections::HashSet;
 
-/// The mix of one cut. How often a row stands in it takes two bits, however large a repeat is.
+/// The mix of one cut. How often a row is in it takes two bits, however large a repeat is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CutPlan {
     /// The cut size N.
@@ -21,14 +21,14 @@ pub(crate) struct CutPlan {
     pub(crate) measure: Measure,
     /// The rows that the mix may hold: those of this cut that are not held out.
     available: FixedBitSet,
-    /// The rows that stand in the mix once more than their source's [`SourcePlan::whole_copies`].
+    /// The rows that are in the mix once more than their source's [`SourcePlan::whole_copies`].
     extra: FixedBitSet,
     /// The rows of this cut that are held out.
     held_out: FixedBitSet,
 }
 
 impl CutPlan {
-    /// How often the row at this place of the table, of this source, stands in the mix.
+    /// How often the row at this place of the table, of this source, is in the mix.
     pub(crate) fn copies(&self, at: usize, source: u32) -> u32 {
         if !self.available.contains(at) {
             return 0;
@@ -36,17 +36,17 @@ impl CutPlan {
         self.sources[source as usize].whole_copies + u32::from(self.extra.contains(at))
     }
 
-    /// What stands in the mix, copies counted.
+    /// What is in the mix, copies counted.
     pub(crate) fn actual(&self) -> Size {
         self.sources.iter().map(|of_source| of_source.actual).sum()
     }
 
-    /// What stands in the validation file.
+    /// What is in the validation file.
     pub(crate) fn validation(&self) -> Size {
         self.sources.iter().map(|of_source| of_source.validation).sum()
     }
 
-    /// Whether the row at this place stands in the validation file.
+    /// Whether the row at this place is in the validation file.
     pub(crate) fn is_validation(&self, at: usize) -> bool {
         self.held_out.contains(at)
     }
@@ -61,15 +61,15 @@ pub(crate) struct SourcePlan {
     pub(crate) target: Option<u64>,
     /// Its samples in this cut before any repeat, share or budget.
     pub(crate) available: Size,
-    /// What stands in the mix, copies counted.
+    /// What is in the mix, copies counted.
     pub(crate) actual: Size,
     /// The number of different rows in the mix.
     pub(crate) distinct: u64,
-    /// What stands in the validation file.
+    /// What is in the validation file.
     pub(crate) validation: Size,
     /// How much of [`CutPlan::measure`] it stays below its target because there is no more of it.
     pub(crate) shortfall: Option<u64>,
-    /// How often every row of it stands in the mix at least.
+    /// How often every row of it is in the mix at least.
     whole_copies: u32,
 }
 

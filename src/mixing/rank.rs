@@ -1,4 +1,4 @@
-//! Each summary's rank within its raw document: an order by hash, never a draw, never a position.
+//! Each summary's rank within its raw document: an order by hash, independent of positions and random numbers.
 
 use super::row::Row;
 use crate::index::{Hashes, Number};

@@ -13,7 +13,7 @@ pub(crate) struct Row {
     pub(crate) pair: u32,
     /// Rows of one group stay on one side of a validation split. Set by [`super::hold_out()`].
     pub(crate) group: u32,
-    /// Whether a filter dropped it.
+    /// Whether it is kept, or why it was dropped.
     pub(crate) fate: Fate,
     /// Whether it is held out for validation. Set by [`super::hold_out()`].
     pub(crate) held_out: bool,

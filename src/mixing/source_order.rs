@@ -9,7 +9,7 @@ use rayon::prelude::*;
 const ORDER_HASH: &str = "km-order-v1";
 
 /// Sorts rows of one source, given by their places: by rank, then by the hash of `km-order-v1`, seed, source and content
-/// hash, then as they stand in the table (rows with the same conversation).
+/// hash, then by their place in the table (rows with the same conversation).
 pub(super) fn source_order(rows: &[Row], source: &Source, seed: u64, mut places: Vec<u32>) -> Vec<u32> {
     let mut base = PartsHasher::named(ORDER_HASH);
     base.part(seed.to_le_bytes()).part(&source.name);

@@ -119,7 +119,7 @@ pub(crate) async fn write_rows(
         senders.push(tx);
         writers.push(writer.run(rx));
     }
-    let batches = in_batches(source.clone(), options, pool.clone());
+    let (producer, batches) = in_batches(source.clone(), options, pool.clone());
     let batches = futures::stream::unfold(batches, async |mut rx| rx.recv().await.map(|batch| (batch, rx)))
         .map(|rows| encode_on(pool, source, options.format, rows))
         .buffered(pool.current_num_threads() + 1);
@@ -133,6 +133,8 @@ pub(crate) async fn write_rows(
             }
             progress.advance(batch.rows.len() as u64);
         }
+        // A producer that panics ends the sequence early: without this, files that lack rows would look complete.
+        producer.await.map_err(|_| Error::new(ErrorKind::Bug, "ordering rows panicked"))?;
         for tx in &senders {
             let _ = tx.send(None).await;
         }
@@ -148,23 +150,22 @@ fn in_batches(
     source: Arc<WriteSource>,
     options: WriteOptions,
     pool: Arc<rayon::ThreadPool>,
-) -> mpsc::Receiver<Vec<OutputRow>> {
+) -> (tokio::task::JoinHandle<()>, mpsc::Receiver<Vec<OutputRow>>) {
     let (tx, rx) = mpsc::channel(2);
-    tokio::task::spawn_blocking(move || {
+    let producer = tokio::task::spawn_blocking(move || {
         let WriteSource { source_ranges, most_copies, .. } = &*source;
         let mut batcher = Batcher { source: &source, tx, batch: Vec::new(), bytes: 0 };
-        match options.order {
+        let sent = match options.order {
             Order::Natural => batcher.extend(natural_order(source_ranges, most_copies)),
             Order::Shuffle => {
                 let order = ShuffledOrder::new(source_ranges, most_copies, options.seed);
                 (0..order.buckets()).try_for_each(|bucket| batcher.extend(pool.install(|| order.bucket(bucket))))
             }
-        }
-        .and_then(|()| batcher.send())
+        };
         // The receiver is gone if the run has failed or was stopped.
-        .ok()
+        let _ = sent.and_then(|()| batcher.send());
     });
-    rx
+    (producer, rx)
 }
 
 /// Cuts the sequence into batches by an estimate of their size.
@@ -175,7 +176,7 @@ struct Batcher<'s> {
     bytes: usize,
 }
 
-/// Nobody receives batches any more.
+/// The receiver of batches is gone.
 struct Closed;
 
 impl Batcher<'_> {

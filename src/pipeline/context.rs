@@ -29,7 +29,7 @@ impl Context {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|number| format!("mix-{number}"))
-            // Whoever waits for the result of a job that panics sees that it never comes, and reports it.
+            // A panicking job drops its sender; the receiver reports it.
             .panic_handler(|_| ())
             .build()
             .map_err(|error| Error::new(ErrorKind::Io, "cannot start the worker threads").caused_by(error))?;

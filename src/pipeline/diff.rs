@@ -260,7 +260,7 @@ fn put_cut(cut: &CutRecord, put: &mut impl FnMut(&str, &str, &str, Value)) {
     put(&group, "", "tokens", cut.tokens.into());
     for (what, figure) in [("samples", cut.validation_samples), ("tokens", cut.validation_tokens)] {
         if let Some(figure) = figure {
-            put(&group, "validation", what, figure.into());
+            put(&group, "held out", what, figure.into());
         }
     }
     for source in &cut.sources {

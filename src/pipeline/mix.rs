@@ -19,6 +19,7 @@ use crate::sample::Reasoning;
 use crate::settings::Settings;
 use crate::storage::{Location, Publication};
 use crate::tokens::{self, LoadedTokenizer, TokenizerModel};
+use tokio::task::JoinSet;
 
 /// Reports what [`mix`] would make, and whether it is what the recipe requests; writes nothing.
 ///
@@ -63,16 +64,22 @@ struct Planned {
 /// Prepares, surveys and plans; the tokenizer loads while the input is listed and read.
 async fn plan_run(settings: &Settings, context: &Context) -> Result<Planned> {
     let (model, template) = (settings.tokenizer_model.clone(), settings.chat_template.clone());
-    let loading = tokio::spawn(load_tokenizer(model, template, context.clone()));
+    // A set, because dropping it aborts its task if preparing or surveying fails.
+    let mut loading = JoinSet::new();
+    loading.spawn(load_tokenizer(model, template, context.clone()));
     let job = prepare(&PrepareOptions::of(settings), context).await?;
-    let loading = async { loading.await.map_err(|_| Error::new(ErrorKind::Bug, "loading the tokenizer panicked"))? };
+    let loading = async {
+        let loaded = loading.join_next().await.and_then(std::result::Result::ok);
+        loaded.unwrap_or_else(|| Err(Error::new(ErrorKind::Bug, "loading the tokenizer panicked")))
+    };
     let survey_options = SurveyOptions::of(settings, &job.sources);
+    // The first error ends the run: a wrong tokenizer should not cost reading all rows.
     let (tokenizer, (survey, index)) = futures::try_join!(loading, survey(&job, &survey_options, context))?;
     let (options, settings_record) = (PlanOptions::of(settings), settings_record(settings));
     let reasoning = settings.reasoning.clone();
     let planning = move |context: &Context| {
         warn_of_reading(&survey, &job.sources, &reasoning, context);
-        let (plan, statistics, tokenizer) = decide(&survey, index, &job.sources, tokenizer, &options, context)?;
+        let (plan, statistics, tokenizer) = plan_survey(&survey, index, &job.sources, tokenizer, &options, context)?;
         let manifest = manifest(settings_record, tokenizer, &survey, &plan, &job.sources, &statistics);
         Ok(Planned { sources: job.sources, survey, plan, manifest, statistics })
     };
@@ -93,7 +100,7 @@ async fn load_tokenizer(
 }
 
 /// Plans the mixes of a survey and computes the statistics.
-fn decide(
+fn plan_survey(
     survey: &Survey,
     index: Index,
     sources: &[Source],
@@ -166,12 +173,12 @@ fn warn_of_reading(survey: &Survey, sources: &[Source], reasoning: &Reasoning, c
     {
         context.warnings.warn(format!("no row has reasoning at `{reasoning}`"));
     }
-    // A plan writes no rejected.jsonl, and a run may still fail: do not say that the file exists.
+    // `plan` writes no rejected.jsonl and a run may still fail, so the warning does not claim that the file exists.
     match survey.rejected.len() {
         0 => {}
-        1 => context.warnings.warn("1 row is not readable and is left out; rejected.jsonl of the mix lists it"),
+        1 => context.warnings.warn("skipped 1 row that cannot be read; a complete mix lists it in rejected.jsonl"),
         rows => context
             .warnings
-            .warn(format!("{rows} rows are not readable and are left out; rejected.jsonl of the mix lists them")),
+            .warn(format!("skipped {rows} rows that cannot be read; a complete mix lists them in rejected.jsonl")),
     }
 }

@@ -123,10 +123,13 @@ fn warn_of_long_samples(plan: &CutPlan, rows: &[Row], most: u32, context: &Conte
         samples += copies;
         tokens += copies * u64::from(row.record.tokens - most);
     }
-    if samples > 0 {
-        let cut = plan.cut;
-        context.warnings.warn(format!(
-            "cut {cut}: {samples} samples are longer than {most} tokens and kept as the recipe says; {tokens} tokens are beyond that length"
-        ));
-    }
+    let cut = plan.cut;
+    let are = match samples {
+        0 => return,
+        1 => "1 sample is".to_owned(),
+        samples => format!("{samples} samples are"),
+    };
+    context.warnings.warn(format!(
+        "cut {cut}: {are} longer than {most} tokens and kept (long_samples: keep); {tokens} tokens are beyond that limit"
+    ));
 }

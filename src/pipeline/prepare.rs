@@ -54,13 +54,13 @@ impl Job {
     }
 }
 
-/// A source and the places that were given for it; without any, its rows are in the folder of its name in every input.
+/// A source and the locations given for it; without any, its rows are in the folder of its name in every input.
 type LocatedSource = (Source, Vec<Location>);
 
 /// Lists the input.
 ///
 /// # Errors
-/// If the output is inside an input, no source has a file, or a place that was given for a source has none.
+/// If the output is inside an input, no source has a file, or a location given for a source has none.
 pub(crate) async fn prepare(options: &PrepareOptions, context: &Context) -> Result<Job> {
     let sources = located_sources(options)?;
     let given = sources.iter().flat_map(|(_, locations)| locations);
@@ -68,7 +68,7 @@ pub(crate) async fn prepare(options: &PrepareOptions, context: &Context) -> Resu
     let find_options = FindOptions {
         sources: sources.iter().map(|(source, locations)| SourceLocations { name: &source.name, locations }).collect(),
         inputs: &options.inputs,
-        // Whoever gives places for single sources, and no input, does not mean the default input.
+        // If only locations of single sources are given, the default input is not searched.
         search_inputs: options.inputs_given || options.source_inputs.is_empty(),
         is_disabled: &|name| options.recipe.sources.get(name).is_some_and(|source| source.enabled == Some(false)),
     };
@@ -77,7 +77,7 @@ pub(crate) async fn prepare(options: &PrepareOptions, context: &Context) -> Resu
     Ok(Job { files: found.files, sources: sources.into_iter().map(|(source, _)| source).collect() })
 }
 
-/// The sources in the order of the mix, with the places given for them.
+/// The sources in the order of the mix, with the locations given for them.
 fn located_sources(options: &PrepareOptions) -> Result<Vec<LocatedSource>> {
     let located = |mut source: Source| {
         let place = |path: &String| {

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::prepare::Job;
 use crate::error::Result;
-use crate::index::{Index, PartsHasher, SplitBuilder, SplitIndex};
+use crate::index::{Index, PartsHasher, SplitBuilder, SplitIndex, check_samples};
 use crate::input::{Artifacts, ReadOptions, RejectedRow, SourceLedger, read};
 use crate::manifest::InputFile;
 use crate::mixing;
@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use crate::text::TextStore;
 use rayon::prelude::*;
 
-/// How rows are read, and what of them is indexed.
+/// How rows are read, and which of their properties are indexed.
 #[derive(Debug, Clone)]
 pub(crate) struct SurveyOptions {
     /// How rows are parsed.
@@ -83,6 +83,7 @@ pub(crate) async fn survey(job: &Job, options: &SurveyOptions, context: &Context
 /// Indexes the samples split by split.
 fn index(artifacts: Artifacts, sources: &[Source], options: &SurveyOptions) -> Result<(Survey, Index)> {
     let Artifacts { texts, samples, samples_by_file, ledgers, inputs, rejected } = artifacts;
+    check_samples(samples.len())?;
     let mut rest = &samples[..];
     let splits: Vec<&[Sample]> = samples_by_file
         .iter()

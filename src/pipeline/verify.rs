@@ -9,6 +9,9 @@ use bytes::Bytes;
 use futures::StreamExt;
 use std::io;
 
+/// The hint for a damaged mix.
+const RUN_AGAIN: &str = "run `knowledge-mixing mix` again: the same input and settings give the same bytes";
+
 /// What was verified.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Verified {
@@ -31,8 +34,9 @@ pub(crate) async fn read_manifest(storage: &Storage, output: &Location) -> Resul
             .at(output)
             .hint("check the location, or run `knowledge-mixing mix` again")
     })?;
-    let manifest: Manifest = serde_json::from_slice(&bytes)
-        .map_err(|error| Error::new(ErrorKind::Data, "not a valid manifest").at(&place).caused_by(error))?;
+    let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| {
+        Error::new(ErrorKind::Data, "not a valid manifest").at(&place).caused_by(error).hint(RUN_AGAIN)
+    })?;
     if manifest.format > MANIFEST_FORMAT {
         return Err(Error::new(
             ErrorKind::Data,
@@ -72,7 +76,7 @@ pub(crate) async fn verify(
     }
     Err(Error::new(ErrorKind::Data, format!("the mix differs from its manifest: {}", wrong.join("; ")))
         .at(output)
-        .hint("run `knowledge-mixing mix` again: the same input and settings give the same bytes"))
+        .hint(RUN_AGAIN))
 }
 
 /// The number of rows of a file that is as the manifest says, or else what is wrong with it.

@@ -54,19 +54,21 @@ pub(crate) async fn write_mix(
     let MixPlan { rows, plans, .. } = plan;
     let (files, outputs): (Vec<RowsFile>, Vec<OutputRows>) =
         (0..plans.len()).flat_map(|number| files_of_cut(&plans[number], number)).unzip();
-    let most_copies = context.pool.install(|| most_copies(&rows, &plans));
-    let total = most_copies.iter().map(|&copies| u64::from(copies)).sum();
-    let source = Arc::new(WriteSource {
-        layout: row_layout(options.columns, &sources, &samples, &texts),
-        sources,
-        samples,
-        texts,
-        token_lengths: rows.iter().map(|row: &Row| row.record.tokens).collect(),
-        source_ranges: source_ranges(&rows),
-        most_copies,
-        plans,
-    });
-    drop(rows);
+    let preparing = move |context: &Context| {
+        let most_copies = context.pool.install(|| most_copies(&rows, &plans));
+        Ok(WriteSource {
+            layout: row_layout(options.columns, &sources, &samples, &texts),
+            sources,
+            samples,
+            texts,
+            token_lengths: rows.iter().map(|row: &Row| row.record.tokens).collect(),
+            source_ranges: source_ranges(&rows),
+            most_copies,
+            plans,
+        })
+    };
+    let source = Arc::new(context.compute("preparing rows", preparing).await?);
+    let total = source.most_copies.iter().map(|&copies| u64::from(copies)).sum();
     let bar = context.progress.bar("writing", total, ProgressUnit::Rows);
     let staged = write_rows(&source, files, options.files, publication, &context.pool, &bar.counter()).await?;
     let output = |(output, file): (OutputRows, crate::storage::StagedFile)| OutputFile {

@@ -46,14 +46,16 @@ impl<'r> Columns<'r> {
         &self.names[column]
     }
 
-    /// A column's text; the empty text if the column is absent.
+    /// A column's text; the empty text if the column is absent or `null`.
     pub(super) fn text(&self, column: usize) -> Result<Cow<'r, str>, RowError> {
-        self.get(column).map_or(Ok(Cow::Borrowed("")), |value| unescape(self.name(column), value))
+        self.get(column)
+            .filter(|_| self.has(column))
+            .map_or(Ok(Cow::Borrowed("")), |value| unescape(self.name(column), value))
     }
 
-    /// The interned text of a column that many rows repeat.
+    /// The interned text of a column that many rows repeat; `None` also if the column is absent or `null`.
     pub(super) fn interned(&self, column: usize, texts: &Interner) -> Result<Option<TextId>, RowError> {
-        match self.get(column) {
+        match self.get(column).filter(|_| self.has(column)) {
             Some(value) => texts.intern_escaped(value.get().as_bytes(), || unescape(self.name(column), value)),
             None => Ok(None),
         }

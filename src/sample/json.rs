@@ -5,6 +5,7 @@
 
 use crate::recipe::{Columns, Source};
 use crate::text::{TextId, TextStore};
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
@@ -34,15 +35,18 @@ impl RowLayout {
 #[derive(Debug)]
 pub(super) struct Escaped {
     pub(super) once: Vec<u8>,
-    pub(super) twice: Vec<u8>,
+    twice: OnceCell<Vec<u8>>,
 }
 
 impl Escaped {
     fn new(text: &str) -> Self {
-        let once = escape(text);
+        Self { once: escape(text), twice: OnceCell::new() }
+    }
+
+    /// Escaped again; only rows with all columns need it.
+    pub(super) fn twice(&self) -> &[u8] {
         // Escaped text is text.
-        let twice = std::str::from_utf8(&once).map(escape).unwrap_or_default();
-        Self { once, twice }
+        self.twice.get_or_init(|| std::str::from_utf8(&self.once).map(escape).unwrap_or_default())
     }
 }
 
@@ -72,9 +76,9 @@ impl<'r> RowJson<'r> {
         &self.layout.extra_keys
     }
 
-    /// The escaped forms of texts that neighbouring rows repeat.
-    pub(super) fn contexts<const N: usize>(&mut self, ids: [Option<TextId>; N]) -> [Rc<Escaped>; N] {
-        ids.map(|id| self.contexts.entry(id).or_insert_with(|| Rc::new(Escaped::new(self.texts.get(id)))).clone())
+    /// The escaped forms of a text that neighbouring rows repeat.
+    pub(super) fn context(&mut self, id: Option<TextId>) -> Rc<Escaped> {
+        self.contexts.entry(id).or_insert_with(|| Rc::new(Escaped::new(self.texts.get(id)))).clone()
     }
 
     /// The additional keys of a message that has none of them.
@@ -93,9 +97,9 @@ impl<'r> RowJson<'r> {
         source: &Source,
         out: &mut Vec<u8>,
     ) {
-        let source = Escaped::new(&source.name).twice;
+        let source = Escaped::new(&source.name);
         put(out, &[br#""metadata":"{\"sdg_document\":\""#, summary, br#"\",\"dataset\":\""#, dataset.as_bytes()]);
-        put(out, &[br#"\",\"raw_document\":\""#, raw_document, br#"\",\"source\":\""#, &source, br#"\"}","#]);
+        put(out, &[br#"\",\"raw_document\":\""#, raw_document, br#"\",\"source\":\""#, source.twice(), br#"\"}","#]);
     }
 
     /// The last keys of a row, and its line end.

@@ -12,7 +12,7 @@ pub(crate) trait SampleKind {
     /// The sample's record: which document, outline and summary it belongs to.
     fn record(&self, source: &Source, split: &mut SplitBuilder<'_>) -> Record;
 
-    /// Hashes what a template renders of the sample: equal for exact duplicates only, and the same on every machine.
+    /// Hashes what distinguishes the sample: its messages, tools and `unmask`. The same on every machine.
     fn hash_content(&self, source: &Source, texts: &TextStore, hasher: &mut PartsHasher);
 
     /// The characters of the assistant's messages.
@@ -27,7 +27,7 @@ pub(crate) trait SampleKind {
     /// About how many bytes the row takes with all columns.
     fn full_row_bytes(&self, texts: &TextStore) -> usize;
 
-    /// The outline of the sample's document, by which a person knows it; empty if it has none.
+    /// The outline of the sample's document, shown in reports; empty if it has none.
     fn outline<'t>(&self, _texts: &'t TextStore) -> &'t str {
         ""
     }

@@ -1,5 +1,5 @@
-//! Samples. Each kind is one file that knows how to parse itself, its identity, its conversation and its row; kinds are told
-//! apart in `body` and `parse` only.
+//! Samples. Each kind is one file that knows how to parse itself, its identity, its conversation and its row. `parse` chooses
+//! the kind of a source's rows, `body` dispatches to the kind of a sample.
 
 mod body;
 mod chat;

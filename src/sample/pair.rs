@@ -202,9 +202,10 @@ impl SampleKind for Pair {
     fn write_json(&self, source: &Source, token_length: u32, row: &mut RowJson<'_>, out: &mut Vec<u8>) {
         let texts = row.texts();
         let question = escape(texts.get(self.question));
-        let [outline, raw, summary] = row.contexts([self.outline, self.raw_document, self.summary]);
+        let (outline, summary) = (row.context(self.outline), row.context(self.summary));
         out.push(b'{');
         if row.is_full() {
+            let raw = row.context(self.raw_document);
             put(out, &[b"\"question\":\"", &question, b"\",\"document_outline\":\"", &outline.once]);
             put(out, &[b"\",\"raw_document\":\"", &raw.once, b"\",\"document\":\"", &summary.once, b"\","]);
         }
@@ -223,7 +224,8 @@ impl SampleKind for Pair {
         row.put_absent_keys(out);
         out.extend_from_slice(b"}],");
         if row.is_full() {
-            row.put_metadata(&summary.twice, DATASET, &raw.twice, source, out);
+            let raw = row.context(self.raw_document);
+            row.put_metadata(summary.twice(), DATASET, raw.twice(), source, out);
         }
         row.put_end(None, true, token_length, out);
     }

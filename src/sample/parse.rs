@@ -21,7 +21,9 @@ pub(crate) struct ParseOptions {
 pub(crate) fn columns(kind: Kind, options: &ParseOptions) -> Vec<String> {
     match kind {
         Kind::Messages => chat::COLUMNS.map(str::to_owned).to_vec(),
-        _ => pair::COLUMNS.map(str::to_owned).into_iter().chain(options.reasoning.columns()).collect(),
+        Kind::SummaryQa | Kind::FactQa | Kind::DocumentQa => {
+            pair::COLUMNS.map(str::to_owned).into_iter().chain(options.reasoning.columns()).collect()
+        }
     }
 }
 
@@ -37,7 +39,7 @@ pub(crate) fn parse(
 ) -> Result<ParsedRow<Body>, RowError> {
     match source.kind {
         Kind::Messages => Ok(chat::parse(columns, source, texts)?.map(Body::Chat)),
-        _ => {
+        Kind::SummaryQa | Kind::FactQa | Kind::DocumentQa => {
             let parsed = pair::parse(columns, source, options.drop_placeholders, &options.reasoning, texts)?;
             Ok(parsed.map(Body::Pair))
         }

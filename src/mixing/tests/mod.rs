@@ -93,7 +93,7 @@ fn request(source: &mut Source, amount: Amount) {
     };
 }
 
-/// How often each row stands in a cut, in the mix or held out.
+/// How often each row is in a cut, in the mix or held out.
 fn copies(plan: &CutPlan, rows: &[Row]) -> Vec<u32> {
     let copies = |(at, row): (usize, &Row)| plan.copies(at, row.record.source) + u32::from(plan.is_validation(at));
     rows.iter().enumerate().map(copies).collect()
@@ -144,7 +144,7 @@ fn without_a_recipe_a_mix_is_what_the_contract_says() {
     let cuts = feasible(&table.rows, &sources, &[6, 2, 2, 7], InfeasibleCuts::Drop).unwrap();
     assert_eq!(cuts.written(), [2, 6]);
     assert_eq!(cuts.largest_feasible, Some(6));
-    insta::assert_snapshot!(cuts.warnings.join("\n"), @"cut 7 is not feasible: extractive_summary has 6.00 on average (18 summaries of 3 raw documents), detailed_summary has 6.00 on average (18 summaries of 3 raw documents): left out");
+    insta::assert_snapshot!(cuts.warnings.join("\n"), @"cut 7 is not feasible and is left out: extractive_summary has 6.00 summaries per raw document on average (18 summaries of 3 raw documents), detailed_summary has 6.00 summaries per raw document on average (18 summaries of 3 raw documents)");
     assert_eq!(candidates(&table.rows, &sources, 6).len(), 2 * 3 * 6 * 2 + 10);
     let plans: Vec<CutPlan> =
         cuts.written().into_iter().map(|cut| plan_cut(&table.rows, &sources, &options, cut)).collect();
@@ -175,12 +175,12 @@ fn no_feasible_cut_is_an_error_that_names_the_largest() {
     let error = feasible(&table.rows, &sources, &[5, 50], InfeasibleCuts::Drop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoFeasibleCut);
     insta::assert_snapshot!(error, @r"
-    no cut is feasible, the largest feasible cut is 3: cut 5 is not feasible: extractive_summary has 3.00 on average (6 summaries of 2 raw documents), detailed_summary has 3.00 on average (6 summaries of 2 raw documents)
+    no requested cut is feasible: extractive_summary has 3.00 summaries per raw document on average (6 summaries of 2 raw documents), detailed_summary has 3.00 summaries per raw document on average (6 summaries of 2 raw documents); the largest feasible cut is 3
       hint: request cuts up to 3 (--cut-sizes 3), or accept what is available (--infeasible-cuts keep)
     ");
     let error = feasible(&table.rows, &sources, &[3, 4], InfeasibleCuts::Fail).unwrap_err();
     insta::assert_snapshot!(error, @r"
-    cut 4 is not feasible: extractive_summary has 3.00 on average (6 summaries of 2 raw documents), detailed_summary has 3.00 on average (6 summaries of 2 raw documents); the largest feasible cut is 3
+    cut 4 is not feasible: extractive_summary has 3.00 summaries per raw document on average (6 summaries of 2 raw documents), detailed_summary has 3.00 summaries per raw document on average (6 summaries of 2 raw documents); the largest feasible cut is 3
       hint: request cuts up to 3 (--cut-sizes 3), or leave infeasible cuts out (--infeasible-cuts drop)
     ");
     let cuts = feasible(&table.rows, &sources, &[50, 5], InfeasibleCuts::Keep).unwrap();
@@ -201,10 +201,16 @@ fn the_average_decides_and_is_exact() {
     // 4.5 on average: 4 is feasible, 5 is not, though document a has five.
     let cuts = feasible(&table.rows, &sources, &[4, 5], InfeasibleCuts::Drop).unwrap();
     assert_eq!(cuts.written(), [4]);
-    assert_eq!(cuts.offers[0].to_string(), "extractive_summary has 4.50 on average (9 summaries of 2 raw documents)");
+    assert_eq!(
+        cuts.offers[0].to_string(),
+        "extractive_summary has 4.50 summaries per raw document on average (9 summaries of 2 raw documents)"
+    );
     // Nine hundred and ninety-nine thousandths are not rounded up.
     let offer = Offer { source: "x".into(), documents: 1000, summaries: 9999 };
-    assert_eq!(offer.to_string(), "x has 9.99 on average (9999 summaries of 1000 raw documents)");
+    assert_eq!(
+        offer.to_string(),
+        "x has 9.99 summaries per raw document on average (9999 summaries of 1000 raw documents)"
+    );
 }
 
 #[test]

@@ -285,7 +285,7 @@ fn one_document_is_not_divided() {
     let sources = known_sources();
     let mut table = usual(1, 2);
     let options = Options { validation: Some(decimal("0.5")), ..Options::default() };
-    insta::assert_snapshot!(table.place(&sources, &options).join("\n"), @"the documents form a single group of rows that belong together: none are held out");
+    insta::assert_snapshot!(table.place(&sources, &options).join("\n"), @"documents: all rows belong to one group, so none are held out for validation");
     assert!(table.rows.iter().all(|row| !row.held_out));
 }
 

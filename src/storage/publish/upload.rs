@@ -119,7 +119,7 @@ impl UploadSink {
     }
 
     pub(super) async fn write(&mut self, parts: Vec<Bytes>) -> Result<()> {
-        for mut part in parts {
+        for mut part in join_short(parts) {
             while !part.is_empty() {
                 let available = part_size(self.parts_begun) - self.waiting_bytes;
                 let piece = part.split_to(available.min(part.len()));
@@ -183,6 +183,16 @@ impl UploadSink {
     }
 }
 
+/// Joins pieces that are short on average. A slice keeps the whole buffer that it is part of in memory, so many short slices
+/// that wait for a part to fill up would cost far more than the part.
+fn join_short(pieces: Vec<Bytes>) -> Vec<Bytes> {
+    let length: usize = pieces.iter().map(Bytes::len).sum();
+    if length >= pieces.len().saturating_mul(SHORT_PIECE) {
+        return pieces;
+    }
+    vec![pieces.concat().into()]
+}
+
 fn payload(pieces: Vec<Bytes>, length: usize) -> PutPayload {
     if length >= pieces.len().saturating_mul(SHORT_PIECE) {
         return PutPayload::from_iter(pieces);
@@ -199,6 +209,17 @@ fn part_size(index: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn short_pieces_do_not_keep_their_buffers() {
+        let buffer = Bytes::from(vec![7; 1 << 20]);
+        let joined = join_short(vec![buffer.slice(..10), buffer.slice(20..30)]);
+        assert_eq!(joined, [Bytes::from(vec![7; 20])]);
+        drop(joined.clone());
+        assert!(buffer.is_unique(), "no slice of the buffer is left");
+        let long = vec![buffer.slice(..SHORT_PIECE), buffer.slice(SHORT_PIECE..)];
+        assert_eq!(join_short(long.clone()), long);
+    }
 
     #[test]
     fn ten_thousand_parts_reach_five_terabytes() {

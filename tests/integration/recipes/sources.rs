@@ -84,7 +84,7 @@ fn long_samples_that_are_kept_are_reported() {
         tokens += row.tokens() - 400;
     }
     let warning = format!(
-        "{samples} samples are longer than 400 tokens and kept as the recipe says; {tokens} tokens are beyond that length"
+        "{samples} samples are longer than 400 tokens and kept (long_samples: keep); {tokens} tokens are beyond that limit"
     );
     assert!(samples > 0 && mix.warnings.contains(&warning), "{samples} {tokens}: {}", mix.warnings);
     assert!(mix.read("report.html").contains(&warning) && mix.read("summary.md").contains(&warning));
