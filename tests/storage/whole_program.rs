@@ -45,7 +45,7 @@ fn assert_same_bytes_everywhere(input: &Path, extra: &[&str], on_server: &[&str]
     }
     assert!(outside::open_uploads(&server).is_empty());
     let no_difference = succeed(&["diff", "s3://bucket/out/s3", to.to_str().unwrap()], &server.environment());
-    assert_eq!(no_difference.out, "no difference\n");
+    assert_eq!(no_difference.out, "no differences\n");
 }
 
 #[test]

@@ -247,9 +247,9 @@ fn a_signal_ends_a_run_within_a_second_and_leaves_no_open_uploads() {
         assert!(hidden.is_empty(), "{number}: {hidden:?}");
         let is_complete = whole(&output);
         let published = is_complete && files(&output) != before;
-        assert_eq!(ended.err.contains("the mix was whole already"), published, "{number}: {}", ended.err);
+        assert_eq!(ended.err.contains("the mix was already complete"), published, "{number}: {}", ended.err);
         assert_eq!(
-            ended.err.contains("there is no manifest.json, there is no mix"),
+            ended.err.contains("without a manifest.json there is no mix"),
             !published,
             "{number}: {}",
             ended.err
