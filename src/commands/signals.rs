@@ -9,7 +9,7 @@ use std::time::Duration;
 /// The time that a stopped or failed run has to clean up.
 const CLEAN_UP: Duration = Duration::from_millis(800);
 
-/// Runs a sub-command on a runtime of its own.
+/// Runs a sub-command on its own runtime.
 ///
 /// # Errors
 /// The sub-command's error, or that a signal stopped it.

@@ -10,7 +10,7 @@ use parquet::schema::types::Type;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// The rows of one Parquet file, a chunk at a time. A row's number stands for its line.
+/// The rows of one Parquet file, a chunk at a time. A row's number is used as its line.
 pub(super) struct ParquetRows {
     rows: Rows,
     /// The number of rows in the chunks so far.
@@ -19,7 +19,7 @@ pub(super) struct ParquetRows {
 
 enum Rows {
     Columns(RowIter<'static>),
-    /// The file has rows, but none of the required columns: one empty row stands for all, each lacks everything.
+    /// The file has rows, but none of the required columns: one empty row represents them all, since each lacks every column.
     Empty,
     None,
 }

@@ -153,7 +153,7 @@ pub(crate) fn feasible(
     Ok(cuts)
 }
 
-/// All cuts are the same: the smallest stands for them.
+/// All cuts are the same: only the smallest is written.
 fn without_summaries(sizes: &[u32]) -> Cuts {
     let requested: Vec<Cut> =
         sizes.iter().enumerate().map(|(at, &size)| Cut { size, feasible: true, written: at == 0 }).collect();

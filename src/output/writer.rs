@@ -144,7 +144,7 @@ pub(crate) async fn write_rows(
     Ok(staged)
 }
 
-/// Produces the sequence of output rows in batches, on a thread of its own: shuffling takes time, and the run has to hear
+/// Produces the sequence of output rows in batches, on a separate thread: shuffling takes time, and the run has to hear
 /// signals meanwhile.
 fn in_batches(
     source: Arc<WriteSource>,

@@ -38,7 +38,7 @@ impl Context {
         Ok(Self { storage, progress, warnings, pool })
     }
 
-    /// Runs a computation on a thread of its own, whose parallel parts run on the pool: the caller keeps hearing signals.
+    /// Runs a computation on a separate thread, whose parallel parts run on the pool: the caller keeps hearing signals.
     ///
     /// # Errors
     /// Those of the computation; [`ErrorKind::Bug`] if it panics.

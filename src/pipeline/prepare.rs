@@ -20,7 +20,7 @@ pub(crate) struct PrepareOptions {
     pub(crate) output: Location,
     /// The recipe.
     pub(crate) recipe: Recipe,
-    /// The pairs of each sampled summary, unless a source has a number of its own.
+    /// The pairs of each sampled summary, unless a source sets its own number.
     pub(crate) qa_per_doc: u32,
 }
 

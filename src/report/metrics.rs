@@ -39,7 +39,7 @@ pub(crate) fn metrics(manifest: &Manifest, statistics: &Statistics) -> Map<Strin
     map
 }
 
-/// The part of a metric's name that stands for a reason to drop rows.
+/// The part of a metric's name that names a reason to drop rows.
 pub(super) fn reason_key(reason: &str) -> String {
     reason.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
 }

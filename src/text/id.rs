@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 /// Number of shards, and the bits that they take in an id.
 pub(super) const SHARD_BITS: u32 = crate::hash_map::SHARDS.trailing_zeros();
 
-/// The id of a distinct, non-empty text; `Option<TextId>` is as small, and `None` stands for a text that is empty or absent.
+/// The id of a distinct, non-empty text; `Option<TextId>` is as small, and `None` means that the text is empty or absent.
 ///
 /// Which id a text gets depends on threads: nothing that is written or compared across processes may depend on it. The index
 /// ([`crate::index`]) identifies texts by content hashes instead.

@@ -1,6 +1,6 @@
 //! Input artifacts of a Kubeflow step: which folder each source is read from.
 //!
-//! A source can reach the step in three ways: as an artifact of its own (four generation steps, wired in directly), in the
+//! A source can reach the step in three ways: as a separate artifact (four generation steps, wired in directly), in the
 //! `datasets` artifact, or below `input_uri`. For each source the first of these that contains it wins, so a step can read
 //! three sources from last week's bucket and one from the previous step. Within one of these ways a source may occur only
 //! once: training on it twice must be an explicit choice.
@@ -107,7 +107,7 @@ fn folders(artifact: &Artifact) -> Result<Vec<(String, PathBuf)>> {
     Ok(folders)
 }
 
-/// The folder with the rows of a source that has an artifact of its own: the artifact, or the folder in it that is named
+/// The folder with the rows of a source that has a separate artifact: the artifact, or the folder in it that is named
 /// like the source, because a generation step may pass on its whole output folder.
 fn rows_folder(name: &str, artifact: &Artifact) -> Result<PathBuf> {
     let path = existing_path(name, artifact)?;

@@ -27,7 +27,7 @@ fn storage(line: Line) -> Storage {
     Storage::with_store(options, Arc::new(line) as Arc<dyn Store>)
 }
 
-/// One run: two files that every run writes, and one of its own. The files of all runs have the same size.
+/// One run: two files that every run writes, and one that no other run writes. The files of all runs have the same size.
 async fn run(storage: &Storage, seed: u64) -> Result<()> {
     let publication = storage.publish(&Location::parse("memory://bucket/output").unwrap(), PUBLISH_OPTIONS).await?;
     let mut manifest = String::new();

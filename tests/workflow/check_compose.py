@@ -16,7 +16,7 @@ import stand_in
 from engine import ROOT, docker
 
 FILE = ROOT / "pipelines" / "docker" / "compose.yaml"
-# A project of its own, so that a developer's trial is not disturbed.
+# A separate project, so that a developer's trial is not disturbed.
 PROJECT = "km-compose-test"
 
 

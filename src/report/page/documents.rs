@@ -73,7 +73,7 @@ fn chart(source: &SourceStatistics, index: usize, cuts: &[u32], bins: &Bins) -> 
     let at = |value: u64| i64::try_from(value.saturating_mul(1000)).unwrap_or(i64::MAX);
     let end = u64::from(bins.end).next_multiple_of(u64::from(bins.width));
     let step = u64::from(bins.end / 12 + 1).next_multiple_of(u64::from(bins.width));
-    // If every number has a bar of its own, its tick is below the middle of the bar.
+    // If there is one bar per number, its tick is below the middle of the bar.
     let middle = if bins.width == 1 { 500 } else { 0 };
     let ticks = (0..=u64::from(bins.end) / step).map(|tick| tick * step);
     let histogram = Histogram {

@@ -44,7 +44,7 @@ impl std::fmt::Debug for Counter {
 }
 
 impl Counter {
-    /// Loads a tokenizer on `pool`: what a run waits for before it counts needs a core of its own, however much is read in the
+    /// Loads a tokenizer on `pool`: what a run waits for before it counts needs a core to itself, however much is read in the
     /// meantime.
     ///
     /// # Errors

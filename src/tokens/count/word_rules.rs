@@ -19,7 +19,7 @@ pub(super) enum WordRules {
     ByteLevel {
         /// Finds the words.
         pattern: WordPattern,
-        /// Whether each digit is a word of its own.
+        /// Whether each digit is a separate word.
         separate_digits: bool,
         /// Whether texts are normalized to NFC first.
         nfc: bool,

@@ -163,7 +163,8 @@ const RESPONSES: [&str; 14] = [
     "The same.",
 ];
 
-const REASONINGS: [&str; 6] = [
+/// The columns in which a row may have its reasoning, in the order in which they are tried.
+pub(super) const REASONINGS: [&str; 6] = [
     "parse_response_dict_reasoning_content",
     "response_reasoning_content",
     "extract_answers_reasoning_content",

@@ -1,6 +1,6 @@
 //! Sections 3 to 7 of the data contract, as simply as possible: everything is compared by content, nothing is indexed.
 
-use super::inputs::StoredFile;
+use super::inputs::{REASONINGS, StoredFile};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
@@ -249,16 +249,7 @@ impl<'m> Model<'m> {
     fn thinking(&self, row: &Map<String, Value>) -> String {
         let value = match self.settings.reasoning {
             "none" => None,
-            "auto" => [
-                "parse_response_dict_reasoning_content",
-                "response_reasoning_content",
-                "extract_answers_reasoning_content",
-                "extract_answer_reasoning_content",
-                "reasoning_content",
-                "reasoning",
-            ]
-            .into_iter()
-            .find_map(|column| has(row, column)),
+            "auto" => REASONINGS.into_iter().find_map(|column| has(row, column)),
             path => path.split('.').skip(1).fold(row.get(path.split('.').next().unwrap_or_default()), |value, step| {
                 let value = value?;
                 match step.parse::<usize>() {

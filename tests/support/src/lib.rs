@@ -2,7 +2,7 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | `program` | the binary in a sandbox of its own |
+//! | `program` | the binary in its own sandbox |
 //! | `outside` | the binary beside servers: variables, signals, larger inputs |
 //! | `rows` | small step_02 artifacts |
 //! | `http_server`, `s3_server` | servers on loopback ports |
