@@ -87,7 +87,7 @@ fn flag(setting: &Setting) -> Arg {
         Kind::Switch => flag.num_args(0..=1).require_equals(true).default_missing_value("true"),
         // So that `--seed -1` reaches the check that explains what is accepted.
         Kind::Number { .. } | Kind::Numbers { .. } => flag.allow_hyphen_values(true),
-        Kind::Choice(words) => flag.value_parser(AnyTextAmong(words)),
+        Kind::Choice(words) | Kind::Choices(words) => flag.value_parser(AnyTextAmong(words)),
     }
 }
 

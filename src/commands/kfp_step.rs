@@ -23,5 +23,6 @@ pub(super) async fn run(arguments: &KfpStepArguments, session: &Session<'_>) -> 
         report_html: outcome.report_html,
         summary_md: outcome.summary_md,
         selected_cut: outcome.selected_cut,
+        selected_format: settings.selected_format,
     })
 }

@@ -20,6 +20,10 @@ pub(crate) struct Record {
     pub(crate) tokens: u32,
     /// The characters of its response; zero unless a filter needs them.
     pub(crate) response_chars: u32,
+    /// The length of its `input_ids` in the trainer; zero until it is counted, or if the trainer's processing fails on it.
+    pub(crate) train_tokens: u32,
+    /// The tokens that count for the trainer's loss; zero until they are counted.
+    pub(crate) loss_tokens: u32,
     /// The place of its source in the run's list of sources.
     pub(crate) source: u32,
 }

@@ -67,9 +67,23 @@ pub struct SettingsRecord {
     pub bad_rows: String,
     /// `natural` or `shuffle`.
     pub order: String,
+    /// The formats of the mixes.
+    #[serde(default = "messages_only")]
+    pub formats: Vec<String>,
+    /// Whether rows of tokens have `attention_mask`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attention_mask: bool,
+    /// The sequence length at which the trainer drops samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_seq_len: Option<u32>,
     /// The recipe with all defaults filled in, if one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<serde_json::Value>,
+}
+
+/// The formats of manifests that do not name any.
+fn messages_only() -> Vec<String> {
+    vec!["messages".to_owned()]
 }
 
 /// The tokenizer and chat template that token counts refer to.
@@ -162,6 +176,23 @@ pub struct ShareRecord {
     /// What the rule comes to in numbers, if the recipe has a rule for any source of the mix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested: Option<Requested>,
+    /// What the trainer gets of it, if that was counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<TrainingRecord>,
+}
+
+/// What a trainer gets of a source in one mix, copies counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrainingRecord {
+    /// Samples that it trains on: the rows of a tokens file.
+    pub samples: u64,
+    /// Their tokens, as the trainer encodes them.
+    pub tokens: u64,
+    /// Those of them that count for the loss.
+    pub loss_tokens: u64,
+    /// Samples that it leaves out, by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<String, u64>,
 }
 
 /// What a recipe requests of one source of one mix, in numbers.
@@ -211,12 +242,18 @@ pub struct OutputFile {
     /// The cut size of a mix or a validation file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<u32>,
+    /// The format of a mix or a validation file: `messages`, `tokens`, `messages-parquet` or `tokens-parquet`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
     /// Its number of rows, if it has rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
     /// The sum of the token lengths of its rows, if they have any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
+    /// The tokens that count for the loss, in a file of tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_tokens: Option<u64>,
     /// Its size in bytes, as stored.
     pub bytes: u64,
     /// BLAKE3 of its bytes, as stored, in hexadecimal.

@@ -17,6 +17,7 @@ mod dedup;
 mod feasible;
 mod filter;
 mod hold_out;
+mod left_out;
 mod options;
 mod order;
 mod place;
@@ -27,6 +28,7 @@ mod shares;
 mod source_order;
 
 pub(crate) use feasible::{Cut, Cuts, feasible, select_cut};
+pub(crate) use left_out::{TrainedSize, left_out, trained_sizes};
 pub(crate) use options::{Options, needs_content, needs_tokens};
 pub(crate) use order::{OutputRow, ShuffledOrder, most_copies, natural_order, source_ranges};
 pub(crate) use place::place;

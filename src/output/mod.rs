@@ -1,7 +1,8 @@
 //! Files of rows: formats, and the writer that feeds all files of a run in one pass.
 
 mod format;
+mod source;
 mod writer;
 
-pub(crate) use format::Format;
-pub(crate) use writer::{FileRows, RowsFile, WriteOptions, WriteSource, write_rows};
+pub(crate) use source::{Training, WriteSource};
+pub(crate) use writer::{FileRows, RowsFile, WriteOptions, write_rows};

@@ -1,19 +1,18 @@
 //! All files of all cuts in one pass: each sample is encoded once, and its bytes go to every file that holds it.
 
-use super::format::{FileAssembler, Format};
+use super::format::{Content, FileAssembler, assembler};
+use super::source::WriteSource;
 use crate::codec::{Codec, Transform};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mixing::{CutPlan, OutputRow, ShuffledOrder, natural_order};
+use crate::mixing::{OutputRow, ShuffledOrder, natural_order};
 use crate::pool::spawn;
 use crate::progress::ProgressCounter;
-use crate::recipe::{Columns, Compression, Order, Source};
-use crate::sample::{RowLayout, Sample};
+use crate::recipe::{Columns, Compression, Format, Order};
+use crate::sample::Sample;
 use crate::storage::{Publication, Sink, StagedFile};
-use crate::text::TextStore;
 use bytes::Bytes;
 use futures::StreamExt;
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -23,8 +22,6 @@ const BATCH: usize = 512 << 10;
 /// How files are written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WriteOptions {
-    /// The format of all files.
-    pub(crate) format: Format,
     /// The compression of all files.
     pub(crate) compression: Compression,
     /// The order of rows.
@@ -33,32 +30,13 @@ pub(crate) struct WriteOptions {
     pub(crate) seed: u64,
 }
 
-/// What is written, shared by the threads.
-#[derive(Debug)]
-pub(crate) struct WriteSource {
-    /// The sources, in the order of the mix.
-    pub(crate) sources: Vec<Source>,
-    /// All samples, in natural order.
-    pub(crate) samples: Vec<Sample>,
-    /// Their texts.
-    pub(crate) texts: TextStore,
-    /// Each sample's token length.
-    pub(crate) token_lengths: Vec<u32>,
-    /// The columns and keys of all rows.
-    pub(crate) layout: RowLayout,
-    /// The cuts.
-    pub(crate) plans: Vec<CutPlan>,
-    /// See [`crate::mixing::source_ranges`].
-    pub(crate) source_ranges: Vec<Range<usize>>,
-    /// See [`crate::mixing::most_copies`].
-    pub(crate) most_copies: Vec<u32>,
-}
-
 /// A file to write.
 #[derive(Debug)]
 pub(crate) struct RowsFile {
     /// Its name in the output folder, without the endings of format and compression.
     pub(crate) stem: String,
+    /// Its format.
+    pub(crate) format: Format,
     /// The rows that it holds.
     pub(crate) rows: FileRows,
 }
@@ -73,7 +51,7 @@ pub(crate) enum FileRows {
 }
 
 impl FileRows {
-    /// How often the file holds the sample at a place.
+    /// How often the cut or its validation file holds the sample at a place.
     fn copies(self, source: &WriteSource, at: usize) -> u32 {
         match self {
             Self::Mix(plan) => source.plans[plan].copies(at, source.samples[at].source),
@@ -84,10 +62,16 @@ impl FileRows {
 
 /// Rows that were encoded together.
 struct Batch {
-    bytes: Bytes,
-    /// Where each row ends.
-    ends: Vec<usize>,
     rows: Vec<OutputRow>,
+    /// Their encoded forms, one for each content that is written.
+    encoded: Vec<EncodedRows>,
+}
+
+/// The rows of a batch in one content.
+struct EncodedRows {
+    bytes: Bytes,
+    /// Where each row ends; a row that no file holds is empty.
+    ends: Vec<usize>,
 }
 
 /// Writes all files; returns them in the order of `files`, staged but not yet visible.
@@ -102,16 +86,20 @@ pub(crate) async fn write_rows(
     pool: &Arc<rayon::ThreadPool>,
     progress: &ProgressCounter,
 ) -> Result<Vec<StagedFile>> {
-    let codec = Codec::from(options.compression);
+    let mut contents: Vec<Content> = files.iter().map(|file| Content::of(file.format)).collect();
+    contents.dedup();
     let mut senders = Vec::new();
     let mut writers = Vec::new();
     for file in files {
-        let name = codec.file_name(&format!("{}{}", file.stem, options.format.extension()));
+        // Parquet compresses by itself.
+        let codec = if file.format.is_parquet() { Codec::None } else { options.compression.into() };
+        let name = codec.file_name(&format!("{}{}", file.stem, file.format.ending()));
         let encoder = codec.encoder().map_err(cannot_compress)?;
         let writer = FileWriter {
             source: source.clone(),
             rows: file.rows,
-            bytes: FileBytes { assembler: options.format.assembler(), encoder },
+            content: contents.iter().position(|content| *content == Content::of(file.format)).unwrap_or_default(),
+            bytes: FileBytes { assembler: assembler(file.format, source, options.compression)?, encoder },
             sink: publication.create(&name).await?,
             pool: pool.clone(),
         };
@@ -121,7 +109,7 @@ pub(crate) async fn write_rows(
     }
     let (producer, batches) = in_batches(source.clone(), options, pool.clone());
     let batches = futures::stream::unfold(batches, async |mut rx| rx.recv().await.map(|batch| (batch, rx)))
-        .map(|rows| encode_on(pool, source, options.format, rows))
+        .map(|rows| encode_on(pool, source, contents.clone(), rows))
         .buffered(pool.current_num_threads() + 1);
     let send_all = async move {
         futures::pin_mut!(batches);
@@ -209,25 +197,26 @@ fn estimate(source: &WriteSource, sample: &Sample) -> usize {
 async fn encode_on(
     pool: &Arc<rayon::ThreadPool>,
     source: &Arc<WriteSource>,
-    format: Format,
+    contents: Vec<Content>,
     rows: Vec<OutputRow>,
 ) -> Result<Batch> {
     let source = source.clone();
-    spawn(pool, move || encode_batch(&source, format, rows)).join("encoding rows").await
+    spawn(pool, move || encode_batch(&source, &contents, rows)).join("encoding rows").await?
 }
 
-fn encode_batch(source: &WriteSource, format: Format, rows: Vec<OutputRow>) -> Batch {
-    let mut encoder = format.encoder(&source.layout, &source.sources, &source.texts);
-    let mut bytes = Vec::with_capacity(BATCH + BATCH / 4);
-    let ends = rows
-        .iter()
-        .map(|row| {
-            let at = row.row as usize;
-            encoder.encode(&source.samples[at], source.token_lengths[at], &mut bytes);
-            bytes.len()
-        })
-        .collect();
-    Batch { bytes: bytes.into(), ends, rows }
+fn encode_batch(source: &WriteSource, contents: &[Content], rows: Vec<OutputRow>) -> Result<Batch> {
+    let encode = |content: &Content| {
+        let mut encoder = content.encoder(source);
+        let mut bytes = Vec::with_capacity(BATCH + BATCH / 4);
+        let mut ends = Vec::with_capacity(rows.len());
+        for row in &rows {
+            encoder.encode(row.row as usize, &mut bytes)?;
+            ends.push(bytes.len());
+        }
+        Ok(EncodedRows { bytes: bytes.into(), ends })
+    };
+    let encoded = contents.iter().map(encode).collect::<Result<_>>()?;
+    Ok(Batch { rows, encoded })
 }
 
 /// Turns encoded rows into the stored bytes of one file.
@@ -274,6 +263,8 @@ fn cannot_compress(error: io::Error) -> Error {
 struct FileWriter {
     source: Arc<WriteSource>,
     rows: FileRows,
+    /// The place of its content among those of a batch.
+    content: usize,
     bytes: FileBytes,
     sink: Sink,
     pool: Arc<rayon::ThreadPool>,
@@ -287,7 +278,7 @@ impl FileWriter {
                 return Err(Error::new(ErrorKind::Bug, "writing was cut off"));
             };
             let Some(batch) = batch else { break };
-            let mut parts = held_rows(&self.source, self.rows, &batch);
+            let mut parts = held_rows(&self.source, self.rows, &batch, self.content);
             if !self.bytes.passes_through() && !parts.is_empty() {
                 let mut bytes = self.bytes;
                 let job = spawn(&self.pool, move || bytes.push(parts).map(|ready| (bytes, ready)));
@@ -308,15 +299,21 @@ impl FileWriter {
 }
 
 /// The bytes of a batch that a file holds; neighbours stay in one piece.
-fn held_rows(source: &WriteSource, rows: FileRows, batch: &Batch) -> Vec<Bytes> {
+fn held_rows(source: &WriteSource, rows: FileRows, batch: &Batch, content: usize) -> Vec<Bytes> {
+    let EncodedRows { bytes, ends } = &batch.encoded[content];
     let mut parts = Vec::new();
+    let mut push = |begin: usize, end: usize| {
+        if begin < end {
+            parts.push(bytes.slice(begin..end));
+        }
+    };
     let mut open: Option<usize> = None;
     let mut begin = 0;
-    for (row, &end) in batch.rows.iter().zip(&batch.ends) {
+    for (row, &end) in batch.rows.iter().zip(ends) {
         match (rows.copies(source, row.row as usize) > row.copy, open) {
             (true, None) => open = Some(begin),
             (false, Some(first)) => {
-                parts.push(batch.bytes.slice(first..begin));
+                push(first, begin);
                 open = None;
             }
             _ => {}
@@ -324,7 +321,7 @@ fn held_rows(source: &WriteSource, rows: FileRows, batch: &Batch) -> Vec<Bytes> 
         begin = end;
     }
     if let Some(first) = open {
-        parts.push(batch.bytes.slice(first..begin));
+        push(first, begin);
     }
     parts
 }

@@ -7,7 +7,7 @@ use crate::progress::ProgressUnit;
 use crate::recipe::Source;
 use crate::sample::Sample;
 use crate::text::TextStore;
-use crate::tokens::{ChatTemplate, Counter, TextSource};
+use crate::tokens::{ChatTemplate, Counter, TextSource, TrainingEncoder};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Renders and counts samples.
@@ -35,14 +35,14 @@ impl SampleCounter<'_> {
             },
             check: &|| Ok(()),
         };
-        let counted = self.counter.count_all(&texts, &self.context.pool)?;
+        let counted = self.counter.encode_all(&texts, |_, length| length, &self.context.pool)?;
         if let Some(fallback) = counted.fallback {
             self.context.warnings.warn(fallback);
         }
         if let Some(info) = counted.info {
             self.context.progress.info(&info);
         }
-        Ok((counted.lengths, counted.backend.to_string()))
+        Ok((counted.values, counted.backend.to_string()))
     }
 
     /// Counts the samples of rows into their records; returns what counted them.
@@ -52,6 +52,37 @@ impl SampleCounter<'_> {
             rows[*at as usize].record.tokens = length;
         }
         Ok(counted_by)
+    }
+
+    /// Counts what the trainer makes of the samples at these places into the records of their rows.
+    pub(super) fn count_training_tokens(
+        &self,
+        encoder: &TrainingEncoder,
+        rows: &mut [Row],
+        places: &[u32],
+    ) -> Result<()> {
+        let bar = self.context.progress.bar("counting for the trainer", places.len() as u64, ProgressUnit::Rows);
+        let progress = bar.counter();
+        let done = AtomicUsize::new(0);
+        let conversation = |number: usize| {
+            let sample = &self.samples[places[number] as usize];
+            let source = &self.sources[sample.source as usize];
+            let kind = sample.body.kind();
+            (kind.conversation(source, self.texts), kind.is_unmasked(source))
+        };
+        let advance = |count| {
+            let before = done.fetch_max(count, Ordering::Relaxed);
+            progress.advance(count.saturating_sub(before) as u64);
+        };
+        let counted = encoder.lengths(self.template, places.len(), &conversation, &advance, &self.context.pool)?;
+        if let Some(fallback) = counted.fallback {
+            self.context.warnings.warn(fallback);
+        }
+        for (at, length) in places.iter().zip(counted.lengths) {
+            let record = &mut rows[*at as usize].record;
+            (record.train_tokens, record.loss_tokens) = (length.tokens, length.loss_tokens);
+        }
+        Ok(())
     }
 
     /// Appends a sample's conversation as the chat template renders it.

@@ -99,8 +99,10 @@ async fn write_small_files(
             name: file.name,
             kind,
             cut: None,
+            format: None,
             rows: None,
             tokens: None,
+            loss_tokens: None,
             bytes: file.bytes,
             digest: file.digest,
         });

@@ -6,8 +6,9 @@ use super::survey::Survey;
 use crate::index::Number;
 use crate::manifest::{
     CutRecord, MANIFEST_FORMAT, Manifest, Program, SettingsRecord, ShareRecord, SourceRecord, TokenizerRecord,
+    TrainingRecord,
 };
-use crate::mixing::{Cut, CutPlan, Row};
+use crate::mixing::{Cut, CutPlan, Row, TrainedSize};
 use crate::recipe::Source;
 use crate::report::statistics::{SourceStatistics, Statistics};
 use crate::settings::Settings;
@@ -47,6 +48,9 @@ pub(super) fn settings_record(settings: &Settings) -> SettingsRecord {
         infeasible_cuts: settings.infeasible_cuts.name().to_owned(),
         bad_rows: settings.bad_rows.name().to_owned(),
         order: settings.order.name().to_owned(),
+        formats: settings.formats.iter().map(|format| format.name().to_owned()).collect(),
+        attention_mask: settings.attention_mask,
+        max_seq_len: settings.max_seq_len,
         recipe: settings.recipe_given.then(|| settings.recipe.for_manifest()),
     }
 }
@@ -76,8 +80,10 @@ fn source_records(sources: &[Source], statistics: &[SourceStatistics], rows: &[R
     records
 }
 
-fn cut_record(cut: &Cut, plan: &MixPlan, sources: &[Source]) -> CutRecord {
-    let plan = plan.plans.iter().find(|plan| plan.cut == cut.size);
+fn cut_record(cut: &Cut, mix_plan: &MixPlan, sources: &[Source]) -> CutRecord {
+    let number = mix_plan.plans.iter().position(|plan| plan.cut == cut.size);
+    let plan = number.map(|number| &mix_plan.plans[number]);
+    let trained = number.and_then(|number| mix_plan.trained.as_ref()?.get(number));
     let actual = plan.map(CutPlan::actual).unwrap_or_default();
     let validation = plan.and_then(validation);
     CutRecord {
@@ -88,21 +94,31 @@ fn cut_record(cut: &Cut, plan: &MixPlan, sources: &[Source]) -> CutRecord {
         tokens: actual.tokens,
         validation_samples: validation.map(|(samples, _)| samples),
         validation_tokens: validation.map(|(_, tokens)| tokens),
-        sources: plan.map(|plan| share_records(plan, sources)).unwrap_or_default(),
+        sources: plan.map(|plan| share_records(plan, trained, sources)).unwrap_or_default(),
     }
 }
 
-fn share_records(plan: &CutPlan, sources: &[Source]) -> Vec<ShareRecord> {
-    plan.sources
-        .iter()
+fn share_records(plan: &CutPlan, trained: Option<&Vec<TrainedSize>>, sources: &[Source]) -> Vec<ShareRecord> {
+    (0..)
+        .zip(&plan.sources)
         .zip(sources)
-        .map(|(of_source, source)| ShareRecord {
+        .map(|((number, of_source), source): ((usize, _), _)| ShareRecord {
             name: source.name.clone(),
             samples: of_source.actual.samples,
             tokens: of_source.actual.tokens,
             distinct: of_source.distinct,
             rule: of_source.rule.clone(),
             requested: requested(plan, of_source),
+            training: trained.and_then(|trained| trained.get(number)).map(training_record),
         })
         .collect()
+}
+
+fn training_record(size: &TrainedSize) -> TrainingRecord {
+    TrainingRecord {
+        samples: size.samples,
+        tokens: size.tokens,
+        loss_tokens: size.loss_tokens,
+        left_out: size.left_out.iter().map(|(reason, samples)| (reason.reason().to_owned(), *samples)).collect(),
+    }
 }

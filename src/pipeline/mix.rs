@@ -18,7 +18,7 @@ use crate::report::statistics::Statistics;
 use crate::sample::Reasoning;
 use crate::settings::Settings;
 use crate::storage::{Location, Publication};
-use crate::tokens::{self, LoadedTokenizer, TokenizerModel};
+use crate::tokens::{self, ChatTemplate, LoadedTokenizer, TokenizerModel, TrainingEncoder};
 use tokio::task::JoinSet;
 
 /// Reports what [`mix`] would make, and whether it is what the recipe requests; writes nothing.
@@ -59,6 +59,8 @@ struct Planned {
     plan: MixPlan,
     manifest: Manifest,
     statistics: Statistics,
+    /// What encodes for the trainer, if the run needs that.
+    encoding: Option<(ChatTemplate, TrainingEncoder)>,
 }
 
 /// Prepares, surveys and plans; the tokenizer loads while the input is listed and read.
@@ -66,7 +68,7 @@ async fn plan_run(settings: &Settings, context: &Context) -> Result<Planned> {
     let (model, template) = (settings.tokenizer_model.clone(), settings.chat_template.clone());
     // A set, because dropping it aborts its task if preparing or surveying fails.
     let mut loading = JoinSet::new();
-    loading.spawn(load_tokenizer(model, template, context.clone()));
+    loading.spawn(load_tokenizer(model, template, needs_training_tokens(settings), context.clone()));
     let job = prepare(&PrepareOptions::of(settings), context).await?;
     let loading = async {
         let loaded = loading.join_next().await.and_then(std::result::Result::ok);
@@ -79,23 +81,30 @@ async fn plan_run(settings: &Settings, context: &Context) -> Result<Planned> {
     let reasoning = settings.reasoning.clone();
     let planning = move |context: &Context| {
         warn_of_reading(&survey, &job.sources, &reasoning, context);
-        let (plan, statistics, tokenizer) = plan_survey(&survey, index, &job.sources, tokenizer, &options, context)?;
+        let (plan, statistics, tokenizer, encoding) =
+            plan_survey(&survey, index, &job.sources, tokenizer, &options, context)?;
         let manifest = manifest(settings_record, tokenizer, &survey, &plan, &job.sources, &statistics);
-        Ok(Planned { sources: job.sources, survey, plan, manifest, statistics })
+        Ok(Planned { sources: job.sources, survey, plan, manifest, statistics, encoding })
     };
     context.compute("planning", planning).await
 }
 
-/// Fetches and loads the tokenizer.
+/// Whether the run has to know what the trainer makes of each sample.
+fn needs_training_tokens(settings: &Settings) -> bool {
+    settings.formats.iter().any(|format| format.is_tokens())
+}
+
+/// Fetches and loads the tokenizer; with `encodes` also what encodes for the trainer.
 async fn load_tokenizer(
     model: TokenizerModel,
     chat_template: Option<Location>,
+    encodes: bool,
     context: Context,
 ) -> Result<LoadedTokenizer> {
     let date = tokens::date_of_run()?;
     let files = tokens::fetch(&context.storage, &model).await?;
     let given = tokens::given_template(&context.storage, chat_template.as_ref()).await?;
-    let load = move |context: &Context| LoadedTokenizer::load(&files, given, date, &context.pool);
+    let load = move |context: &Context| LoadedTokenizer::load(&files, given, date, encodes, &context.pool);
     context.compute("loading the tokenizer", load).await
 }
 
@@ -107,7 +116,7 @@ fn plan_survey(
     tokenizer: LoadedTokenizer,
     options: &PlanOptions,
     context: &Context,
-) -> Result<(MixPlan, Statistics, TokenizerRecord)> {
+) -> Result<(MixPlan, Statistics, TokenizerRecord, Option<(ChatTemplate, TrainingEncoder)>)> {
     if survey.samples.is_empty() {
         return Err(nothing_left(&survey.ledgers, &[]));
     }
@@ -119,7 +128,7 @@ fn plan_survey(
         template: &tokenizer.template,
         counter: &tokenizer.counter,
     };
-    let plan = plan_mix(index, sources, &survey.ledgers, options, &counter, context)?;
+    let plan = plan_mix(index, sources, &survey.ledgers, options, &counter, tokenizer.encoder.as_ref(), context)?;
     let statistics = statistics(survey, &plan, sources, &counter, context.warnings.all())?;
     let record = TokenizerRecord {
         name: tokenizer.name,
@@ -129,7 +138,7 @@ fn plan_survey(
     };
     // Freeing hundreds of thousands of strings is not worth waiting for.
     context.pool.spawn(move || drop(tokenizer.counter));
-    Ok((plan, statistics, record))
+    Ok((plan, statistics, record, tokenizer.encoder.map(|encoder| (tokenizer.template, encoder))))
 }
 
 /// A run whose rows are written and not yet visible.
@@ -146,12 +155,12 @@ async fn write_run(
     publication: &Publication,
     context: &Context,
 ) -> Result<Written> {
-    let Planned { sources, mut survey, mut plan, mut manifest, statistics } = planned;
+    let Planned { sources, mut survey, mut plan, mut manifest, statistics, encoding } = planned;
     std::mem::replace(&mut plan.checked, Ok(()))?;
     let selected_cut = plan.selected_cut;
     let rejected = std::mem::take(&mut survey.rejected);
     let options = WriteMixOptions::of(settings);
-    manifest.outputs = write_mix(sources, survey, plan, options, publication, context).await?;
+    manifest.outputs = write_mix(sources, survey, plan, encoding, options, publication, context).await?;
     Ok(Written { manifest, statistics, selected_cut, rejected })
 }
 

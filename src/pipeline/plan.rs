@@ -5,9 +5,10 @@ use super::count::SampleCounter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Index;
 use crate::input::SourceLedger;
-use crate::mixing::{self, CutPlan, Cuts, Row, select_cut};
+use crate::mixing::{self, CutPlan, Cuts, Row, TrainedSize, select_cut};
 use crate::recipe::{InfeasibleCuts, OnLong, Recipe, Source};
 use crate::settings::Settings;
+use crate::tokens::TrainingEncoder;
 
 /// What is requested of the mixes.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub(crate) struct PlanOptions {
     pub(crate) select_cut: Option<u32>,
     /// The longest sample that the trainer takes, if longer ones are kept.
     pub(crate) keep_longer_than: Option<u32>,
+    /// The sequence length at which the trainer drops samples.
+    pub(crate) max_seq_len: Option<u32>,
 }
 
 impl PlanOptions {
@@ -33,6 +36,7 @@ impl PlanOptions {
             cut_sizes: settings.cut_sizes.clone(),
             infeasible_cuts: settings.infeasible_cuts,
             select_cut: settings.select_cut,
+            max_seq_len: settings.max_seq_len,
             keep_longer_than: filter.max_tokens.filter(|_| filter.long_samples == OnLong::Keep),
         }
     }
@@ -51,12 +55,14 @@ pub(crate) struct MixPlan {
     pub(crate) selected_cut: u32,
     /// Whether the plans give what the recipe requests; the sub-command `plan` shows them in any case.
     pub(crate) checked: Result<()>,
+    /// What the trainer gets of each source of each mix, if that was counted.
+    pub(crate) trained: Option<Vec<Vec<TrainedSize>>>,
     /// Which library counted tokens.
     pub(crate) counted_by: String,
 }
 
 /// Decides which samples each mix holds. Tokens are counted in between: all of them if a filter needs them, else those that
-/// a cut can hold.
+/// a cut can hold. With an encoder, what the trainer makes of the latter is counted, too.
 ///
 /// # Errors
 /// If no sample is left, no cut is feasible, or the selected cut is not written.
@@ -66,6 +72,7 @@ pub(super) fn plan_mix(
     ledgers: &[SourceLedger],
     options: &PlanOptions,
     counter: &SampleCounter<'_>,
+    encoder: Option<&TrainingEncoder>,
     context: &Context,
 ) -> Result<MixPlan> {
     let mut counted_by = None;
@@ -85,20 +92,27 @@ pub(super) fn plan_mix(
     let written = cuts.written();
     // Before anything is counted or written: a wrong --select-cut should not cost a run.
     let selected_cut = select_cut(&written, options.select_cut)?;
+    let candidates = mixing::candidates(&rows, sources, written.last().copied().unwrap_or_default());
     let counted_by = match counted_by {
         Some(counted_by) => counted_by,
-        None => {
-            let candidates = mixing::candidates(&rows, sources, written.last().copied().unwrap_or_default());
-            counter.count_rows(&mut rows, &candidates)?
-        }
+        None => counter.count_rows(&mut rows, &candidates)?,
     };
+    if let Some(encoder) = encoder {
+        counter.count_training_tokens(encoder, &mut rows, &candidates)?;
+    }
     let plan_cut = |cut: &u32| mixing::plan_cut(&rows, sources, &options.mixing, *cut);
     let plans: Vec<CutPlan> = context.pool.install(|| written.iter().map(plan_cut).collect());
     if let (Some(plan), Some(most)) = (plans.last(), options.keep_longer_than) {
         warn_of_long_samples(plan, &rows, most, context);
     }
+    let trained = encoder.map(|_| {
+        let of_plan = |plan: &CutPlan| {
+            mixing::trained_sizes(&rows, sources.len(), options.max_seq_len, |at, source| plan.copies(at, source))
+        };
+        plans.iter().map(of_plan).collect()
+    });
     let checked = mixing::check(&plans, sources, options.mixing.on_shortfall);
-    Ok(MixPlan { rows, cuts, plans, selected_cut, checked, counted_by })
+    Ok(MixPlan { rows, cuts, plans, selected_cut, checked, trained, counted_by })
 }
 
 /// The error for an input of which no sample is left.

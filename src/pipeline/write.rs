@@ -3,22 +3,29 @@
 use super::context::Context;
 use super::plan::MixPlan;
 use super::survey::Survey;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{OutputFile, OutputKind};
-use crate::mixing::{Row, most_copies, source_ranges};
-use crate::output::{FileRows, Format, RowsFile, WriteOptions, WriteSource, write_rows};
+use crate::mixing::{CutPlan, Row, TrainedSize, left_out, most_copies, source_ranges, trained_sizes};
+use crate::output::{FileRows, RowsFile, Training, WriteOptions, WriteSource, write_rows};
 use crate::progress::ProgressUnit;
-use crate::recipe::{Columns, Source};
+use crate::recipe::{Columns, Format, Source};
 use crate::sample::row_layout;
 use crate::settings::Settings;
 use crate::storage::Publication;
+use crate::tokens::{ChatTemplate, TrainingEncoder};
 use std::sync::Arc;
 
 /// How mixes are written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct WriteMixOptions {
-    /// The columns of a row.
+    /// The columns of a row of messages.
     pub(crate) columns: Columns,
+    /// The formats of each mix.
+    pub(crate) formats: Vec<Format>,
+    /// Whether rows of tokens have `attention_mask`.
+    pub(crate) attention_mask: bool,
+    /// The sequence length at which the trainer drops samples.
+    pub(crate) max_seq_len: Option<u32>,
     /// How files are written.
     pub(crate) files: WriteOptions,
 }
@@ -28,40 +35,47 @@ impl WriteMixOptions {
     pub(crate) fn of(settings: &Settings) -> Self {
         Self {
             columns: settings.columns,
-            files: WriteOptions {
-                format: Format::MessagesJsonl,
-                compression: settings.compression,
-                order: settings.order,
-                seed: settings.seed,
-            },
+            formats: settings.formats.clone(),
+            attention_mask: settings.attention_mask,
+            max_seq_len: settings.max_seq_len,
+            files: WriteOptions { compression: settings.compression, order: settings.order, seed: settings.seed },
         }
     }
 }
 
-/// Writes the files of all mixes under staging names; returns what the manifest says of them.
+/// Writes the files of all mixes under staging names; returns what the manifest says of them. `encoding` is what encodes for
+/// the trainer; files of tokens need it.
 ///
 /// # Errors
-/// If a file cannot be written.
+/// If a file cannot be written, or the trainer would leave out every sample of one.
 pub(crate) async fn write_mix(
     sources: Vec<Source>,
     survey: Survey,
     plan: MixPlan,
+    encoding: Option<(ChatTemplate, TrainingEncoder)>,
     options: WriteMixOptions,
     publication: &Publication,
     context: &Context,
 ) -> Result<Vec<OutputFile>> {
     let Survey { samples, texts, .. } = survey;
     let MixPlan { rows, plans, .. } = plan;
-    let (files, outputs): (Vec<RowsFile>, Vec<OutputRows>) =
-        (0..plans.len()).flat_map(|number| files_of_cut(&plans[number], number)).unzip();
+    let (files, outputs): (Vec<RowsFile>, Vec<OutputRows>) = files(&plans, &rows, sources.len(), &options)?;
+    let file_options = options.files;
     let preparing = move |context: &Context| {
         let most_copies = context.pool.install(|| most_copies(&rows, &plans));
+        let kept = || rows.iter().map(|row| left_out(&row.record, options.max_seq_len).is_none());
         Ok(WriteSource {
             layout: row_layout(options.columns, &sources, &samples, &texts),
             sources,
             samples,
             texts,
             token_lengths: rows.iter().map(|row: &Row| row.record.tokens).collect(),
+            training: encoding.map(|(template, encoder)| Training {
+                template,
+                encoder,
+                kept: (0..).zip(kept()).filter_map(|(at, kept)| kept.then_some(at)).collect(),
+                attention_mask: options.attention_mask,
+            }),
             source_ranges: source_ranges(&rows),
             most_copies,
             plans,
@@ -70,42 +84,79 @@ pub(crate) async fn write_mix(
     let source = Arc::new(context.compute("preparing rows", preparing).await?);
     let total = source.most_copies.iter().map(|&copies| u64::from(copies)).sum();
     let bar = context.progress.bar("writing", total, ProgressUnit::Rows);
-    let staged = write_rows(&source, files, options.files, publication, &context.pool, &bar.counter()).await?;
+    let staged = write_rows(&source, files, file_options, publication, &context.pool, &bar.counter()).await?;
     let output = |(output, file): (OutputRows, crate::storage::StagedFile)| OutputFile {
         name: file.name,
         kind: output.kind,
         cut: Some(output.cut),
+        format: Some(output.format.name().to_owned()),
         rows: Some(output.rows),
         tokens: Some(output.tokens),
+        loss_tokens: output.loss_tokens,
         bytes: file.bytes,
         digest: file.digest,
     };
     Ok(outputs.into_iter().zip(staged).map(output).collect())
 }
 
-/// The rows of one output file.
+/// What the manifest says of the rows of one output file.
 struct OutputRows {
     kind: OutputKind,
     cut: u32,
+    format: Format,
     rows: u64,
     tokens: u64,
+    loss_tokens: Option<u64>,
 }
 
-/// The files of one cut: its mix, and its validation file if anything is held out.
-fn files_of_cut(plan: &crate::mixing::CutPlan, number: usize) -> Vec<(RowsFile, OutputRows)> {
-    let cut = plan.cut;
-    let mix = (OutputKind::Mix, format!("combined_cut_{cut}x"), FileRows::Mix(number), plan.actual());
-    let validation = (
-        OutputKind::Validation,
-        format!("combined_cut_{cut}x.validation"),
-        FileRows::Validation(number),
-        plan.validation(),
-    );
-    [mix, validation]
-        .into_iter()
-        .filter(|(.., size)| size.samples > 0)
-        .map(|(kind, stem, rows, size)| {
-            (RowsFile { stem, rows }, OutputRows { kind, cut, rows: size.samples, tokens: size.tokens })
-        })
-        .collect()
+/// The files of all cuts: each mix, and its validation file if anything is held out, in each format.
+fn files(
+    plans: &[CutPlan],
+    rows: &[Row],
+    sources: usize,
+    options: &WriteMixOptions,
+) -> Result<(Vec<RowsFile>, Vec<OutputRows>)> {
+    let mut files = Vec::new();
+    for (number, plan) in plans.iter().enumerate() {
+        let cut = plan.cut;
+        let copies = |at: usize, source: u32| plan.copies(at, source);
+        let held_out = |at: usize, _: u32| u32::from(plan.is_validation(at));
+        let stem = format!("combined_cut_{cut}x");
+        let validation = format!("{stem}.validation");
+        for &format in &options.formats {
+            let sizes: [Option<TrainedSize>; 2] = match format.is_tokens() {
+                true => [
+                    Some(trained_sizes(rows, sources, options.max_seq_len, copies).into_iter().sum()),
+                    Some(trained_sizes(rows, sources, options.max_seq_len, held_out).into_iter().sum()),
+                ],
+                false => [None, None],
+            };
+            let [of_mix, of_validation] = sizes;
+            if let Some(size) = of_mix.as_ref().filter(|size| size.samples == 0) {
+                return Err(nothing_to_train(cut, size));
+            }
+            let mix = (OutputKind::Mix, &stem, FileRows::Mix(number), plan.actual(), of_mix);
+            let validation =
+                (OutputKind::Validation, &validation, FileRows::Validation(number), plan.validation(), of_validation);
+            for (kind, stem, rows, size, trained) in [mix, validation] {
+                let (samples, tokens, loss_tokens) = match trained {
+                    Some(trained) => (trained.samples, trained.tokens, Some(trained.loss_tokens)),
+                    None => (size.samples, size.tokens, None),
+                };
+                if samples > 0 {
+                    let file = RowsFile { stem: stem.clone(), format, rows };
+                    files.push((file, OutputRows { kind, cut, format, rows: samples, tokens, loss_tokens }));
+                }
+            }
+        }
+    }
+    Ok(files.into_iter().unzip())
+}
+
+/// The error for a file of tokens without rows, which trainers refuse.
+fn nothing_to_train(cut: u32, size: &TrainedSize) -> Error {
+    let reasons = size.left_out.iter().map(|(reason, samples)| format!("{samples} {}", reason.reason()));
+    let reasons = reasons.collect::<Vec<_>>().join(", ");
+    Error::new(ErrorKind::Data, format!("cut {cut}: the trainer would leave out every sample: {reasons}"))
+        .hint("raise --max-seq-len, or check the chat template and the answers")
 }

@@ -56,9 +56,8 @@ macro_rules! choice {
     ) => {
         $(#[doc = $doc])+
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-        #[serde(rename_all = "snake_case")]
         pub(crate) enum $name {
-            $($(#[doc = $variant_doc])+ $variant,)+
+            $($(#[doc = $variant_doc])+ #[serde(rename = $text)] $variant,)+
         }
 
         impl $name {
@@ -90,6 +89,42 @@ choice! {
         Full = "full",
         /// Only what trainers read: messages, unmask and token_length.
         Training = "training",
+    }
+}
+
+choice! {
+    /// A file format of mixes: what a row holds, and how rows are stored.
+    Format, default Messages {
+        /// The conversations, as JSON lines: combined_cut_{N}x.jsonl.
+        Messages = "messages",
+        /// Token ids and labels, ready for the trainer, as JSON lines: combined_cut_{N}x.tokens.jsonl.
+        Tokens = "tokens",
+        /// The conversations, as Parquet: combined_cut_{N}x.parquet.
+        MessagesParquet = "messages-parquet",
+        /// Token ids and labels, as Parquet: combined_cut_{N}x.tokens.parquet.
+        TokensParquet = "tokens-parquet",
+    }
+}
+
+impl Format {
+    /// Whether rows hold token ids and labels.
+    pub(crate) fn is_tokens(self) -> bool {
+        matches!(self, Self::Tokens | Self::TokensParquet)
+    }
+
+    /// Whether rows are stored as Parquet, which compresses its columns itself.
+    pub(crate) fn is_parquet(self) -> bool {
+        matches!(self, Self::MessagesParquet | Self::TokensParquet)
+    }
+
+    /// The ending of a file's name, without that of its compression.
+    pub(crate) fn ending(self) -> &'static str {
+        match self {
+            Self::Messages => ".jsonl",
+            Self::Tokens => ".tokens.jsonl",
+            Self::MessagesParquet => ".parquet",
+            Self::TokensParquet => ".tokens.parquet",
+        }
     }
 }
 

@@ -14,7 +14,7 @@ mod settings;
 mod sources;
 
 pub(crate) use choices::{
-    BadRows, Choice, Columns, Compression, InfeasibleCuts, Kind, OnDuplicate, OnLong, OnShortfall, Order, RepeatUnit,
+    BadRows, Choice, Columns, Compression, Format, InfeasibleCuts, Kind, OnDuplicate, OnLong, OnShortfall, Order, RepeatUnit,
     Word,
 };
 pub(crate) use decimal::Decimal;

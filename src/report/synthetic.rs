@@ -242,6 +242,7 @@ fn cut_record(cut: &CutStatistics, feasible: bool) -> CutRecord {
         distinct: source.samples(),
         rule: source.rule.clone(),
         requested: source.requested,
+        training: None,
     });
     CutRecord {
         cut: cut.cut,
@@ -289,6 +290,8 @@ fn manifest(sources: Vec<SourceRecord>, cuts: Vec<CutRecord>) -> Manifest {
     let outputs = cuts.iter().filter(|cut| cut.written).map(|cut| OutputFile {
         name: format!("combined_cut_{}x.jsonl", cut.cut),
         kind: OutputKind::Mix,
+        format: Some("messages".to_owned()),
+        loss_tokens: None,
         cut: Some(cut.cut),
         rows: Some(cut.samples),
         tokens: Some(cut.tokens),
@@ -309,6 +312,9 @@ fn manifest(sources: Vec<SourceRecord>, cuts: Vec<CutRecord>) -> Manifest {
             infeasible_cuts: "drop".to_owned(),
             bad_rows: "fail".to_owned(),
             order: "natural".to_owned(),
+            formats: vec!["messages".to_owned()],
+            attention_mask: false,
+            max_seq_len: None,
             recipe: None,
         },
         tokenizer: TokenizerRecord {

@@ -127,6 +127,10 @@ impl SampleKind for Chat {
         contents.map(|text| text.chars().count()).sum()
     }
 
+    fn is_unmasked(&self, _: &Source) -> bool {
+        self.unmask
+    }
+
     fn conversation<'t>(&self, _: &Source, texts: &'t TextStore) -> Conversation<'t> {
         Conversation::Messages { messages: texts.get(self.messages), tools: self.tools.map(|tools| texts.get(tools)) }
     }

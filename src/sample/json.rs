@@ -25,6 +25,16 @@ impl RowLayout {
         Self { columns, tools, extra_keys: extra_keys.into_iter().collect() }
     }
 
+    /// The keys that messages can have.
+    pub(crate) fn message_keys(&self) -> impl Iterator<Item = &str> {
+        ["role", "content", "thinking"].into_iter().chain(self.extra_keys.iter().map(String::as_str))
+    }
+
+    /// Whether rows have `tools`.
+    pub(crate) fn has_tools(&self) -> bool {
+        self.tools
+    }
+
     /// Which columns a row has.
     pub(crate) fn columns(&self) -> Columns {
         self.columns

@@ -18,6 +18,9 @@ pub(crate) trait SampleKind {
     /// The characters of the assistant's messages.
     fn response_chars(&self, texts: &TextStore) -> usize;
 
+    /// Whether all messages but the system's are trained, instead of only the assistant's.
+    fn is_unmasked(&self, source: &Source) -> bool;
+
     /// The conversation that a chat template renders.
     fn conversation<'t>(&self, source: &Source, texts: &'t TextStore) -> Conversation<'t>;
 

@@ -174,6 +174,10 @@ impl SampleKind for Pair {
         texts.get(self.response).chars().count()
     }
 
+    fn is_unmasked(&self, _: &Source) -> bool {
+        true
+    }
+
     fn conversation<'t>(&self, source: &Source, texts: &'t TextStore) -> Conversation<'t> {
         Conversation::Pair {
             user: Cow::Owned(self.user_parts(source, texts).concat()),

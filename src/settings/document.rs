@@ -68,7 +68,7 @@ fn row(text: &mut String, setting: &Setting) {
 
 fn meaning(setting: &Setting) -> String {
     let mut meaning = setting.help();
-    if let Kind::Choice(words) = setting.kind {
+    if let Kind::Choice(words) | Kind::Choices(words) = setting.kind {
         let words = words.iter().map(|word| format!("<br>`{}`: {}", word.name, word.help.trim().trim_end_matches('.')));
         meaning.extend(words);
     }

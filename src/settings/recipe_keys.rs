@@ -4,7 +4,7 @@ use super::setting::Setting;
 use super::table;
 use super::values::Kind;
 use crate::error::Result;
-use crate::recipe::{Position, Recipe, RecipeSetting, RecipeValue};
+use crate::recipe::{Position, Recipe, RecipeSetting, RecipeValue, Word};
 use serde_json::{Map, Value, json};
 
 /// Parses a recipe and checks all of it, its settings included. Errors name `place`: a file, a URL or a flag.
@@ -46,13 +46,17 @@ fn check(written: &RecipeSetting, place: &str) -> Result<()> {
             // The first item that is not valid by itself; a list may also be wrong as a whole.
             let is_bad = |text: &String| setting.check(std::slice::from_ref(text), kind).is_err();
             let bad = items.iter().find(|(text, _)| is_bad(text));
-            match bad.filter(|_| matches!(kind, Kind::Texts | Kind::Numbers { .. })) {
+            match bad.filter(|_| matches!(kind, Kind::Texts | Kind::Numbers { .. } | Kind::Choices(_))) {
                 Some((text, at)) => (vec![text.clone()], *at),
                 None => (texts, *at),
             }
         }
     };
     setting.check(&texts, kind).map_err(|error| error.at(format_args!("{place}:{at}")))
+}
+
+fn word_schema(word: &Word) -> Value {
+    json!({"const": word.name, "description": word.help.trim()})
 }
 
 /// A setting's property in the schema.
@@ -66,8 +70,11 @@ fn property(setting: &Setting, kind: Kind) -> Value {
             json!({"type": ["array", "null"], "items": {"type": "integer", "minimum": min, "maximum": max}})
         }
         Kind::Choice(words) => {
-            let word = |word: &crate::recipe::Word| json!({"const": word.name, "description": word.help.trim()});
-            json!({"oneOf": words.iter().map(word).chain([json!({"type": "null"})]).collect::<Vec<_>>()})
+            json!({"oneOf": words.iter().map(word_schema).chain([json!({"type": "null"})]).collect::<Vec<_>>()})
+        }
+        Kind::Choices(words) => {
+            let items: Vec<Value> = words.iter().map(word_schema).collect();
+            json!({"type": ["array", "null"], "items": {"oneOf": items}})
         }
     };
     if let Some(properties) = property.as_object_mut() {

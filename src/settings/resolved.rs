@@ -3,8 +3,8 @@
 use super::given::{Environment, SettingValues};
 use super::resolve::Resolver;
 use super::table::{MixSettings, RunSettings};
-use crate::error::Result;
-use crate::recipe::Recipe;
+use crate::error::{Error, ErrorKind, Result};
+use crate::recipe::{Format, Recipe};
 use crate::storage::StorageOptions;
 use std::ops::Deref;
 
@@ -18,6 +18,8 @@ pub(crate) struct Settings {
     pub(crate) recipe: Recipe,
     /// Whether a recipe is given.
     pub(crate) recipe_given: bool,
+    /// The format of the file that is passed to a next step.
+    pub(crate) selected_format: Format,
 }
 
 impl Deref for Settings {
@@ -37,12 +39,25 @@ impl Settings {
         let resolver = Resolver { given, recipe: recipe.as_ref(), environment };
         let values = MixSettings::resolve(&resolver)?;
         Ok(Self {
+            selected_format: selected_format(&values)?,
             inputs_given: resolver.text(MixSettings::TABLE, "input")?.is_some(),
             recipe_given: values.recipe_argument.is_some(),
             recipe: recipe.unwrap_or_default(),
             values,
         })
     }
+}
+
+/// The format of the file that is passed to a next step: the first one, unless another is selected.
+fn selected_format(values: &MixSettings) -> Result<Format> {
+    let first = values.formats.first().copied().unwrap_or_default();
+    let selected = values.select_format.unwrap_or(first);
+    if values.formats.contains(&selected) {
+        return Ok(selected);
+    }
+    let formats: Vec<&str> = values.formats.iter().map(|format| format.name()).collect();
+    let message = format!("invalid value `{}`: expected one of --formats: {}", selected.name(), formats.join(", "));
+    Err(Error::new(ErrorKind::Usage, message).at("--select-format"))
 }
 
 /// The recipe or its location, if one is given: it has to be read before the other settings can be resolved.

@@ -11,7 +11,7 @@ use super::setting::{DefaultValue, KfpType, RecipeKey, Setting};
 use super::values::{Kind, Value};
 use crate::error::Result;
 use crate::progress::LogFormat;
-use crate::recipe::{BadRows, Choice, Columns, Compression, InfeasibleCuts, Order};
+use crate::recipe::{BadRows, Choice, Columns, Compression, Format, InfeasibleCuts, Order};
 use crate::sample::Reasoning;
 use crate::storage::Location;
 use crate::tokens::TokenizerModel;
@@ -23,6 +23,7 @@ const INPUT_AND_OUTPUT: &str = "Input and output";
 const CONTENT: &str = "Content of a mix";
 const TOKENS: &str = "Tokens";
 const FILES: &str = "Files";
+const TRAINING: &str = "Training";
 const EXECUTION: &str = "Execution";
 
 /// The largest seed: Kubeflow passes integers as doubles.
@@ -211,6 +212,17 @@ settings! {
             ..Setting::new("chat_template")
         };
 
+        /// Sequence length at which the trainer drops samples: those with this many tokens or more.
+        max_seq_len: Option<u32> = Setting {
+            env: &["KNOWLEDGE_MIXING_MAX_SEQ_LEN"],
+            heading: TRAINING,
+            value_name: "TOKENS",
+            kind: Kind::Number { min: 1, max: MAX_U32 },
+            kfp: Some(("max_seq_len", KfpType::Integer)),
+            recipe: RecipeKey::Same,
+            ..Setting::new("max_seq_len")
+        };
+
         /// Columns of each row.
         columns: Columns = Setting {
             env: &["KNOWLEDGE_MIXING_COLUMNS"],
@@ -221,6 +233,35 @@ settings! {
             kfp: Some(("columns", KfpType::String)),
             recipe: RecipeKey::Same,
             ..Setting::new("columns")
+        };
+
+        /// Formats of the mixes, separated by commas; each mix is written in each of them.
+        ///
+        /// `tokens` has the ids and labels that training_hub's data processing makes of the same conversations, so that the
+        /// trainer can skip it: see docs/trainers.md.
+        formats: Vec<Format> = Setting {
+            env: &["KNOWLEDGE_MIXING_FORMATS"],
+            default: DefaultValue::Text("messages"),
+            heading: FILES,
+            value_name: "FORMATS",
+            kind: Kind::Choices(Format::WORDS),
+            kfp: Some(("formats", KfpType::String)),
+            recipe: RecipeKey::Same,
+            ..Setting::new("formats")
+        };
+
+        /// Add attention_mask to the rows of tokens files.
+        ///
+        /// axolotl needs it; the other trainers do not.
+        attention_mask: bool = Setting {
+            env: &["KNOWLEDGE_MIXING_ATTENTION_MASK"],
+            default: DefaultValue::Text("false"),
+            heading: FILES,
+            value_name: "BOOL",
+            kind: Kind::Switch,
+            kfp: Some(("attention_mask", KfpType::Boolean)),
+            recipe: RecipeKey::Same,
+            ..Setting::new("attention_mask")
         };
 
         /// Compression of the mixes.
@@ -280,6 +321,17 @@ settings! {
             kind: Kind::Number { min: 1, max: MAX_U32 },
             kfp: Some(("select_cut", KfpType::Integer)),
             ..Setting::new("select_cut")
+        };
+
+        /// Format of the file that the next step of a workflow gets: one of --formats.
+        select_format: Option<Format> = Setting {
+            env: &["KNOWLEDGE_MIXING_SELECT_FORMAT"],
+            default: DefaultValue::Described("the first of --formats"),
+            heading: FILES,
+            value_name: "FORMAT",
+            kind: Kind::Choice(Format::WORDS),
+            kfp: Some(("select_format", KfpType::String)),
+            ..Setting::new("select_format")
         };
 
         /// Folder to write a workflow engine's output parameters to, one file each.

@@ -33,6 +33,8 @@ pub(crate) enum Kind {
     },
     /// One of these words.
     Choice(&'static [Word]),
+    /// Some of these words: separated by commas, or a JSON list.
+    Choices(&'static [Word]),
 }
 
 /// A type of settings.
@@ -102,6 +104,25 @@ impl<T: Choice> Value for T {
             let words: Vec<&str> = T::WORDS.iter().map(|word| word.name).collect();
             invalid(text, words.join(" or "))
         })
+    }
+}
+
+/// In the order given, without duplicates.
+impl<T: Choice + PartialEq> Value for Vec<T> {
+    fn parse(texts: &[String], _: Kind) -> Result<Self> {
+        let mut values = Self::new();
+        for part in texts.iter().flat_map(|text| parts(text.trim())) {
+            let text = part.trim().to_owned();
+            let value = <T as Value>::parse(&[text], Kind::Choice(T::WORDS))?;
+            if !values.contains(&value) {
+                values.push(value);
+            }
+        }
+        if values.is_empty() {
+            let words: Vec<&str> = T::WORDS.iter().map(|word| word.name).collect();
+            return Err(Error::new(ErrorKind::Usage, format!("empty list: expected any of {}", words.join(", "))));
+        }
+        Ok(values)
     }
 }
 

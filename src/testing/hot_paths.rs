@@ -2,9 +2,8 @@
 
 use crate::error::Result;
 use crate::input::RowParser;
-use crate::output::Format;
 use crate::recipe::{Columns, Recipe, Source};
-use crate::sample::{ParseOptions, ParsedRow, Reasoning, Sample, row_layout};
+use crate::sample::{ParseOptions, ParsedRow, Reasoning, RowJson, Sample, row_layout};
 use crate::storage::{Environment, Storage, StorageOptions};
 use crate::text::{Interner, TextStore};
 use crate::tokens::{self, LoadedTokenizer, TextSource, TokenizerModel};
@@ -70,8 +69,8 @@ impl Samples {
     pub fn encode(&self, all_columns: bool, out: &mut Vec<u8>) {
         let columns = if all_columns { Columns::Full } else { Columns::Training };
         let layout = row_layout(columns, &self.sources, &self.samples, &self.texts);
-        let mut encoder = Format::MessagesJsonl.encoder(&layout, &self.sources, &self.texts);
-        self.samples.iter().for_each(|sample| encoder.encode(sample, 500, out));
+        let mut row = RowJson::new(&layout, &self.texts);
+        self.samples.iter().for_each(|sample| sample.body.kind().write_json(&self.sources[0], 500, &mut row, out));
     }
 
     /// Renders the conversations of all samples.
@@ -102,7 +101,7 @@ impl Tokenizer {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime starts");
         let storage = Storage::with_environment(StorageOptions::default(), Environment::default());
         let files = runtime.block_on(tokens::fetch(&storage, &TokenizerModel::Builtin))?;
-        Ok(Self(LoadedTokenizer::load(&files, None, tokens::date_of_run()?, &pool)?, pool))
+        Ok(Self(LoadedTokenizer::load(&files, None, tokens::date_of_run()?, false, &pool)?, pool))
     }
 
     /// Counts the tokens of texts, each distinct word once.
@@ -119,7 +118,7 @@ impl Tokenizer {
             progress: &|_| {},
             check: &|| Ok(()),
         };
-        let counts = self.0.counter.count_all(&source, &self.1)?;
-        Ok(counts.lengths.iter().map(|length| u64::from(*length)).sum())
+        let counts = self.0.counter.encode_all(&source, |_, length| length, &self.1)?;
+        Ok(counts.values.iter().map(|length| u64::from(*length)).sum())
     }
 }

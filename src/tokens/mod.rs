@@ -5,6 +5,7 @@
 
 mod config;
 mod count;
+mod encode;
 mod fetch;
 mod files;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod loaded;
 mod template;
 
 pub(crate) use count::{Counter, TextSource};
+pub(crate) use encode::{NOT_TRAINED, TrainingEncoder};
 pub(crate) use fetch::{TokenizerModel, date_of_run, fetch, given_template};
 pub(crate) use loaded::LoadedTokenizer;
 pub(crate) use template::ChatTemplate;

@@ -80,7 +80,7 @@ fn description(setting: &Setting, kind: KfpType) -> String {
     if kind == KfpType::Integer {
         text.push_str(" (a whole number, as a string)");
     }
-    if let Kind::Choice(words) = setting.kind {
+    if let Kind::Choice(words) | Kind::Choices(words) = setting.kind {
         let words: Vec<&str> = words.iter().map(|word| word.name).collect();
         let _ = write!(text, " [one of: {}]", words.join(", "));
     }

@@ -14,12 +14,14 @@ pub(super) fn manifest() -> Manifest {
         validation_tokens: None,
         sources: Vec::new(),
     };
-    let file = |cut: u32| OutputFile {
+    let file = |cut: u32, rows: u64| OutputFile {
         name: format!("combined_cut_{cut}x.jsonl"),
         kind: OutputKind::Mix,
+        format: Some("messages".to_owned()),
+        loss_tokens: None,
         cut: Some(cut),
-        rows: Some(1),
-        tokens: Some(100),
+        rows: Some(rows),
+        tokens: Some(rows * 100),
         bytes: 3,
         digest: format!("d{cut}"),
     };
@@ -37,6 +39,9 @@ pub(super) fn manifest() -> Manifest {
             infeasible_cuts: "drop".into(),
             bad_rows: "fail".into(),
             order: "natural".into(),
+            formats: vec!["messages".into()],
+            attention_mask: false,
+            max_seq_len: None,
             recipe: None,
         },
         tokenizer: TokenizerRecord {
@@ -48,6 +53,6 @@ pub(super) fn manifest() -> Manifest {
         inputs: Vec::new(),
         sources: Vec::new(),
         cuts: vec![cut(2, true, 32), cut(5, true, 80), cut(9, false, 0)],
-        outputs: vec![file(2), file(5)],
+        outputs: vec![file(2, 32), file(5, 80)],
     }
 }

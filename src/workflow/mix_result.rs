@@ -2,6 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{Manifest, OutputFile, OutputKind};
+use crate::recipe::Format;
 use serde_json::{Map, Value};
 
 /// A complete mix and its reports.
@@ -17,15 +18,21 @@ pub(crate) struct MixResult {
     pub(crate) summary_md: String,
     /// The cut whose mix is passed on to the next step ([`crate::mixing::select_cut`]).
     pub(crate) selected_cut: u32,
+    /// The format of the file that is passed on.
+    pub(crate) selected_format: Format,
 }
 
 impl MixResult {
-    /// The mix file of the selected cut.
+    /// The mix file of the selected cut in the selected format.
     ///
     /// # Errors
     /// The manifest does not list it: a bug of the caller.
     pub(super) fn selected_file(&self) -> Result<&OutputFile> {
-        let is_selected = |file: &&OutputFile| file.kind == OutputKind::Mix && file.cut == Some(self.selected_cut);
+        let is_selected = |file: &&OutputFile| {
+            file.kind == OutputKind::Mix
+                && file.cut == Some(self.selected_cut)
+                && file.format.as_deref() == Some(self.selected_format.name())
+        };
         self.manifest.outputs.iter().find(is_selected).ok_or_else(|| {
             Error::new(ErrorKind::Bug, format!("the manifest lists no file of the selected cut {}", self.selected_cut))
         })

@@ -121,8 +121,12 @@ fn dataset_metadata(
     let file = result.selected_file()?;
     let mut metadata = origin(result);
     metadata.insert("cut".into(), json!(parameters.selected_cut));
-    metadata.insert("samples".into(), json!(parameters.total_samples));
-    metadata.insert("tokens".into(), json!(parameters.total_tokens));
+    metadata.insert("format".into(), json!(file.format));
+    metadata.insert("samples".into(), json!(file.rows));
+    metadata.insert("tokens".into(), json!(file.tokens));
+    if let Some(loss_tokens) = file.loss_tokens {
+        metadata.insert("loss_tokens".into(), json!(loss_tokens));
+    }
     metadata.insert("file".into(), json!(file.name));
     // Of the file in the mix. If that file is compressed, the artifact holds its decompressed content.
     metadata.insert("digest".into(), json!(file.digest));

@@ -1,13 +1,15 @@
 //! The two interfaces of a file format.
 
 use crate::error::Result;
-use crate::sample::Sample;
 use bytes::Bytes;
 
 /// Encodes samples, each once for all files that hold it.
 pub(crate) trait RowEncoder {
-    /// Appends a sample's row to `out`.
-    fn encode(&mut self, sample: &Sample, token_length: u32, out: &mut Vec<u8>);
+    /// Appends the row of the sample at a place to `out`; nothing if no file of this content holds it.
+    ///
+    /// # Errors
+    /// If the sample cannot be encoded.
+    fn encode(&mut self, at: usize, out: &mut Vec<u8>) -> Result<()>;
 }
 
 /// Assembles one file from encoded rows.

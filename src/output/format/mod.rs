@@ -1,45 +1,57 @@
 //! File formats: how samples become rows, and rows become a file.
+//!
+//! A format is a content (messages or tokens) in a container (JSON lines or Parquet). Rows are encoded once for each content,
+//! as lines of JSON; a Parquet file is made from these lines.
 
 mod encoding;
 mod jsonl;
+mod messages;
+mod parquet;
+mod tokens;
 
 pub(super) use encoding::{FileAssembler, RowEncoder};
 
-use crate::recipe::Source;
-use crate::sample::RowLayout;
-use crate::text::TextStore;
+use super::source::WriteSource;
+use crate::error::Result;
+use crate::recipe::{Compression, Format};
 
-/// A file format of mixes.
+/// What the rows of a format hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// JSON lines with the conversation's messages.
-    MessagesJsonl,
+pub(super) enum Content {
+    /// Conversations.
+    Messages,
+    /// Token ids and labels.
+    Tokens,
 }
 
-impl Format {
-    /// The ending of a file's name.
-    pub(crate) fn extension(self) -> &'static str {
-        match self {
-            Self::MessagesJsonl => ".jsonl",
-        }
+impl Content {
+    /// The content of a format.
+    pub(super) fn of(format: Format) -> Self {
+        if format.is_tokens() { Self::Tokens } else { Self::Messages }
     }
 
     /// An encoder for a batch of neighbouring samples.
-    pub(crate) fn encoder<'r>(
-        self,
-        layout: &'r RowLayout,
-        sources: &'r [Source],
-        texts: &'r TextStore,
-    ) -> Box<dyn RowEncoder + 'r> {
+    pub(super) fn encoder(self, source: &WriteSource) -> Box<dyn RowEncoder + '_> {
         match self {
-            Self::MessagesJsonl => Box::new(jsonl::JsonLines::new(layout, sources, texts)),
+            Self::Messages => Box::new(messages::MessageRows::new(source)),
+            Self::Tokens => Box::new(tokens::TokenRows::new(source)),
         }
     }
+}
 
-    /// An assembler for one file.
-    pub(crate) fn assembler(self) -> Box<dyn FileAssembler> {
-        match self {
-            Self::MessagesJsonl => Box::new(jsonl::Concatenation),
-        }
-    }
+/// An assembler for one file of a format.
+///
+/// # Errors
+/// If a Parquet file cannot have these columns.
+pub(super) fn assembler(
+    format: Format,
+    source: &WriteSource,
+    compression: Compression,
+) -> Result<Box<dyn FileAssembler>> {
+    let schema = match format {
+        Format::Messages | Format::Tokens => return Ok(Box::new(jsonl::Concatenation)),
+        Format::MessagesParquet => messages::parquet_schema(source),
+        Format::TokensParquet => tokens::parquet_schema(source),
+    };
+    Ok(Box::new(parquet::ParquetFile::new(schema, compression)?))
 }

@@ -1,14 +1,15 @@
-//! What can count tokens.
+//! What can encode texts.
 
 use std::fmt;
 
-/// Counts a text's tokens, including those that the tokenizer adds to every text.
-pub(super) trait TokenCounter: Send + Sync {
-    /// The number of tokens, or why the text cannot be counted.
-    fn count(&self, text: &str) -> Result<u32, String>;
+/// Encodes texts: to a number of tokens (`u32`), which includes those that the tokenizer adds to every text, or to their ids
+/// (`Vec<u32>`), which does not.
+pub(super) trait TextEncoder<E>: Send + Sync {
+    /// The encoded text, or why it cannot be encoded.
+    fn encode(&self, text: &str) -> Result<E, String>;
 }
 
-/// What counted the tokens of a run.
+/// What encoded the texts of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Backend {
     /// `tokenizers` on every text.

@@ -1,6 +1,7 @@
 //! Compares the word cache with the reference on a sample of a run's texts.
 
-use super::backend::TokenCounter;
+use super::backend::TextEncoder;
+use super::pieces::Pieces;
 use super::texts::TextSource;
 use crate::error::Result;
 use rayon::prelude::*;
@@ -18,9 +19,9 @@ const MAX_BYTES: usize = 64 << 10;
 ///
 /// # Errors
 /// Those of the caller's text and check.
-pub(super) fn first_difference(
-    reference: &dyn TokenCounter,
-    cache: &dyn TokenCounter,
+pub(super) fn first_difference<E: Pieces>(
+    reference: &dyn TextEncoder<E>,
+    cache: &dyn TextEncoder<E>,
     texts: &TextSource<'_>,
 ) -> Result<Option<String>> {
     let differences: Vec<Option<String>> = sample(texts.count)
@@ -43,12 +44,18 @@ fn sample(count: usize) -> Vec<usize> {
     (0..count.min(FIRST)).chain((FIRST..count).step_by(every)).collect()
 }
 
-fn difference(reference: &dyn TokenCounter, cache: &dyn TokenCounter, index: usize, text: &str) -> Option<String> {
-    match (reference.count(text), cache.count(text)) {
-        (Ok(a), Ok(b)) if a == b => None,
-        (Ok(a), Ok(b)) => Some(format!("the word cache counts {b} tokens in text {index}, but tokenizers counts {a}")),
-        (Ok(_), Err(why)) => Some(format!("the word cache cannot count text {index}: {why}")),
-        // The reference fails again when it counts everything.
+fn difference<E: Pieces>(
+    reference: &dyn TextEncoder<E>,
+    cache: &dyn TextEncoder<E>,
+    index: usize,
+    text: &str,
+) -> Option<String> {
+    match (reference.encode(text), cache.encode(text)) {
+        (Ok(expected), Ok(actual)) => {
+            Some(format!("the word cache finds {} in text {index}", actual.difference(&expected)?))
+        }
+        (Ok(_), Err(why)) => Some(format!("the word cache cannot encode text {index}: {why}")),
+        // The reference fails again when it encodes everything.
         (Err(why), _) => Some(format!("tokenizers cannot encode text {index}: {why}")),
     }
 }

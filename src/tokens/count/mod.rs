@@ -1,9 +1,10 @@
-//! Counts the tokens of all texts of a run on all cores: with the word cache if it supports the tokenizer, else with the
-//! reference. Results are always those of the reference, which also counts a sample of the texts.
+//! Encodes all texts of a run on all cores, to their number of tokens or to ids: with the word cache if it supports the
+//! tokenizer, else with the reference. Results are always those of the reference, which also encodes a sample of the texts.
 
 mod backend;
 mod cross_check;
 mod patterns;
+mod pieces;
 mod reference;
 #[cfg(test)]
 mod tests;
@@ -15,64 +16,110 @@ pub(crate) use texts::TextSource;
 
 use super::files::TokenizerFiles;
 use crate::error::{Error, ErrorKind, Result};
-use backend::{Backend, TokenCounter};
+use backend::{Backend, TextEncoder};
+use pieces::Pieces;
 use rayon::ThreadPool;
 use rayon::prelude::*;
-use reference::ReferenceCounter;
-use std::sync::Arc;
+use reference::ReferenceEncoder;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use texts::TokenCounts;
-use word_cache::WordCacheCounter;
+use std::sync::{Arc, OnceLock};
+use texts::EncodedTexts;
+use word_cache::WordCache;
 
-/// Number of texts that one job counts. A run can be interrupted between two jobs.
+/// Number of texts that one job encodes. A run can be interrupted between two jobs.
 const JOB_TEXTS: usize = 16;
 
 /// Number of texts from which on it is worth a line in the log that the word cache is missing.
 const MANY_TEXTS: usize = 10_000;
 
 /// Counts tokens as transformers does. Can be shared between threads.
-pub(crate) struct Counter {
-    reference: Arc<dyn TokenCounter>,
+pub(crate) type Counter = CheckedEncoder<u32>;
+
+/// Encodes texts to ids as transformers does. Can be shared between threads.
+pub(super) type IdEncoder = CheckedEncoder<Vec<u32>>;
+
+/// Encodes texts with the word cache, if that agrees with the reference, else with the reference.
+pub(crate) struct CheckedEncoder<E> {
+    reference: Arc<dyn TextEncoder<E>>,
     /// The word cache, or why it does not support this tokenizer.
-    word_cache: Result<Arc<dyn TokenCounter>, String>,
+    word_cache: Result<Arc<dyn TextEncoder<E>>, String>,
+    /// What [`CheckedEncoder::encode_all`] ended up with.
+    backend: OnceLock<Backend>,
 }
 
-impl std::fmt::Debug for Counter {
+impl<E> std::fmt::Debug for CheckedEncoder<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Counter").finish_non_exhaustive()
+        f.debug_struct("CheckedEncoder").field("backend", &self.backend).finish_non_exhaustive()
     }
 }
 
-impl Counter {
+/// A tokenizer as its files describe it, of which counters and encoders are made.
+pub(super) struct BaseTokenizer(Arc<ReferenceEncoder>);
+
+impl BaseTokenizer {
     /// Loads a tokenizer on `pool`: what a run waits for before it counts needs a core to itself, however much is read in the
     /// meantime.
     ///
     /// # Errors
     /// If `tokenizer.json` or the configuration is not valid.
-    pub(crate) fn load(files: &TokenizerFiles, pool: &ThreadPool) -> Result<Self> {
-        pool.install(|| {
-            let reference = Arc::new(ReferenceCounter::load(files)?);
-            let word_cache = WordCacheCounter::new(Arc::clone(&reference));
-            Ok(Self { reference, word_cache: word_cache.map(|cache| Arc::new(cache) as _) })
-        })
+    pub(super) fn load(files: &TokenizerFiles, pool: &ThreadPool) -> Result<Self> {
+        pool.install(|| Ok(Self(Arc::new(ReferenceEncoder::load(files)?))))
     }
 
-    /// Counts every text on `pool`, which must not be the pool of the calling thread.
+    /// Counts tokens.
+    pub(super) fn counter(&self) -> Counter {
+        let word_cache = WordCache::<u32>::new(Arc::clone(&self.0));
+        CheckedEncoder::new(Arc::clone(&self.0) as _, word_cache.map(|cache| Arc::new(cache) as _))
+    }
+
+    /// Encodes texts to ids, after adding special tokens.
     ///
-    /// If the word cache differs from the reference on the sample, or fails on a text, the reference counts everything and
-    /// [`TokenCounts::fallback`] gives the reason.
+    /// # Errors
+    /// If the tokenizer cannot take one of them.
+    pub(super) fn id_encoder(&self, special_tokens: &[&str]) -> Result<IdEncoder> {
+        let extended = Arc::new(self.0.with_special_tokens(special_tokens).map_err(cannot_encode)?);
+        let word_cache = WordCache::<Vec<u32>>::new(Arc::clone(&extended));
+        Ok(CheckedEncoder::new(extended as _, word_cache.map(|cache| Arc::new(cache) as _)))
+    }
+}
+
+impl IdEncoder {
+    /// The first id of a text, by the reference; `None` if it has no tokens.
+    ///
+    /// # Errors
+    /// If it cannot be encoded.
+    pub(super) fn first_id(&self, text: &str) -> Result<Option<u32>> {
+        Ok(self.reference.encode(text).map_err(cannot_encode)?.first().copied())
+    }
+}
+
+impl<E: Pieces> CheckedEncoder<E> {
+    fn new(reference: Arc<dyn TextEncoder<E>>, word_cache: Result<Arc<dyn TextEncoder<E>>, String>) -> Self {
+        Self { reference, word_cache, backend: OnceLock::new() }
+    }
+
+    /// Encodes every text on `pool`, which must not be the pool of the calling thread; returns what `finish` makes of each, given
+    /// its index.
+    ///
+    /// If the word cache differs from the reference on the sample, or fails on a text, the reference encodes everything and
+    /// [`EncodedTexts::fallback`] gives the reason.
     ///
     /// # Errors
     /// Those of the caller's text and check, and a text that the reference cannot encode.
-    pub(crate) fn count_all(&self, texts: &TextSource<'_>, pool: &ThreadPool) -> Result<TokenCounts> {
+    pub(crate) fn encode_all<T: Clone + Default + Send>(
+        &self,
+        texts: &TextSource<'_>,
+        finish: impl Fn(usize, E) -> T + Sync,
+        pool: &ThreadPool,
+    ) -> Result<EncodedTexts<T>> {
         (texts.check)()?;
         let (mut fallback, mut info) = (None, None);
         match &self.word_cache {
-            Ok(cache) => match pool.install(|| self.count_checked(&**cache, texts)) {
-                Ok(lengths) => return Ok(TokenCounts { lengths, backend: Backend::WordCache, fallback, info }),
+            Ok(cache) => match pool.install(|| self.encode_checked(&**cache, texts, &finish)) {
+                Ok(values) => return Ok(self.encoded(values, Backend::WordCache, fallback, info)),
                 Err(Failure::Caller(error)) => return Err(error),
-                Err(Failure::Counter(why)) => {
-                    fallback = Some(format!("{why}; counted everything again without the word cache"));
+                Err(Failure::Encoder(why)) => {
+                    fallback = Some(format!("{why}; encoded everything again without the word cache"));
                 }
             },
             Err(why) if texts.count >= MANY_TEXTS => {
@@ -80,29 +127,58 @@ impl Counter {
             }
             Err(_) => {}
         }
-        match pool.install(|| count_with(&*self.reference, texts)) {
-            Ok(lengths) => Ok(TokenCounts { lengths, backend: Backend::Reference, fallback, info }),
+        match pool.install(|| encode_with(&*self.reference, texts, &finish)) {
+            Ok(values) => Ok(self.encoded(values, Backend::Reference, fallback, info)),
             Err(Failure::Caller(error)) => Err(error),
-            Err(Failure::Counter(why)) => Err(cannot_encode(why)),
+            Err(Failure::Encoder(why)) => Err(cannot_encode(why)),
         }
     }
 
-    /// Counts with the word cache if it agrees with the reference. The comparison comes first: what it reports must not
-    /// depend on the order in which threads count.
-    fn count_checked(&self, cache: &dyn TokenCounter, texts: &TextSource<'_>) -> Result<Vec<u32>, Failure> {
+    fn encoded<T>(
+        &self,
+        values: Vec<T>,
+        backend: Backend,
+        fallback: Option<String>,
+        info: Option<String>,
+    ) -> EncodedTexts<T> {
+        // Encoded again, the same texts give the same backend.
+        let _ = self.backend.set(backend);
+        EncodedTexts { values, backend, fallback, info }
+    }
+
+    /// Encodes one text of those that [`Self::encode_all`] has encoded.
+    ///
+    /// # Errors
+    /// If it cannot be encoded.
+    pub(super) fn encode(&self, text: &str) -> Result<E> {
+        let encoder = match (&self.word_cache, self.backend.get()) {
+            (Ok(cache), Some(Backend::WordCache)) => cache,
+            _ => &self.reference,
+        };
+        encoder.encode(text).map_err(cannot_encode)
+    }
+
+    /// Encodes with the word cache if it agrees with the reference. The comparison comes first: what it reports must not
+    /// depend on the order in which threads encode.
+    fn encode_checked<T: Clone + Default + Send>(
+        &self,
+        cache: &dyn TextEncoder<E>,
+        texts: &TextSource<'_>,
+        finish: &(impl Fn(usize, E) -> T + Sync),
+    ) -> Result<Vec<T>, Failure> {
         match cross_check::first_difference(&*self.reference, cache, texts)? {
-            Some(difference) => Err(Failure::Counter(difference)),
-            None => count_with(cache, texts),
+            Some(difference) => Err(Failure::Encoder(difference)),
+            None => encode_with(cache, texts, finish),
         }
     }
 }
 
-/// Why the counting of all texts failed.
+/// Why the encoding of all texts failed.
 enum Failure {
     /// A callback of the caller failed.
     Caller(Error),
-    /// The counter failed on a text.
-    Counter(String),
+    /// The encoder failed on a text.
+    Encoder(String),
 }
 
 impl From<Error> for Failure {
@@ -115,24 +191,29 @@ fn cannot_encode(why: String) -> Error {
     Error::new(ErrorKind::Data, why).hint("check that the tokenizer belongs to the model, or use another one")
 }
 
-/// Counts every text with one counter.
-fn count_with(counter: &dyn TokenCounter, texts: &TextSource<'_>) -> Result<Vec<u32>, Failure> {
-    let counted = AtomicUsize::new(0);
-    let mut lengths = vec![0u32; texts.count];
+/// Encodes every text with one encoder.
+fn encode_with<E, T: Clone + Default + Send>(
+    encoder: &dyn TextEncoder<E>,
+    texts: &TextSource<'_>,
+    finish: &(impl Fn(usize, E) -> T + Sync),
+) -> Result<Vec<T>, Failure> {
+    let encoded = AtomicUsize::new(0);
+    let mut values = vec![T::default(); texts.count];
     (texts.progress)(0);
     // The lengths of texts differ by a factor of 100, so only small jobs spread evenly over the cores.
-    let jobs = lengths.par_chunks_mut(JOB_TEXTS).enumerate().with_max_len(1);
-    jobs.try_for_each_init(String::new, |buffer, (job, lengths)| {
+    let jobs = values.par_chunks_mut(JOB_TEXTS).enumerate().with_max_len(1);
+    jobs.try_for_each_init(String::new, |buffer, (job, values)| {
         (texts.check)()?;
-        for (offset, length) in lengths.iter_mut().enumerate() {
+        for (offset, value) in values.iter_mut().enumerate() {
             let index = job * JOB_TEXTS + offset;
             let text = texts.get(index, buffer)?;
-            *length =
-                counter.count(text).map_err(|why| Failure::Counter(format!("cannot encode text {index}: {why}")))?;
+            let pieces = encoder.encode(text);
+            let pieces = pieces.map_err(|why| Failure::Encoder(format!("cannot encode text {index}: {why}")))?;
+            *value = finish(index, pieces);
         }
-        let before = counted.fetch_add(lengths.len(), Ordering::Relaxed);
-        (texts.progress)(before + lengths.len());
+        let before = encoded.fetch_add(values.len(), Ordering::Relaxed);
+        (texts.progress)(before + values.len());
         Ok::<(), Failure>(())
     })?;
-    Ok(lengths)
+    Ok(values)
 }

@@ -1,19 +1,19 @@
-//! The reference for token counts: the `tokenizers` library with the tokenizer's own files.
+//! The reference for token counts and ids: the `tokenizers` library with the tokenizer's own files.
 
-use super::backend::TokenCounter;
+use super::backend::TextEncoder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tokens::config::{Token, TokenizerConfig};
 use crate::tokens::files::TokenizerFiles;
 use tokenizers::{AddedToken, ModelWrapper, Tokenizer};
 
-/// Counts with `tokenizers`, as transformers does.
-pub(super) struct ReferenceCounter {
+/// Encodes with `tokenizers`, as transformers does.
+pub(super) struct ReferenceEncoder {
     tokenizer: Tokenizer,
     /// Whether the configuration makes special tokens within a text plain text.
     splits_special_tokens: bool,
 }
 
-impl ReferenceCounter {
+impl ReferenceEncoder {
     /// Loads `tokenizer.json`, and adds the tokens of the configuration.
     ///
     /// # Errors
@@ -48,6 +48,17 @@ impl ReferenceCounter {
         &self.tokenizer
     }
 
+    /// This tokenizer with more special tokens.
+    ///
+    /// # Errors
+    /// If a token cannot be added.
+    pub(super) fn with_special_tokens(&self, contents: &[&str]) -> Result<Self, String> {
+        let mut tokenizer = self.tokenizer.clone();
+        let tokens = contents.iter().map(|content| AddedToken::from(*content, true).normalized(false));
+        tokenizer.add_special_tokens(tokens).map_err(|e| e.to_string())?;
+        Ok(Self { tokenizer, splits_special_tokens: self.splits_special_tokens })
+    }
+
     pub(super) fn splits_special_tokens(&self) -> bool {
         self.splits_special_tokens
     }
@@ -65,9 +76,15 @@ impl ReferenceCounter {
     }
 }
 
-impl TokenCounter for ReferenceCounter {
-    fn count(&self, text: &str) -> Result<u32, String> {
+impl TextEncoder<u32> for ReferenceEncoder {
+    fn encode(&self, text: &str) -> Result<u32, String> {
         self.tokenizer.encode_fast(text, true).map(|e| e.len() as u32).map_err(|e| e.to_string())
+    }
+}
+
+impl TextEncoder<Vec<u32>> for ReferenceEncoder {
+    fn encode(&self, text: &str) -> Result<Vec<u32>, String> {
+        self.tokenizer.encode_fast(text, false).map(|e| e.get_ids().to_vec()).map_err(|e| e.to_string())
     }
 }
 

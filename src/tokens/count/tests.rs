@@ -10,17 +10,17 @@ use word_rules::{WordRules, is_nfc_inert};
 static POOL: LazyLock<ThreadPool> = LazyLock::new(|| rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap());
 
 fn load(files: &TokenizerFiles) -> Counter {
-    Counter::load(files, &POOL).unwrap()
+    BaseTokenizer::load(files, &POOL).unwrap().counter()
 }
 
 impl Counter {
     /// The length of one text, by the reference.
     fn count(&self, text: &str) -> Result<u32, String> {
-        self.reference.count(text)
+        self.reference.encode(text)
     }
 }
 
-fn count_all(counter: &Counter, texts: &[String]) -> Result<TokenCounts> {
+fn count_all(counter: &Counter, texts: &[String]) -> Result<EncodedTexts<u32>> {
     let texts = TextSource {
         count: texts.len(),
         text: &|index, out| {
@@ -30,7 +30,7 @@ fn count_all(counter: &Counter, texts: &[String]) -> Result<TokenCounts> {
         progress: &|_| {},
         check: &|| Ok(()),
     };
-    counter.count_all(&texts, &POOL)
+    counter.encode_all(&texts, |_, length| length, &POOL)
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn the_word_cache_counts_supported_tokenizers() {
         (sentence_piece(), [6, 0, 13]),
     ] {
         let counts = count_all(&load(&files), &texts).unwrap();
-        assert_eq!((&counts.lengths[..], counts.backend), (&lengths[..], Backend::WordCache));
+        assert_eq!((&counts.values[..], counts.backend), (&lengths[..], Backend::WordCache));
         assert_eq!((counts.fallback, counts.info), (None, None));
     }
 }
@@ -67,7 +67,7 @@ fn a_full_cache_starts_over() {
     let words: String =
         (0..1_200_000).map(|number| format!(" {}", String::from_iter(letters(number % 400_000)))).collect();
     let cache = counter.word_cache.as_ref().unwrap();
-    assert_eq!(cache.count(&words), cache.count(&words));
+    assert_eq!(cache.encode(&words), cache.encode(&words));
 }
 
 /// The lazy DFA and the Oniguruma of `tokenizers` find the same words, whatever characters they contain.
@@ -128,7 +128,7 @@ fn nfc_leaves_inert_characters_unchanged() {
 fn tokenizers_whose_words_depend_on_each_other_are_not_supported() {
     let rules = |files: TokenizerFiles, change: &dyn Fn(&mut Value)| {
         let files = changed(files, change);
-        ReferenceCounter::load(&files).map_err(|e| e.to_string()).and_then(|r| WordRules::of(&r)).map(drop)
+        ReferenceEncoder::load(&files).map_err(|e| e.to_string()).and_then(|r| WordRules::of(&r)).map(drop)
     };
     let pattern = || with_pattern(QWEN2);
     let unchanged = |_: &mut Value| {};
@@ -183,7 +183,7 @@ fn unsupported() -> TokenizerFiles {
 fn the_reference_counts_unsupported_tokenizers_and_the_log_of_a_long_run_says_so() {
     let counter = load(&unsupported());
     let counts = count_all(&counter, &["the".into(), String::new()]).unwrap();
-    assert_eq!((counts.lengths, counts.backend), (vec![2, 1], Backend::Reference));
+    assert_eq!((counts.values, counts.backend), (vec![2, 1], Backend::Reference));
     assert_eq!((counts.fallback, counts.info), (None, None));
     let counts = count_all(&counter, &vec![String::new(); MANY_TEXTS]).unwrap();
     insta::assert_snapshot!(counts.info.unwrap());
@@ -202,8 +202,8 @@ impl ByteCounter {
     }
 }
 
-impl TokenCounter for ByteCounter {
-    fn count(&self, text: &str) -> Result<u32, String> {
+impl TextEncoder<u32> for ByteCounter {
+    fn encode(&self, text: &str) -> Result<u32, String> {
         self.longest.fetch_max(text.len(), Ordering::Relaxed);
         match (text.contains(self.mark), self.fails) {
             (true, true) => Err("it broke".into()),
@@ -213,11 +213,11 @@ impl TokenCounter for ByteCounter {
 }
 
 fn with_word_cache(cache: Arc<ByteCounter>) -> Counter {
-    Counter { reference: ByteCounter::new("-", false), word_cache: Ok(cache) }
+    Counter::new(ByteCounter::new("-", false), Ok(cache))
 }
 
 fn without_word_cache() -> Counter {
-    Counter { reference: ByteCounter::new("-", false), word_cache: Err("not supported".into()) }
+    Counter::new(ByteCounter::new("-", false), Err("not supported".into()))
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn a_word_cache_that_differs_from_the_reference_is_replaced_with_a_warning() {
     for fails in [false, true] {
         let counts = count_all(&with_word_cache(ByteCounter::new("wrong", fails)), &texts).unwrap();
         assert_eq!(counts.backend, Backend::Reference);
-        assert_eq!(counts.lengths, texts.iter().map(|t| t.len() as u32).collect::<Vec<_>>());
+        assert_eq!(counts.values, texts.iter().map(|t| t.len() as u32).collect::<Vec<_>>());
         insta::assert_snapshot!(format!("differs_{fails}"), counts.fallback.unwrap());
     }
 }
@@ -236,16 +236,16 @@ fn a_word_cache_that_fails_outside_the_sample_is_replaced_too() {
     let mut texts = vec!["x".to_owned(); 400];
     texts[300] = "wrong".into();
     let counts = count_all(&with_word_cache(ByteCounter::new("wrong", true)), &texts).unwrap();
-    assert_eq!((counts.backend, counts.lengths[300]), (Backend::Reference, 5));
+    assert_eq!((counts.backend, counts.values[300]), (Backend::Reference, 5));
     assert!(counts.fallback.unwrap().contains("text 300"));
 }
 
 #[test]
 fn the_start_of_a_long_text_is_compared_up_to_a_whole_character() {
     let reference = ByteCounter::new("-", false);
-    let counter = Counter { reference: reference.clone(), word_cache: Ok(ByteCounter::new("-", false)) };
+    let counter = Counter::new(reference.clone(), Ok(ByteCounter::new("-", false)));
     let counts = count_all(&counter, &[format!("x{}", "é".repeat(100_000))]).unwrap();
-    assert_eq!((counts.backend, counts.lengths), (Backend::WordCache, vec![200_001]));
+    assert_eq!((counts.backend, counts.values), (Backend::WordCache, vec![200_001]));
     assert_eq!(reference.longest.load(Ordering::Relaxed), 65_535);
 }
 
@@ -262,14 +262,14 @@ fn errors_of_the_caller_end_the_counting() {
             _ => Err(Error::new(ErrorKind::Interrupted, "stopped")),
         },
     };
-    assert_eq!(counter.count_all(&texts, &POOL).unwrap_err().kind(), ErrorKind::Interrupted);
+    assert_eq!(counter.encode_all(&texts, |_, length| length, &POOL).unwrap_err().kind(), ErrorKind::Interrupted);
     let texts = TextSource {
         count: 3,
         text: &|index, _| if index == 1 { Err(Error::new(ErrorKind::Data, "no text")) } else { Ok(()) },
         progress: &|_| {},
         check: &|| Ok(()),
     };
-    assert_eq!(counter.count_all(&texts, &POOL).unwrap_err().line(), "no text");
+    assert_eq!(counter.encode_all(&texts, |_, length| length, &POOL).unwrap_err().line(), "no text");
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn progress_ends_at_the_number_of_texts() {
         },
         check: &|| Ok(()),
     };
-    without_word_cache().count_all(&texts, &POOL).unwrap();
+    without_word_cache().encode_all(&texts, |_, length| length, &POOL).unwrap();
     assert_eq!(most.load(Ordering::Relaxed), 1000);
 }
 
@@ -291,14 +291,14 @@ fn progress_ends_at_the_number_of_texts() {
 fn an_invalid_tokenizer_file_is_named() {
     let mut files = gpt2();
     files.tokenizer_json = Bytes::from_static(b"{}");
-    let error = Counter::load(&files, &POOL).unwrap_err();
+    let error = BaseTokenizer::load(&files, &POOL).unwrap_err();
     assert!(error.line().starts_with("folder/tokenizer.json: not a valid tokenizer: "), "{error}");
     files.tokenizer_config = Some(Bytes::from_static(b"[]"));
-    let error = Counter::load(&files, &POOL).unwrap_err();
+    let error = BaseTokenizer::load(&files, &POOL).unwrap_err();
     assert_eq!(error.line(), "folder/tokenizer_config.json: not a JSON object");
     let dropout = changed(gpt2(), |tokenizer| tokenizer["model"]["dropout"] = 0.5.into());
-    insta::assert_snapshot!(Counter::load(&dropout, &POOL).unwrap_err());
-    assert!(Counter::load(&folder("{}"), &POOL).is_err());
+    insta::assert_snapshot!(BaseTokenizer::load(&dropout, &POOL).unwrap_err());
+    assert!(BaseTokenizer::load(&folder("{}"), &POOL).is_err());
 }
 
 /// Texts of words, lines, punctuation and added tokens.
@@ -321,7 +321,7 @@ proptest! {
             for (number, counter) in counters.iter().enumerate() {
                 let counts = count_all(counter, &texts).unwrap();
                 prop_assert_eq!((counts.backend, counts.fallback), (Backend::WordCache, None), "{}", number);
-                for (text, length) in texts.iter().zip(counts.lengths) {
+                for (text, length) in texts.iter().zip(counts.values) {
                     prop_assert_eq!(length, counter.count(text).unwrap(), "{}: {:?}", number, text);
                 }
             }

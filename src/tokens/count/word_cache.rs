@@ -1,9 +1,10 @@
-//! Counts each distinct word of a run once. As no word continues across most line ends, each distinct line is searched for
+//! Encodes each distinct word of a run once. As no word continues across most line ends, each distinct line is searched for
 //! words only once, too. A mix repeats most of its text: a summary appears in each of its QA pairs.
 
-use super::backend::TokenCounter;
+use super::backend::TextEncoder;
 use super::patterns::WordFinder;
-use super::reference::ReferenceCounter;
+use super::pieces::Pieces;
+use super::reference::ReferenceEncoder;
 use super::word_rules::{WordRules, is_nfc_inert, mark_spaces, sentence_piece_lines, sentence_piece_words};
 use crate::hash_map::{HashKeyMap, Keys, lock, shard, shards};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,41 +14,62 @@ use tokenizers::{
     AddedToken, Model, NormalizerWrapper, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
 };
 
-/// Number of lengths in one shard of a cache. 64 shards of two caches take some 100 MB if all are full.
+/// What one shard of a cache may hold, in cached numbers. 64 shards of two caches take some 100 MB if all are full.
 const MAX_SHARD: usize = 1 << 14;
 
-/// Known lengths of pieces of text.
-struct LengthCache {
+/// The encoded forms of known pieces of text.
+struct PieceCache<E: Pieces> {
     keys: Keys,
-    shards: Vec<Mutex<HashKeyMap<u32>>>,
+    shards: Vec<Mutex<Shard<E>>>,
 }
 
-impl LengthCache {
+struct Shard<E: Pieces> {
+    pieces: HashKeyMap<E::Cached>,
+    weight: usize,
+}
+
+impl<E: Pieces> Default for Shard<E> {
+    fn default() -> Self {
+        Self { pieces: HashKeyMap::default(), weight: 0 }
+    }
+}
+
+impl<E: Pieces> PieceCache<E> {
     fn new() -> Self {
         Self { keys: Keys::default(), shards: shards() }
     }
 
-    /// The length of a piece: known, or counted by `count`.
-    fn get(&self, piece: &str, count: impl FnOnce() -> Result<u32, String>) -> Result<u32, String> {
+    /// Appends the encoded form of a piece: known, or what `encode` appends.
+    fn append(
+        &self,
+        piece: &str,
+        out: &mut E,
+        encode: impl FnOnce(&mut E) -> Result<(), String>,
+    ) -> Result<(), String> {
         let key = self.keys.key(piece.as_bytes());
         let shard = &self.shards[shard(key)];
-        if let Some(length) = lock(shard).get(&key) {
-            return Ok(*length);
+        if let Some(cached) = lock(shard).pieces.get(&key) {
+            out.push_cached(cached);
+            return Ok(());
         }
-        let length = count()?;
+        let mut encoded = E::default();
+        encode(&mut encoded)?;
+        let cached = encoded.to_cached();
+        out.push_cached(&cached);
         let mut shard = lock(shard);
         // What repeats does so soon, so a full shard starts over.
-        if shard.len() >= MAX_SHARD {
-            shard.clear();
+        if shard.weight >= MAX_SHARD {
+            *shard = Shard::default();
         }
-        shard.insert(key, length);
-        Ok(length)
+        shard.weight += E::weight(&cached);
+        shard.pieces.insert(key, cached);
+        Ok(())
     }
 }
 
-/// Counts texts word by word, with the model of the reference.
-pub(super) struct WordCacheCounter {
-    reference: Arc<ReferenceCounter>,
+/// Encodes texts word by word, with the model of the reference.
+pub(super) struct WordCache<E: Pieces> {
+    reference: Arc<ReferenceEncoder>,
     rules: WordRules,
     /// Added tokens that are found before the text is normalized.
     raw_tokens: AddedTokens,
@@ -57,164 +79,198 @@ pub(super) struct WordCacheCounter {
     byte_level: ByteLevel,
     /// Number of tokens that the post-processor adds to each text.
     tokens_per_text: u32,
-    lines: LengthCache,
-    words: LengthCache,
+    lines: PieceCache<E>,
+    words: PieceCache<E>,
 }
 
-impl WordCacheCounter {
+impl<E: Pieces> WordCache<E> {
     /// # Errors
     /// The reason, if the words of this tokenizer cannot be counted separately.
-    pub(super) fn new(reference: Arc<ReferenceCounter>) -> Result<Self, String> {
+    pub(super) fn new(reference: Arc<ReferenceEncoder>) -> Result<Self, String> {
         let rules = WordRules::of(&reference)?;
         let tokens_per_text = reference
             .tokens_per_text()
             .ok_or_else(|| "its post-processor does not add the same number of tokens to every text".to_owned())?;
         let tokens = reference.tokenizer().get_added_tokens_decoder();
         Ok(Self {
-            raw_tokens: AddedTokens::new(tokens.values().filter(|token| !token.normalized)),
-            normalized_tokens: AddedTokens::new(tokens.values().filter(|token| token.normalized)),
+            raw_tokens: AddedTokens::new(tokens.iter().filter(|(_, token)| !token.normalized)),
+            normalized_tokens: AddedTokens::new(tokens.iter().filter(|(_, token)| token.normalized)),
             reference,
             rules,
             byte_level: ByteLevel::new(false, false, false),
             tokens_per_text,
-            lines: LengthCache::new(),
-            words: LengthCache::new(),
+            lines: PieceCache::new(),
+            words: PieceCache::new(),
         })
     }
 
-    fn count_text(&self, text: &str) -> Result<u32, String> {
+    /// Appends a text's tokens, without those that the tokenizer adds to every text.
+    fn append_text(&self, text: &str, out: &mut E) -> Result<(), String> {
         match &self.rules {
             WordRules::ByteLevel { pattern, separate_digits, nfc } => {
                 let mut finder = pattern.finder();
-                pattern.independent_parts(text).try_fold(0, |sum, line| {
-                    Ok(sum + self.lines.get(line, || self.line(&mut finder, line, *separate_digits, *nfc))?)
+                pattern.independent_parts(text).try_for_each(|line| {
+                    self.lines.append(line, out, |out| self.line(&mut finder, line, *separate_digits, *nfc, out))
                 })
             }
             WordRules::SentencePiece { space_at_start } => {
                 let pieces = self.reference.tokenizer().get_added_vocabulary();
                 let pieces = pieces.extract_and_normalize(None::<&NormalizerWrapper>, text);
-                self.pieces(&pieces, |piece| {
+                for_each_piece(&pieces, out, |piece, out| {
                     let with_space = space_at_start.then(|| format!(" {piece}"));
-                    let lines = sentence_piece_lines(with_space.as_deref().unwrap_or(piece));
-                    lines.map(|line| self.lines.get(line, || self.sentence_piece_line(line))).sum()
+                    let mut lines = sentence_piece_lines(with_space.as_deref().unwrap_or(piece));
+                    lines.try_for_each(|line| {
+                        self.lines.append(line, out, |out| self.sentence_piece_line(line, out))
+                    })
                 })
             }
         }
     }
 
-    /// Counts what is left of a text between its added tokens, and one for each of these.
-    fn pieces(
+    fn line(
         &self,
-        pieces: &PreTokenizedString,
-        mut count: impl FnMut(&str) -> Result<u32, String>,
-    ) -> Result<u32, String> {
-        let pieces = pieces.get_splits(OffsetReferential::Original, OffsetType::None);
-        pieces.into_iter().try_fold(0, |sum, (piece, _, added)| match added {
-            Some(tokens) => Ok(sum + tokens.len() as u32),
-            None if piece.is_empty() => Ok(sum),
-            None => Ok(sum + count(piece)?),
-        })
-    }
-
-    fn line(&self, finder: &mut WordFinder<'_>, line: &str, separate_digits: bool, nfc: bool) -> Result<u32, String> {
+        finder: &mut WordFinder<'_>,
+        line: &str,
+        separate_digits: bool,
+        nfc: bool,
+        out: &mut E,
+    ) -> Result<(), String> {
         if !nfc || is_nfc_inert(line) {
-            return self.raw_tokens.count(line, |piece| {
-                self.normalized_tokens.count(piece, |piece| self.byte_level_words(finder, piece, separate_digits))
+            return self.raw_tokens.split(line, out, |piece, out| {
+                self.normalized_tokens
+                    .split(piece, out, |piece, out| self.byte_level_words(finder, piece, separate_digits, out))
             });
         }
         // Slower: the library keeps the position of each byte before normalization.
         let tokenizer = self.reference.tokenizer();
         let pieces = tokenizer.get_added_vocabulary().extract_and_normalize(tokenizer.get_normalizer(), line);
-        self.pieces(&pieces, |piece| self.byte_level_words(finder, piece, separate_digits))
+        for_each_piece(&pieces, out, |piece, out| self.byte_level_words(finder, piece, separate_digits, out))
     }
 
-    fn byte_level_words(&self, finder: &mut WordFinder<'_>, text: &str, separate_digits: bool) -> Result<u32, String> {
-        if !separate_digits {
-            return self.found_words(finder, text);
-        }
-        let mut sum = 0;
+    fn byte_level_words(
+        &self,
+        finder: &mut WordFinder<'_>,
+        text: &str,
+        separate_digits: bool,
+        out: &mut E,
+    ) -> Result<(), String> {
         let mut rest = text;
-        while let Some((at, digit)) = rest.char_indices().find(|(_, c)| c.is_numeric()) {
+        while separate_digits && let Some((at, digit)) = rest.char_indices().find(|(_, c)| c.is_numeric()) {
             let (before, from_digit) = rest.split_at(at);
             let (digit, after) = from_digit.split_at(digit.len_utf8());
-            sum += self.found_words(finder, before)? + self.found_words(finder, digit)?;
+            self.found_words(finder, before, out)?;
+            self.found_words(finder, digit, out)?;
             rest = after;
         }
-        Ok(sum + self.found_words(finder, rest)?)
+        self.found_words(finder, rest, out)
     }
 
-    /// Counts the words that the pattern finds.
-    fn found_words(&self, finder: &mut WordFinder<'_>, text: &str) -> Result<u32, String> {
-        let (mut sum, mut start) = (0, 0);
+    /// Appends the words that the pattern finds.
+    fn found_words(&self, finder: &mut WordFinder<'_>, text: &str, out: &mut E) -> Result<(), String> {
+        let mut start = 0;
         while start < text.len() {
             let end = finder.word_end(text, start).ok_or("its pattern finds no word")?;
             let word = &text[start..end];
-            sum += self.words.get(word, || {
+            self.words.append(word, out, |out| {
                 let mut mapped = PreTokenizedString::from(word);
                 self.byte_level.pre_tokenize(&mut mapped).map_err(|e| e.to_string())?;
                 let pieces = mapped.get_splits(OffsetReferential::Original, OffsetType::None);
-                pieces.into_iter().map(|(piece, ..)| self.encode(piece)).sum()
+                pieces.into_iter().try_for_each(|(piece, ..)| self.model_tokens(piece, out))
             })?;
             start = end;
         }
-        Ok(sum)
+        Ok(())
     }
 
-    fn sentence_piece_line(&self, line: &str) -> Result<u32, String> {
-        sentence_piece_words(line).map(|word| self.words.get(word, || self.encode(&mark_spaces(word)))).sum()
+    fn sentence_piece_line(&self, line: &str, out: &mut E) -> Result<(), String> {
+        sentence_piece_words(line)
+            .try_for_each(|word| self.words.append(word, out, |out| self.model_tokens(&mark_spaces(word), out)))
     }
 
-    /// The number of tokens that the model makes of a word.
-    fn encode(&self, word: &str) -> Result<u32, String> {
-        let tokens = self.reference.tokenizer().get_model().tokenize(word).map_err(|e| e.to_string())?;
-        Ok(tokens.len() as u32)
+    /// Appends the tokens that the model makes of a word.
+    fn model_tokens(&self, word: &str, out: &mut E) -> Result<(), String> {
+        out.push_tokens(&self.reference.tokenizer().get_model().tokenize(word).map_err(|e| e.to_string())?);
+        Ok(())
+    }
+
+    fn encode_text(&self, text: &str) -> Result<E, String> {
+        let mut out = E::default();
+        // The reference encodes everything again if this code or a library has a bug that panics.
+        let encoded = catch_unwind(AssertUnwindSafe(|| self.append_text(text, &mut out)));
+        encoded.unwrap_or_else(|_| Err("it panicked".into()))?;
+        Ok(out)
     }
 }
 
-impl TokenCounter for WordCacheCounter {
-    fn count(&self, text: &str) -> Result<u32, String> {
-        // The reference counts everything again if this code or a library has a bug that panics.
-        let counted = catch_unwind(AssertUnwindSafe(|| self.count_text(text)));
-        let length = counted.unwrap_or_else(|_| Err("it panicked".into()))?;
-        Ok(length.saturating_add(self.tokens_per_text))
+impl TextEncoder<u32> for WordCache<u32> {
+    fn encode(&self, text: &str) -> Result<u32, String> {
+        Ok(self.encode_text(text)?.saturating_add(self.tokens_per_text))
     }
+}
+
+impl TextEncoder<Vec<u32>> for WordCache<Vec<u32>> {
+    fn encode(&self, text: &str) -> Result<Vec<u32>, String> {
+        self.encode_text(text)
+    }
+}
+
+/// Appends the added tokens of a text, and what is left between them with `append`.
+fn for_each_piece<E: Pieces>(
+    pieces: &PreTokenizedString,
+    out: &mut E,
+    mut append: impl FnMut(&str, &mut E) -> Result<(), String>,
+) -> Result<(), String> {
+    for (piece, _, added) in pieces.get_splits(OffsetReferential::Original, OffsetType::None) {
+        match added {
+            Some(tokens) => out.push_tokens(tokens),
+            None if piece.is_empty() => {}
+            None => append(piece, out)?,
+        }
+    }
+    Ok(())
 }
 
 /// The added tokens of a byte-level tokenizer, which [`WordRules`] has found to depend on nothing but their own text.
 struct AddedTokens {
-    /// Their texts by first byte, longest first.
-    contents: Vec<Vec<String>>,
+    /// Their texts and ids by first byte, longest first.
+    tokens: Vec<Vec<(String, u32)>>,
 }
 
 impl AddedTokens {
-    fn new<'t>(tokens: impl Iterator<Item = &'t AddedToken>) -> Self {
-        let mut contents = vec![Vec::new(); 256];
-        for token in tokens {
+    fn new<'t>(added: impl Iterator<Item = (&'t u32, &'t AddedToken)>) -> Self {
+        let mut tokens = vec![Vec::new(); 256];
+        for (&id, token) in added {
             if let Some(first) = token.content.bytes().next() {
-                contents[usize::from(first)].push(token.content.clone());
+                tokens[usize::from(first)].push((token.content.clone(), id));
             }
         }
-        for contents in &mut contents {
-            contents.sort_by_key(|content| std::cmp::Reverse(content.len()));
+        for tokens in &mut tokens {
+            tokens.sort_by_key(|(content, _)| std::cmp::Reverse(content.len()));
         }
-        Self { contents }
+        Self { tokens }
     }
 
-    /// Counts one for each added token in a text, and what is left between them with `count`.
-    fn count(&self, text: &str, mut count: impl FnMut(&str) -> Result<u32, String>) -> Result<u32, String> {
+    /// Appends the added tokens of a text, and what is left between them with `append`.
+    fn split<E: Pieces>(
+        &self,
+        text: &str,
+        out: &mut E,
+        mut append: impl FnMut(&str, &mut E) -> Result<(), String>,
+    ) -> Result<(), String> {
         let bytes = text.as_bytes();
-        let (mut sum, mut start, mut at) = (0, 0, 0);
+        let (mut start, mut at) = (0, 0);
         while at < bytes.len() {
-            let candidates = &self.contents[usize::from(bytes[at])];
-            match candidates.iter().find(|content| bytes[at..].starts_with(content.as_bytes())) {
-                Some(content) => {
-                    sum += count(&text[start..at])? + 1;
+            let candidates = &self.tokens[usize::from(bytes[at])];
+            match candidates.iter().find(|(content, _)| bytes[at..].starts_with(content.as_bytes())) {
+                Some((content, id)) => {
+                    append(&text[start..at], out)?;
+                    out.push_id(*id);
                     at += content.len();
                     start = at;
                 }
                 None => at += 1,
             }
         }
-        Ok(sum + count(&text[start..])?)
+        append(&text[start..], out)
     }
 }

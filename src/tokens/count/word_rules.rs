@@ -5,7 +5,7 @@
 //! vocabulary spans two words: merges never cross the start of a word then.
 
 use super::patterns::{self, GPT2, WordPattern};
-use super::reference::ReferenceCounter;
+use super::reference::ReferenceEncoder;
 use serde_json::{Value, json};
 use tokenizers::{AddedToken, ModelWrapper};
 
@@ -33,7 +33,7 @@ pub(super) enum WordRules {
 
 impl WordRules {
     /// The rules of a tokenizer, or why its words cannot be counted separately.
-    pub(super) fn of(reference: &ReferenceCounter) -> Result<Self, String> {
+    pub(super) fn of(reference: &ReferenceEncoder) -> Result<Self, String> {
         if reference.splits_special_tokens() {
             return Err("it reads special tokens as plain text".into());
         }

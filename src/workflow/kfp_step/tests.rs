@@ -16,6 +16,7 @@ fn mix_result() -> MixResult {
         report_html: "<p>".into(),
         summary_md: "# s".into(),
         selected_cut: 5,
+        selected_format: crate::recipe::Format::Messages,
     }
 }
 

@@ -1,0 +1,175 @@
+//! Rows of messages: the conversation of a sample, and what it was made from.
+
+use super::encoding::RowEncoder;
+use super::parquet::{Column, Leaf, Schema};
+use crate::error::Result;
+use crate::output::source::WriteSource;
+use crate::recipe::Columns;
+use crate::sample::RowJson;
+
+/// Encodes samples as lines of JSON with their messages.
+pub(super) struct MessageRows<'r> {
+    source: &'r WriteSource,
+    row: RowJson<'r>,
+}
+
+impl<'r> MessageRows<'r> {
+    pub(super) fn new(source: &'r WriteSource) -> Self {
+        Self { source, row: RowJson::new(&source.layout, &source.texts) }
+    }
+}
+
+impl RowEncoder for MessageRows<'_> {
+    fn encode(&mut self, at: usize, out: &mut Vec<u8>) -> Result<()> {
+        let sample = &self.source.samples[at];
+        let source = &self.source.sources[sample.source as usize];
+        sample.body.kind().write_json(source, self.source.token_lengths[at], &mut self.row, out);
+        Ok(())
+    }
+}
+
+/// The columns of a Parquet file of messages.
+pub(super) fn parquet_schema(source: &WriteSource) -> Schema {
+    let text = |name: &str| (name.to_owned(), Column::Leaf(Leaf::Text));
+    let layout = &source.layout;
+    let message = layout.message_keys().map(text).collect();
+    let mut columns = Vec::new();
+    if layout.columns() == Columns::Full {
+        columns.extend(["question", "document_outline", "raw_document", "document"].map(text));
+    }
+    columns.push(("messages".to_owned(), Column::List(Box::new(Column::Struct(message)))));
+    if layout.columns() == Columns::Full {
+        columns.push(text("metadata"));
+    }
+    if layout.has_tools() {
+        columns.push(text("tools"));
+    }
+    columns.push(("unmask".to_owned(), Column::Leaf(Leaf::Bool)));
+    columns.push(("token_length".to_owned(), Column::Leaf(Leaf::Int32)));
+    Schema { columns, metadata: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::{Kind, Recipe, Source};
+    use crate::sample::{Body, Chat, Pair, Sample, row_layout};
+    use crate::text::{Interner, TextId, TextStore};
+    use proptest::prelude::*;
+    use serde_json::{Map, Value, json};
+
+    fn sources() -> Vec<Source> {
+        let mut sources = Recipe::default().all_sources();
+        sources.push(Source { name: "replay".to_owned(), kind: Kind::Messages, ..sources[0].clone() });
+        sources
+    }
+
+    fn store(texts: &[&str]) -> (TextStore, Vec<Option<TextId>>) {
+        let interner = Interner::default();
+        let ids = texts.iter().map(|text| interner.intern(text).unwrap()).collect();
+        (interner.freeze(), ids)
+    }
+
+    fn pair(ids: &[Option<TextId>]) -> Body {
+        Body::Pair(Pair {
+            outline: ids[0],
+            raw_document: ids[1],
+            summary: ids[2],
+            question: ids[3].unwrap(),
+            response: ids[4].unwrap(),
+            reasoning: ids[5],
+        })
+    }
+
+    fn encoded(columns: Columns, sources: &[Source], samples: &[Sample], texts: TextStore) -> Vec<String> {
+        let source = WriteSource {
+            layout: row_layout(columns, sources, samples, &texts),
+            sources: sources.to_vec(),
+            samples: samples.to_vec(),
+            texts,
+            token_lengths: vec![7; samples.len()],
+            training: None,
+            plans: Vec::new(),
+            source_ranges: Vec::new(),
+            most_copies: Vec::new(),
+        };
+        let mut encoder = MessageRows::new(&source);
+        let row = |at| {
+            let mut out = Vec::new();
+            encoder.encode(at, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        (0..samples.len()).map(row).collect()
+    }
+
+    fn row(columns: Columns, source: u32, texts: [&str; 6]) -> String {
+        let (store, ids) = store(&texts);
+        let samples = [Sample { source, body: pair(&ids) }];
+        encoded(columns, &sources()[..4], &samples, store).remove(0)
+    }
+
+    #[test]
+    fn a_row_has_these_keys_in_this_order() {
+        insta::assert_snapshot!(row(Columns::Full, 0, ["O", "R \"x\"\n", "S\\", "Q?", "A.", ""]), @r#"{"question":"Q?","document_outline":"O","raw_document":"R \"x\"\n","document":"S\\","messages":[{"role":"user","content":"O\nS\\\n\nQ?","thinking":null},{"role":"assistant","content":"A.","thinking":""}],"metadata":"{\"sdg_document\":\"S\\\\\",\"dataset\":\"document_knowledge_qa\",\"raw_document\":\"R \\\"x\\\"\\n\",\"source\":\"extractive_summary\"}","unmask":true,"token_length":7}
+        "#);
+        insta::assert_snapshot!(row(Columns::Training, 2, ["O", "", "S", "Q?", "A.", "T"]), @r#"{"messages":[{"role":"user","content":"In O, Q?","thinking":null},{"role":"assistant","content":"A.","thinking":"T"}],"unmask":true,"token_length":7}
+        "#);
+    }
+
+    #[test]
+    fn chats_and_pairs_have_the_same_keys() {
+        let chat = json!([
+            {"role": "user", "content": "2+2?"},
+            {"role": "assistant", "content": null, "tool_calls": [{"name": "add"}]},
+            {"role": "tool", "content": "4", "name": "add"},
+            {"role": "assistant", "content": "Four."}
+        ])
+        .to_string();
+        let (store, ids) = store(&["O", "R", "S", "Q", "A", "", &chat, "[{\"name\":\"add\"}]"]);
+        let chat = Body::Chat(Chat { messages: ids[6].unwrap(), tools: ids[7], unmask: false });
+        let samples = [Sample { source: 0, body: pair(&ids) }, Sample { source: 4, body: chat }];
+        let rows: Vec<Map<String, Value>> = encoded(Columns::Full, &sources(), &samples, store)
+            .iter()
+            .map(|row| serde_json::from_str(row).unwrap())
+            .collect();
+        let keys = |row: &Map<String, Value>| row.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(&rows[0]), keys(&rows[1]));
+        assert_eq!(rows[0]["tools"], "[]");
+        assert_eq!(rows[1]["tools"], r#"[{"name":"add"}]"#);
+        assert_eq!(rows[1]["unmask"], false);
+        assert_eq!(
+            rows[1]["messages"][1],
+            json!({"role": "assistant", "content": "", "thinking": "", "name": "", "tool_calls": r#"[{"name":"add"}]"#})
+        );
+        assert_eq!(
+            rows[0]["messages"][0],
+            json!({"role": "user", "content": "O\nS\n\nQ", "thinking": null, "name": "", "tool_calls": ""})
+        );
+    }
+
+    proptest! {
+        /// The bytes say what serde_json would have said.
+        #[test]
+        fn any_text_survives(
+            texts in prop::array::uniform6("\\PC{0,12}|[\\x00-\\x1f\"\\\\]{0,6}"),
+            question in "\\PC{1,12}|[\\x00-\\x1f\"\\\\]{1,6}",
+            response in "\\PC{1,12}",
+            source in 0u32..4,
+        ) {
+            let [o, r, s, _, _, t] = &texts;
+            let row = row(Columns::Full, source, [o, r, s, &question, &response, t]);
+            let actual: Value = serde_json::from_str(&row).unwrap();
+            let name = &sources()[source as usize].name;
+            let content = if source == 2 { format!("In {o}, {question}") } else { format!("{o}\n{s}\n\n{question}") };
+            let metadata = json!({"sdg_document": s, "dataset": "document_knowledge_qa", "raw_document": r, "source": name});
+            prop_assert_eq!(actual, json!({
+                "question": question, "document_outline": o, "raw_document": r, "document": s,
+                "messages": [
+                    {"role": "user", "content": content, "thinking": null},
+                    {"role": "assistant", "content": response, "thinking": t}
+                ],
+                "metadata": metadata.to_string(), "unmask": true, "token_length": 7
+            }));
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Encodes conversations as the trainer does: ids, and which of them are trained.
+//!
+//! The rules are those of `process_messages_into_input_ids` in `instructlab.training.data_process` (0.16.2), the data
+//! processing of training_hub's `sft` and `osft`: contents are wrapped in marker tokens, the chat template is rendered over
+//! them and encoded without the post-processor's tokens, and the markers show what is trained.
+
+mod labels;
+mod mask;
+
+pub(crate) use labels::NOT_TRAINED;
+
+use super::config::TokenizerConfig;
+use super::count::{BaseTokenizer, IdEncoder, TextSource};
+use super::files::TokenizerFiles;
+use super::template::ChatTemplate;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sample::Conversation;
+use labels::{MarkerIds, TrainingTokens, UnbalancedMarkers, label};
+use mask::{Masked, SPECIAL_TOKENS};
+use rayon::ThreadPool;
+
+/// Encodes conversations to ids and labels. Can be shared between threads.
+#[derive(Debug)]
+pub(crate) struct TrainingEncoder {
+    encoder: IdEncoder,
+    markers: MarkerIds,
+    /// The id after which an answer ends; `None` if the tokenizer has no such token.
+    eos: Option<u32>,
+}
+
+/// How many tokens a conversation gives the trainer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct TrainingLength {
+    /// All tokens; 0 if the conversation cannot be encoded for the trainer.
+    pub(crate) tokens: u32,
+    /// The tokens that count for the loss.
+    pub(crate) loss_tokens: u32,
+}
+
+/// The lengths of conversations.
+#[derive(Debug)]
+pub(crate) struct TrainingLengths {
+    /// The length of each conversation, by index.
+    pub(crate) lengths: Vec<TrainingLength>,
+    /// A warning: why everything was encoded again without the word cache.
+    pub(crate) fallback: Option<String>,
+}
+
+impl TrainingEncoder {
+    /// An encoder for a tokenizer and its files.
+    ///
+    /// # Errors
+    /// If a configuration file is not valid, or the tokenizer cannot take the marker tokens.
+    pub(super) fn new(tokenizer: &BaseTokenizer, files: &TokenizerFiles) -> Result<Self> {
+        let encoder = tokenizer.id_encoder(&SPECIAL_TOKENS)?;
+        let marker = |number: usize| {
+            let text = SPECIAL_TOKENS[number];
+            let missing = || Error::new(ErrorKind::Data, format!("the tokenizer has no token for `{text}`"));
+            encoder.first_id(text)?.ok_or_else(missing)
+        };
+        let markers = MarkerIds { content: [marker(0)?, marker(1)?], reasoning: [marker(2)?, marker(3)?] };
+        let config = TokenizerConfig::load(files)?;
+        let eos = config.template_variables().find(|(name, _)| *name == "eos_token");
+        let eos = eos.map(|(_, text)| encoder.first_id(text)).transpose()?.flatten();
+        Ok(Self { encoder, markers, eos })
+    }
+
+    /// Encodes many conversations on `pool`, which must not be the pool of the calling thread; returns their lengths.
+    ///
+    /// `conversation` returns the conversation with an index and whether its user messages are trained.
+    ///
+    /// # Errors
+    /// If a conversation cannot be rendered or encoded.
+    pub(crate) fn lengths<'t>(
+        &self,
+        template: &ChatTemplate,
+        count: usize,
+        conversation: &(dyn Fn(usize) -> (Conversation<'t>, bool) + Sync),
+        progress: &(dyn Fn(usize) + Sync),
+        pool: &ThreadPool,
+    ) -> Result<TrainingLengths> {
+        let texts = TextSource {
+            count,
+            text: &|index, out| {
+                let (conversation, unmask) = conversation(index);
+                template.render_into(&Masked::new(&conversation, unmask)?.0.conversation(), out)
+            },
+            progress,
+            check: &|| Ok(()),
+        };
+        let length = |index, ids: Vec<u32>| {
+            let (conversation, unmask) = conversation(index);
+            // A conversation that cannot be masked was an error when it was rendered.
+            let Ok((_, messages)) = Masked::new(&conversation, unmask) else { return TrainingLength::default() };
+            match label(&ids, self.markers, self.eos, &messages) {
+                Ok(tokens) => TrainingLength {
+                    tokens: tokens.input_ids.len() as u32,
+                    loss_tokens: tokens.loss_tokens() as u32,
+                },
+                Err(UnbalancedMarkers) => TrainingLength::default(),
+            }
+        };
+        let encoded = self.encoder.encode_all(&texts, length, pool)?;
+        Ok(TrainingLengths { lengths: encoded.values, fallback: encoded.fallback })
+    }
+
+    /// Encodes one conversation of those that [`Self::lengths`] has encoded. `unmask` trains the user messages, too.
+    ///
+    /// # Errors
+    /// If it cannot be rendered or encoded, or its length is 0.
+    pub(crate) fn encode(
+        &self,
+        template: &ChatTemplate,
+        conversation: &Conversation<'_>,
+        unmask: bool,
+    ) -> Result<TrainingTokens> {
+        let (masked, messages) = Masked::new(conversation, unmask)?;
+        let ids = self.encoder.encode(&template.render(&masked.conversation())?)?;
+        label(&ids, self.markers, self.eos, &messages)
+            .map_err(|UnbalancedMarkers| Error::new(ErrorKind::Data, "the markers of a conversation do not match"))
+    }
+}
