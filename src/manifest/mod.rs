@@ -2,6 +2,7 @@
 //!
 //! No clock, no thread count, no absolute path: the same mix gives the same manifest on any machine.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -212,14 +213,16 @@ pub struct Requested {
 }
 
 /// What shares, budgets and the numbers of a [`Requested`] count.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Measure {
     /// Tokens.
     #[default]
     Tokens,
-    /// Samples: with a budget of samples.
+    /// Samples.
     Samples,
+    /// Tokens that count for the trainer's loss; samples that the trainer leaves out have none.
+    LossTokens,
 }
 
 impl Measure {
@@ -228,6 +231,7 @@ impl Measure {
         match self {
             Self::Tokens => "tokens",
             Self::Samples => "samples",
+            Self::LossTokens => "loss_tokens",
         }
     }
 }

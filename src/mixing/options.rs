@@ -1,6 +1,7 @@
 //! Options of mixing.
 
 use super::row::Row;
+use crate::manifest::Measure;
 use crate::recipe::{Amount, Decimal, OnDuplicate, OnLong, OnShortfall, Recipe, Source};
 
 /// What is requested of mixing, besides the sources.
@@ -14,6 +15,10 @@ pub(crate) struct Options {
     pub(crate) validation: Option<Decimal>,
     /// The size of a mix.
     pub(crate) budget: Option<Budget>,
+    /// What shares are measured in if there is no budget.
+    pub(crate) share_measure: Measure,
+    /// The sequence length at which the trainer drops samples; these have no loss tokens.
+    pub(crate) max_seq_len: Option<u32>,
     /// What happens if the data cannot fill a share or a budget.
     pub(crate) on_shortfall: OnShortfall,
 }
@@ -36,11 +41,30 @@ pub(crate) enum Budget {
     Tokens(u64),
     /// At most this number of samples.
     Samples(u64),
+    /// At most this number of tokens that count for the trainer's loss.
+    LossTokens(u64),
+}
+
+impl Budget {
+    fn new(measure: Measure, amount: u64) -> Self {
+        match measure {
+            Measure::Tokens => Self::Tokens(amount),
+            Measure::Samples => Self::Samples(amount),
+            Measure::LossTokens => Self::LossTokens(amount),
+        }
+    }
+
+    /// Its amount, whatever it is measured in.
+    pub(super) fn amount(self) -> u64 {
+        match self {
+            Self::Tokens(amount) | Self::Samples(amount) | Self::LossTokens(amount) => amount,
+        }
+    }
 }
 
 impl Options {
     /// What a recipe requests; the default recipe requests nothing.
-    pub(crate) fn from_recipe(recipe: &Recipe, seed: u64) -> Self {
+    pub(crate) fn from_recipe(recipe: &Recipe, seed: u64, max_seq_len: Option<u32>) -> Self {
         let filter = &recipe.filter;
         Self {
             seed,
@@ -50,12 +74,23 @@ impl Options {
                 duplicates: filter.duplicates == OnDuplicate::Drop,
             },
             validation: recipe.split.map(|split| split.validation),
-            budget: recipe.budget.and_then(|budget| match (budget.tokens, budget.samples) {
-                (Some(tokens), _) => Some(Budget::Tokens(tokens.get())),
-                (None, Some(samples)) => Some(Budget::Samples(samples.get())),
-                (None, None) => None,
-            }),
+            budget: recipe
+                .budget
+                .and_then(|budget| budget.amounts().next())
+                .map(|(measure, quantity)| Budget::new(measure, quantity.get())),
+            share_measure: recipe.measure.unwrap_or_default(),
+            max_seq_len,
             on_shortfall: recipe.on_shortfall,
+        }
+    }
+
+    /// What shares and the budget are measured in.
+    pub(crate) fn measure(&self) -> Measure {
+        match self.budget {
+            None => self.share_measure,
+            Some(Budget::Tokens(_)) => Measure::Tokens,
+            Some(Budget::Samples(_)) => Measure::Samples,
+            Some(Budget::LossTokens(_)) => Measure::LossTokens,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! How often each row is in the mix of one cut: repeats, shares and budgets.
 
-use super::options::{Budget, Options, holds};
+use super::left_out::left_out;
+use super::options::{Options, holds};
 use super::row::Row;
 use super::shares::{solve_shares, split_budget};
 use super::source_order::source_order;
@@ -80,12 +81,24 @@ pub(crate) struct Size {
     pub(crate) samples: u64,
     /// Their tokens.
     pub(crate) tokens: u64,
+    /// Those that count for the trainer's loss; zero if they were not counted.
+    pub(crate) loss_tokens: u64,
 }
 
 impl Size {
-    fn add(&mut self, row: &Row, copies: u32) {
+    fn add(&mut self, row: &Row, copies: u32, max_seq_len: Option<u32>) {
         self.samples += u64::from(copies);
         self.tokens += u64::from(row.record.tokens) * u64::from(copies);
+        self.loss_tokens += loss_tokens(row, max_seq_len) * u64::from(copies);
+    }
+
+    /// How much of a measure it is.
+    pub(crate) fn of(self, measure: Measure) -> u64 {
+        match measure {
+            Measure::Tokens => self.tokens,
+            Measure::Samples => self.samples,
+            Measure::LossTokens => self.loss_tokens,
+        }
     }
 }
 
@@ -94,16 +107,23 @@ impl std::iter::Sum for Size {
         sizes.fold(Self::default(), |sum, size| Self {
             samples: sum.samples + size.samples,
             tokens: sum.tokens + size.tokens,
+            loss_tokens: sum.loss_tokens + size.loss_tokens,
         })
     }
 }
 
-/// How much of the measure one row is.
-fn measured(measure: Measure, row: &Row) -> u64 {
-    match measure {
+/// How much of the options' measure one row is.
+fn measured(options: &Options, row: &Row) -> u64 {
+    match options.measure() {
         Measure::Tokens => u64::from(row.record.tokens),
         Measure::Samples => 1,
+        Measure::LossTokens => loss_tokens(row, options.max_seq_len),
     }
+}
+
+/// The tokens of a row that count for the loss; a row that the trainer leaves out has none.
+fn loss_tokens(row: &Row, max_seq_len: Option<u32>) -> u64 {
+    if left_out(&row.record, max_seq_len).is_some() { 0 } else { row.record.loss_tokens.into() }
 }
 
 /// The rows whose tokens have to be counted before [`plan_cut`]: those that a cut up to `max_cut` can hold.
@@ -119,25 +139,18 @@ pub(crate) fn candidates(rows: &[Row], sources: &[Source], max_cut: u32) -> Vec<
 ///
 /// A source that cannot give what is requested gives all that it may; [`check`] says whether that is enough.
 pub(crate) fn plan_cut(rows: &[Row], sources: &[Source], options: &Options, cut: u32) -> CutPlan {
-    let measure = match options.budget {
-        Some(Budget::Samples(_)) => Measure::Samples,
-        _ => Measure::Tokens,
-    };
     let empty = FixedBitSet::with_capacity(rows.len());
     let mut plan = CutPlan {
         cut,
         sources: vec![SourcePlan::default(); sources.len()],
-        measure,
+        measure: options.measure(),
         available: empty.clone(),
         extra: empty.clone(),
         held_out: empty,
     };
-    let places = hold(&mut plan, rows, sources);
-    let mut supplies: Vec<Supply> = sources
-        .iter()
-        .zip(places)
-        .map(|(source, places)| Supply::new(rows, source, options, measure, places))
-        .collect();
+    let places = hold(&mut plan, rows, sources, options.max_seq_len);
+    let mut supplies: Vec<Supply> =
+        sources.iter().zip(places).map(|(source, places)| Supply::new(rows, source, options, places)).collect();
     set_targets(&mut plan, &supplies, sources, options);
     for ((supply, source), of_source) in supplies.iter_mut().zip(sources).zip(&mut plan.sources) {
         of_source.rule = rule(source, options);
@@ -145,7 +158,7 @@ pub(crate) fn plan_cut(rows: &[Row], sources: &[Source], options: &Options, cut:
         of_source.whole_copies = supply.take(of_source.target.unwrap_or(capacity), &mut plan.extra);
         for &at in &supply.places {
             let copies = of_source.whole_copies + u32::from(plan.extra.contains(at as usize));
-            of_source.actual.add(&rows[at as usize], copies);
+            of_source.actual.add(&rows[at as usize], copies, options.max_seq_len);
             of_source.distinct += u64::from(copies > 0);
         }
         of_source.shortfall = of_source.target.and_then(|target| target.checked_sub(capacity)).filter(|&by| by > 0);
@@ -154,7 +167,7 @@ pub(crate) fn plan_cut(rows: &[Row], sources: &[Source], options: &Options, cut:
 }
 
 /// Marks the rows of the cut; returns the places of each source's rows that are not held out.
-fn hold(plan: &mut CutPlan, rows: &[Row], sources: &[Source]) -> Vec<Vec<u32>> {
+fn hold(plan: &mut CutPlan, rows: &[Row], sources: &[Source], max_seq_len: Option<u32>) -> Vec<Vec<u32>> {
     let mut places: Vec<Vec<u32>> = vec![Vec::new(); sources.len()];
     for (at, row) in rows.iter().enumerate() {
         let number = row.record.source as usize;
@@ -163,11 +176,11 @@ fn hold(plan: &mut CutPlan, rows: &[Row], sources: &[Source]) -> Vec<Vec<u32>> {
         }
         if row.held_out {
             plan.held_out.insert(at);
-            plan.sources[number].validation.add(row, 1);
+            plan.sources[number].validation.add(row, 1, max_seq_len);
         } else {
             plan.available.insert(at);
             places[number].push(at as u32);
-            plan.sources[number].available.add(row, 1);
+            plan.sources[number].available.add(row, 1, max_seq_len);
         }
     }
     places
@@ -178,7 +191,7 @@ fn set_targets(plan: &mut CutPlan, supplies: &[Supply<'_>], sources: &[Source], 
     let capacities: Vec<u64> = supplies.iter().map(Supply::capacity).collect();
     let shares: Vec<Option<Decimal>> = sources.iter().map(|source| source.share).collect();
     let targets = match options.budget {
-        Some(Budget::Tokens(budget) | Budget::Samples(budget)) => {
+        Some(budget) => {
             let weighted = sources.iter().any(|source| source.weight.is_some());
             let weights: Vec<u64> = sources
                 .iter()
@@ -192,7 +205,7 @@ fn set_targets(plan: &mut CutPlan, supplies: &[Supply<'_>], sources: &[Source], 
                     (None, true, _) => Decimal::ONE_IN_MILLIONTHS,
                 })
                 .collect();
-            split_budget(budget, &shares, &weights).into_iter().map(Some).collect()
+            split_budget(budget.amount(), &shares, &weights).into_iter().map(Some).collect()
         }
         None => solve_shares(&shares, &capacities),
     };
@@ -226,7 +239,7 @@ fn rule(source: &Source, options: &Options) -> Option<String> {
 /// What one source can give to one cut: a number of whole copies of its rows and a fraction, all in the source's order.
 struct Supply<'r> {
     rows: &'r [Row],
-    measure: Measure,
+    options: &'r Options,
     /// Its rows: in input order, or in the source's order if a part of them may be taken.
     places: Vec<u32>,
     /// How often all of them may be taken.
@@ -236,7 +249,7 @@ struct Supply<'r> {
 }
 
 impl<'r> Supply<'r> {
-    fn new(rows: &'r [Row], source: &Source, options: &Options, measure: Measure, mut places: Vec<u32>) -> Self {
+    fn new(rows: &'r [Row], source: &Source, options: &'r Options, mut places: Vec<u32>) -> Self {
         let amount = source.amount();
         let (most, unit) = match amount {
             Amount::Share(_) => (source.max_repeat.unwrap_or(Decimal::ONE), RepeatUnit::Sample),
@@ -254,11 +267,11 @@ impl<'r> Supply<'r> {
             RepeatUnit::Sample => places[..most.part().of(places.len() as u64) as usize].to_vec(),
             RepeatUnit::Document => fraction_of_documents(rows, &places, most.part()),
         };
-        Self { rows, measure, places, whole: u32::try_from(most.whole()).unwrap_or(u32::MAX), fraction }
+        Self { rows, options, places, whole: u32::try_from(most.whole()).unwrap_or(u32::MAX), fraction }
     }
 
     fn size(&self, places: &[u32]) -> u64 {
-        places.iter().map(|&at| measured(self.measure, &self.rows[at as usize])).sum()
+        places.iter().map(|&at| measured(self.options, &self.rows[at as usize])).sum()
     }
 
     /// How much may be taken.
@@ -277,7 +290,7 @@ impl<'r> Supply<'r> {
         let mut left = target.saturating_sub(one.saturating_mul(u64::from(whole)));
         let rest = if whole < self.whole { &self.places } else { &self.fraction };
         for &at in rest {
-            let size = measured(self.measure, &self.rows[at as usize]);
+            let size = measured(self.options, &self.rows[at as usize]);
             if size > left {
                 break;
             }
@@ -305,7 +318,7 @@ fn fraction_of_documents(rows: &[Row], places: &[u32], part: Decimal) -> Vec<u32
 pub(crate) fn check(plans: &[CutPlan], sources: &[Source], on_shortfall: OnShortfall) -> Result<()> {
     for plan in plans {
         let cut = plan.cut;
-        let measure = plan.measure.name();
+        let measure = plan.measure.name().replace('_', " ");
         let short: Vec<String> = plan
             .sources
             .iter()

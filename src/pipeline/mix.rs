@@ -12,7 +12,7 @@ use super::survey::{Survey, SurveyOptions, survey};
 use super::write::{WriteMixOptions, write_mix};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Index;
-use crate::manifest::{Manifest, TokenizerRecord};
+use crate::manifest::{Manifest, Measure, TokenizerRecord};
 use crate::recipe::Source;
 use crate::report::statistics::Statistics;
 use crate::sample::Reasoning;
@@ -91,7 +91,8 @@ async fn plan_run(settings: &Settings, context: &Context) -> Result<Planned> {
 
 /// Whether the run has to know what the trainer makes of each sample.
 fn needs_training_tokens(settings: &Settings) -> bool {
-    settings.formats.iter().any(|format| format.is_tokens())
+    let options = PlanOptions::of(settings);
+    options.mixing.measure() == Measure::LossTokens || settings.formats.iter().any(|format| format.is_tokens())
 }
 
 /// Fetches and loads the tokenizer; with `encodes` also what encodes for the trainer.

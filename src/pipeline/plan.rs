@@ -32,7 +32,7 @@ impl PlanOptions {
     pub(crate) fn of(settings: &Settings) -> Self {
         let Recipe { filter, .. } = &settings.recipe;
         Self {
-            mixing: mixing::Options::from_recipe(&settings.recipe, settings.seed),
+            mixing: mixing::Options::from_recipe(&settings.recipe, settings.seed, settings.max_seq_len),
             cut_sizes: settings.cut_sizes.clone(),
             infeasible_cuts: settings.infeasible_cuts,
             select_cut: settings.select_cut,

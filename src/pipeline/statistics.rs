@@ -5,7 +5,7 @@ use super::plan::MixPlan;
 use super::survey::Survey;
 use crate::error::Result;
 use crate::index::Number;
-use crate::manifest::{Measure, Requested};
+use crate::manifest::Requested;
 use crate::mixing::{CutPlan, Row, Size, SourcePlan, source_ranges};
 use crate::recipe::{Kind, Source};
 use crate::report::statistics::{
@@ -111,15 +111,11 @@ pub(super) fn requested(plan: &CutPlan, of_source: &SourcePlan) -> Option<Reques
     if plan.sources.iter().all(|of_source| of_source.rule.is_none()) {
         return None;
     }
-    let size: fn(Size) -> u64 = match plan.measure {
-        Measure::Tokens => |size| size.tokens,
-        Measure::Samples => |size| size.samples,
-    };
-    let actual = size(of_source.actual);
+    let actual = of_source.actual.of(plan.measure);
     Some(Requested {
         measure: plan.measure,
         target: of_source.target.unwrap_or(actual),
-        available: size(of_source.available),
+        available: of_source.available.of(plan.measure),
         actual,
         shortfall: of_source.shortfall.unwrap_or(0),
     })
@@ -127,6 +123,6 @@ pub(super) fn requested(plan: &CutPlan, of_source: &SourcePlan) -> Option<Reques
 
 /// Samples and tokens that are held out of a mix; `None` if there are none.
 pub(super) fn validation(plan: &CutPlan) -> Option<(u64, u64)> {
-    let Size { samples, tokens } = plan.validation();
+    let Size { samples, tokens, .. } = plan.validation();
     (samples > 0).then_some((samples, tokens))
 }

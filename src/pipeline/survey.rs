@@ -32,7 +32,7 @@ pub(crate) struct SurveyOptions {
 impl SurveyOptions {
     /// The options of a run with these settings and sources.
     pub(crate) fn of(settings: &Settings, sources: &[Source]) -> Self {
-        let mixing = mixing::Options::from_recipe(&settings.recipe, settings.seed);
+        let mixing = mixing::Options::from_recipe(&settings.recipe, settings.seed, settings.max_seq_len);
         Self {
             parse: ParseOptions {
                 drop_placeholders: settings.save_gpt_oss_format,

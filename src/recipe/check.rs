@@ -62,17 +62,23 @@ fn check_paths(path: &[&str], paths: Option<&[String]>) -> Result<(), Problem> {
 
 fn check_budget(recipe: &Recipe) -> Result<(), Problem> {
     let Some(budget) = recipe.budget else { return Ok(()) };
-    let hint = "write `tokens: 100M` or `samples: 20k`";
-    let (key, quantity) = match (budget.tokens, budget.samples) {
-        (Some(_), Some(_)) => {
-            return Err(Problem::new(&["budget", "samples"], "a budget is in tokens or in samples, not both", hint));
+    let hint = "write `tokens: 100M`, `samples: 20k` or `loss_tokens: 50M`";
+    let amounts: Vec<_> = budget.amounts().collect();
+    let (measure, quantity) = match amounts[..] {
+        [] => return Err(Problem::new(&["budget"], "the budget is empty", hint)),
+        [amount] => amount,
+        [(first, _), (second, _), ..] => {
+            let message = format!("a budget has one amount, not both {} and {}", first.name(), second.name());
+            return Err(Problem::new(&["budget", second.name()], message, hint));
         }
-        (None, None) => return Err(Problem::new(&["budget"], "the budget is empty", hint)),
-        (Some(tokens), None) => ("tokens", tokens),
-        (None, Some(samples)) => ("samples", samples),
     };
+    let key = measure.name();
     if quantity.get() == 0 {
         return Err(Problem::new(&["budget", key], "invalid value `0`: expected a number above 0", hint));
+    }
+    if let Some(other) = recipe.measure.filter(|other| *other != measure) {
+        let message = format!("shares cannot be measured in {} if the budget is measured in {key}", other.name());
+        return Err(Problem::new(&["measure"], message, "remove the key: the budget decides"));
     }
     Ok(())
 }

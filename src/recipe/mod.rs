@@ -14,8 +14,8 @@ mod settings;
 mod sources;
 
 pub(crate) use choices::{
-    BadRows, Choice, Columns, Compression, Format, InfeasibleCuts, Kind, OnDuplicate, OnLong, OnShortfall, Order, RepeatUnit,
-    Word,
+    BadRows, Choice, Columns, Compression, Format, InfeasibleCuts, Kind, OnDuplicate, OnLong, OnShortfall, Order,
+    RepeatUnit, Word,
 };
 pub(crate) use decimal::Decimal;
 pub(crate) use model::Recipe;

@@ -6,6 +6,7 @@ use super::number::{self, Quantity};
 use super::positions;
 use super::settings::{Position, RecipeSetting};
 use super::sources::{KNOWN_SOURCES, Source, SourceRecipe, Sources};
+use crate::manifest::Measure;
 use schemars::{JsonSchema, Schema};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,8 @@ pub(crate) struct Recipe {
     pub(crate) filter: Filter,
     /// The size of a mix; without it, the sources determine the size.
     pub(crate) budget: Option<Budget>,
+    /// What shares are measured in; by default what the budget is measured in, or tokens.
+    pub(crate) measure: Option<Measure>,
     /// What happens if the data cannot fill a share or a budget.
     pub(crate) on_shortfall: OnShortfall,
     /// Documents that are held out for validation.
@@ -53,7 +56,7 @@ pub(crate) struct Filter {
     pub(crate) duplicates: OnDuplicate,
 }
 
-/// The size of a mix, in tokens or in samples.
+/// The size of a mix, in tokens, in samples, or in tokens that count for the loss.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Budget {
@@ -63,6 +66,18 @@ pub(crate) struct Budget {
     /// This number of samples, such as `20k`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) samples: Option<Quantity>,
+    /// At most this number of tokens that count for the trainer's loss, such as `50M`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) loss_tokens: Option<Quantity>,
+}
+
+impl Budget {
+    /// What is given of it; a checked budget has exactly one amount.
+    pub(crate) fn amounts(self) -> impl Iterator<Item = (Measure, Quantity)> {
+        let given =
+            [(Measure::Tokens, self.tokens), (Measure::Samples, self.samples), (Measure::LossTokens, self.loss_tokens)];
+        given.into_iter().filter_map(|(measure, quantity)| Some((measure, quantity?)))
+    }
 }
 
 /// Documents that are held out for validation.
@@ -74,7 +89,7 @@ pub(crate) struct Split {
 }
 
 /// The keys of a recipe that are not settings.
-pub(super) const OWN_KEYS: [&str; 5] = ["sources", "filter", "budget", "on_shortfall", "split"];
+pub(super) const OWN_KEYS: [&str; 6] = ["sources", "filter", "budget", "measure", "on_shortfall", "split"];
 
 /// Every other key is kept as a setting, with its position. (`#[serde(flatten)]` would lose the positions.)
 impl<'de> Deserialize<'de> for Recipe {
@@ -95,6 +110,7 @@ impl<'de> Deserialize<'de> for Recipe {
                         "sources" => recipe.sources = map.next_value::<Option<_>>()?.unwrap_or_default(),
                         "filter" => recipe.filter = map.next_value::<Option<_>>()?.unwrap_or_default(),
                         "budget" => recipe.budget = map.next_value()?,
+                        "measure" => recipe.measure = map.next_value()?,
                         "on_shortfall" => recipe.on_shortfall = map.next_value::<Option<_>>()?.unwrap_or_default(),
                         "split" => recipe.split = map.next_value()?,
                         _ => recipe.settings.push(RecipeSetting { key: key.value, at, value: map.next_value()? }),
@@ -146,6 +162,7 @@ impl Recipe {
             "sources": sources,
             "filter": self.filter,
             "budget": self.budget,
+            "measure": self.measure,
             "on_shortfall": self.on_shortfall,
             "split": self.split,
         })

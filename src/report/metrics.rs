@@ -3,7 +3,7 @@
 use super::format::line;
 use super::length_counts::LengthCounts;
 use super::statistics::{CutStatistics, LIMITS, Statistics};
-use crate::manifest::{CutRecord, Manifest, ShareRecord};
+use crate::manifest::{CutRecord, Manifest, ShareRecord, TrainingRecord};
 use serde_json::{Map, Value};
 
 /// All figures of a run by name.
@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 /// | `rows.read`, `rows.kept`, `rows.dropped`, `rows.dropped.REASON` | all sources |
 /// | `sources.SOURCE.read`, `.kept`, `.dropped`, `.documents`, `.summaries` | one source |
 /// | `cut_N.samples`, `.tokens` | one mix |
+/// | `cut_N.training.samples`, `.tokens`, `.loss_tokens`, `.left_out.REASON` | what the trainer gets of it; absent unless that was counted (tokens files, loss tokens) |
 /// | `cut_N.token_length.min`, `.median`, `.p95`, `.max` | by nearest rank ([`LengthCounts::percentile`]); absent if the mix is empty |
 /// | `cut_N.over_4096.samples`, `.tokens` | samples longer than 4096 tokens, and their tokens beyond it (also 2048, 8192) |
 /// | `cut_N.validation.samples`, `.tokens` | held out for validation, if the recipe holds out documents |
@@ -68,6 +69,9 @@ fn mix(map: &mut Map<String, Value>, cut: &CutRecord, details: Option<&CutStatis
     let prefix = format!("cut_{}", cut.cut);
     put(map, &format!("{prefix}.samples"), cut.samples);
     put(map, &format!("{prefix}.tokens"), cut.tokens);
+    if let Some(training) = training(cut) {
+        put_training(map, &prefix, &training);
+    }
     for (unit, figure) in [("samples", cut.validation_samples), ("tokens", cut.validation_tokens)] {
         if let Some(figure) = figure {
             put(map, &format!("{prefix}.validation.{unit}"), figure);
@@ -87,11 +91,36 @@ fn source_in_mix(map: &mut Map<String, Value>, mix: &str, share: &ShareRecord, c
     put(map, &format!("{prefix}.samples"), share.samples);
     put(map, &format!("{prefix}.tokens"), share.tokens);
     put(map, &format!("{prefix}.distinct"), share.distinct);
+    if let Some(training) = &share.training {
+        put_training(map, &prefix, training);
+    }
     if let Some(requested) = share.requested {
         put(map, &format!("{prefix}.shortfall_{}", requested.measure.name()), requested.shortfall);
     }
     if let Some(counts) = counts {
         lengths(map, &prefix, counts);
+    }
+}
+
+/// What the trainer gets of all sources of a cut, if that was counted.
+fn training(cut: &CutRecord) -> Option<TrainingRecord> {
+    let of_sources: Vec<&TrainingRecord> = cut.sources.iter().filter_map(|share| share.training.as_ref()).collect();
+    let mut sum = TrainingRecord::default();
+    for training in &of_sources {
+        sum.samples += training.samples;
+        sum.tokens += training.tokens;
+        sum.loss_tokens += training.loss_tokens;
+        training.left_out.iter().for_each(|(reason, samples)| *sum.left_out.entry(reason.clone()).or_default() += samples);
+    }
+    (!of_sources.is_empty()).then_some(sum)
+}
+
+fn put_training(map: &mut Map<String, Value>, prefix: &str, training: &TrainingRecord) {
+    put(map, &format!("{prefix}.training.samples"), training.samples);
+    put(map, &format!("{prefix}.training.tokens"), training.tokens);
+    put(map, &format!("{prefix}.training.loss_tokens"), training.loss_tokens);
+    for (reason, samples) in &training.left_out {
+        put(map, &format!("{prefix}.training.left_out.{}", reason_key(reason)), *samples);
     }
 }
 

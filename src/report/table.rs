@@ -148,6 +148,7 @@ fn targets(statistics: &Statistics, run: RunKind, width: u16) -> String {
     let title = match measure {
         Measure::Tokens => "Tokens",
         Measure::Samples => "Samples",
+        Measure::LossTokens => "Loss tokens",
     };
     let mut table = new_table(&[title, "source", "rule", "available", "target", actual, "shortfall"], 3, width);
     for (index, column) in table.column_iter_mut().enumerate() {

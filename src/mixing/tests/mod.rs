@@ -43,6 +43,8 @@ impl Table {
                 .then(|| number(&mut self.summaries, (source, document.to_owned(), summary.to_owned()))),
             tokens,
             response_chars: 10,
+            train_tokens: tokens + 19,
+            loss_tokens: tokens / 2,
             source,
         }));
         self
@@ -151,9 +153,9 @@ fn without_a_recipe_a_mix_is_what_the_contract_says() {
     check(&plans, &sources, options.on_shortfall).unwrap();
     for (plan, cut) in plans.iter().zip([2, 6]) {
         // Three documents, two pairs of 10 and 11 tokens.
-        let summaries = Size { samples: 3 * cut * 2, tokens: 3 * cut * 21 };
+        let summaries = Size { samples: 3 * cut * 2, tokens: 3 * cut * 21, loss_tokens: 3 * cut * 10 };
         let got: Vec<Size> = plan.sources.iter().map(|source| source.actual).collect();
-        let rest = Size { samples: 5, tokens: 35 };
+        let rest = Size { samples: 5, tokens: 35, loss_tokens: 15 };
         assert_eq!(got, [summaries, summaries, rest, rest]);
         assert!(plan.sources.iter().all(|source| source.actual == source.available && source.rule.is_none()));
         assert!(copies(plan, &table.rows).iter().all(|&n| n <= 1));

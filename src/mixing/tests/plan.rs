@@ -3,6 +3,7 @@
 use super::super::shares::{solve_shares, split_budget};
 use super::super::source_order::order_hash;
 use super::*;
+use crate::manifest::Measure;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,10 +32,7 @@ fn planned(table: &mut Table, sources: &[Source], options: &Options, cut: u32) -
 }
 
 fn total(plan: &CutPlan) -> Size {
-    plan.sources.iter().fold(Size::default(), |sum, source| Size {
-        samples: sum.samples + source.actual.samples,
-        tokens: sum.tokens + source.actual.tokens,
-    })
+    plan.sources.iter().map(|source| source.actual).sum()
 }
 
 #[test]
@@ -102,7 +100,7 @@ fn the_shortfall_of_a_share_is_an_error_or_reported() {
     let (mut table, mut sources) = with_chats(3);
     request(&mut sources[4], Amount::Share(decimal("0.5")));
     let plan = planned(&mut table, &sources, &Options::default(), 5);
-    assert_eq!(plan.sources[4].actual, Size { samples: 3, tokens: 63 });
+    assert_eq!(plan.sources[4].actual, Size { samples: 3, tokens: 63, loss_tokens: 31 });
     assert_eq!(plan.sources[4].shortfall, Some(plan.sources[4].target.unwrap() - 63));
     let error = check(std::slice::from_ref(&plan), &sources, OnShortfall::Fail).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Data);
@@ -153,8 +151,8 @@ fn weights_divide_a_budget_and_repeats_can_fill_it() {
     let targets: Vec<Option<u64>> = plan.sources.iter().map(|source| source.target).collect();
     assert_eq!(targets, [Some(20), Some(20), Some(60), Some(20), Some(0)]);
     // 35 tokens of 7 each: one whole copy and three samples.
-    assert_eq!(plan.sources[2].actual, Size { samples: 8, tokens: 56 });
-    assert_eq!(plan.sources[3].actual, Size { samples: 2, tokens: 14 });
+    assert_eq!(plan.sources[2].actual, Size { samples: 8, tokens: 56, loss_tokens: 24 });
+    assert_eq!(plan.sources[3].actual, Size { samples: 2, tokens: 14, loss_tokens: 6 });
 }
 
 #[test]
@@ -349,11 +347,20 @@ fn set_amounts(sources: &mut [Source], amounts: &[(bool, u64, Option<u64>, Optio
     }
 }
 
+/// The loss tokens of a row that the trainer trains on.
+fn naive_loss(row: &Row, max_seq_len: Option<u32>) -> u64 {
+    let trained = (20..max_seq_len.unwrap_or(u32::MAX)).contains(&row.record.train_tokens);
+    if trained { row.record.loss_tokens.into() } else { 0 }
+}
+
 /// The plan as one would make it by hand: every source's samples written out one by one, copies and all.
 #[expect(clippy::too_many_lines, reason = "a model reads best from top to bottom")]
 fn naive(rows: &[Row], sources: &[Source], options: &Options, cut: u32) -> Vec<u32> {
-    let samples = matches!(options.budget, Some(Budget::Samples(_)));
-    let size = |at: usize| if samples { 1 } else { u64::from(rows[at].record.tokens) };
+    let size = |at: usize| match (options.budget, options.share_measure) {
+        (Some(Budget::Samples(_)), _) | (None, Measure::Samples) => 1,
+        (Some(Budget::LossTokens(_)), _) | (None, Measure::LossTokens) => naive_loss(&rows[at], options.max_seq_len),
+        _ => u64::from(rows[at].record.tokens),
+    };
     let mut lists: Vec<Vec<usize>> = Vec::new();
     let mut copies = vec![0; rows.len()];
     for (number, source) in sources.iter().enumerate() {
@@ -406,7 +413,7 @@ fn naive(rows: &[Row], sources: &[Source], options: &Options, cut: u32) -> Vec<u
         .collect();
     let targets: Vec<u64> = match options.budget {
         None => solve_shares(&shares, &capacities).into_iter().map(|target| target.unwrap_or(u64::MAX)).collect(),
-        Some(Budget::Tokens(budget) | Budget::Samples(budget)) => {
+        Some(Budget::Tokens(budget) | Budget::Samples(budget) | Budget::LossTokens(budget)) => {
             let weighted = sources.iter().any(|source| source.weight.is_some());
             let weights: Vec<u64> = sources
                 .iter()
@@ -445,15 +452,22 @@ proptest! {
     fn a_plan_is_what_one_would_make_by_hand(
         rows in some_rows(),
         amounts in some_amounts(),
-        budget in prop::option::of((any::<bool>(), 0u64..3000)),
+        budget in prop::option::of(0u64..3000),
+        measure in prop::sample::select(vec![Measure::Tokens, Measure::Samples, Measure::LossTokens]),
+        max_seq_len in prop::option::of(20u32..60),
         validation in prop::option::of(1u64..999_999),
         seed in 0u64..5,
         cut in 1u32..6,
     ) {
         let (mut table, mut sources) = made(&rows);
         set_amounts(&mut sources, &amounts);
-        let budget = budget.map(|(tokens, number)| if tokens { Budget::Tokens(number) } else { Budget::Samples(number) });
-        let options = Options { seed, budget, validation: validation.map(Decimal::from_millionths), ..Options::default() };
+        let budget = budget.map(|amount| match measure {
+            Measure::Tokens => Budget::Tokens(amount),
+            Measure::Samples => Budget::Samples(amount),
+            Measure::LossTokens => Budget::LossTokens(amount),
+        });
+        let validation = validation.map(Decimal::from_millionths);
+        let options = Options { seed, budget, share_measure: measure, max_seq_len, validation, ..Options::default() };
         table.place(&sources, &options);
         let plan = plan_cut(&table.rows, &sources, &options, cut);
         let copies = copies(&plan, &table.rows);
@@ -465,11 +479,12 @@ proptest! {
             for (row, &n) in table.rows.iter().zip(&copies).filter(|(row, _)| row.record.source as usize == number && !row.held_out) {
                 got.samples += u64::from(n);
                 got.tokens += u64::from(n) * u64::from(row.record.tokens);
+                got.loss_tokens += u64::from(n) * naive_loss(row, max_seq_len);
                 distinct += u64::from(n > 0);
             }
             prop_assert_eq!((of_source.actual, of_source.distinct), (got, distinct));
             if let Some(target) = of_source.target {
-                let measured = if plan.measure == crate::manifest::Measure::Tokens { got.tokens } else { got.samples };
+                let measured = got.of(plan.measure);
                 prop_assert!(measured <= target);
                 // Below the target by less than one sample, apart from the reported shortfall.
                 prop_assert!(target - measured < 50 + of_source.shortfall.unwrap_or(0), "{of_source:?}");

@@ -262,9 +262,7 @@ fn divide<'l>(
             let levels = Levels { definition: levels.definition + 1, ..levels };
             fields.iter().try_for_each(|(name, column)| divide(column, value.get(name), levels, leaves))
         }
-        (Column::Struct(fields), None) => {
-            fields.iter().try_for_each(|(_, column)| divide_null(column, levels, leaves))
-        }
+        (Column::Struct(fields), None) => fields.iter().try_for_each(|(_, column)| divide_null(column, levels, leaves)),
         (Column::List(element), Some(value)) => {
             let items = value.as_array().ok_or_else(|| unexpected(value, "a list"))?;
             divide_list(element, items, levels, leaves)

@@ -119,9 +119,7 @@ impl<E: Pieces> WordCache<E> {
                 for_each_piece(&pieces, out, |piece, out| {
                     let with_space = space_at_start.then(|| format!(" {piece}"));
                     let mut lines = sentence_piece_lines(with_space.as_deref().unwrap_or(piece));
-                    lines.try_for_each(|line| {
-                        self.lines.append(line, out, |out| self.sentence_piece_line(line, out))
-                    })
+                    lines.try_for_each(|line| self.lines.append(line, out, |out| self.sentence_piece_line(line, out)))
                 })
             }
         }

@@ -93,10 +93,9 @@ impl TrainingEncoder {
             // A conversation that cannot be masked was an error when it was rendered.
             let Ok((_, messages)) = Masked::new(&conversation, unmask) else { return TrainingLength::default() };
             match label(&ids, self.markers, self.eos, &messages) {
-                Ok(tokens) => TrainingLength {
-                    tokens: tokens.input_ids.len() as u32,
-                    loss_tokens: tokens.loss_tokens() as u32,
-                },
+                Ok(tokens) => {
+                    TrainingLength { tokens: tokens.input_ids.len() as u32, loss_tokens: tokens.loss_tokens() as u32 }
+                }
                 Err(UnbalancedMarkers) => TrainingLength::default(),
             }
         };
