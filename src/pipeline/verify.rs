@@ -3,10 +3,13 @@
 use crate::codec::{Codec, Transform};
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{MANIFEST_FORMAT, MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, OutputFile};
+use crate::output::{PARQUET_TAIL_BYTES, parquet_footer_bytes, parquet_rows};
 use crate::progress::{ProgressBar, ProgressCounter};
-use crate::storage::{Location, Storage};
+use crate::recipe::Format;
+use crate::storage::{Location, ObjectInfo, Storage};
 use bytes::Bytes;
 use futures::StreamExt;
+use parquet::errors::ParquetError;
 use std::io;
 
 /// The hint for a damaged mix.
@@ -92,7 +95,7 @@ async fn check_file(
     }
     let mut hasher = blake3::Hasher::new();
     let mut counter = None;
-    if file.rows.is_some() {
+    if file.rows.is_some() && !is_parquet(file) {
         counter = match RowCounter::new(&file.name) {
             Ok(counter) => Some(counter),
             Err(error) => return Ok(Err(error.to_string())),
@@ -114,7 +117,12 @@ async fn check_file(
         return Ok(Err(format!("expected digest {}, found {digest}", file.digest)));
     }
     let rows = match counter.map(RowCounter::finish).transpose() {
-        Ok(rows) => rows.unwrap_or(0),
+        Ok(Some(rows)) => rows,
+        Ok(None) if is_parquet(file) => match count_parquet_rows(storage, &object).await? {
+            Ok(rows) => rows,
+            Err(error) => return Ok(Err(error.to_string())),
+        },
+        Ok(None) => 0,
         Err(error) => return Ok(Err(format!("cannot decompress: {error}"))),
     };
     Ok(match file.rows {
@@ -123,7 +131,22 @@ async fn check_file(
     })
 }
 
-/// Counts the rows of a file from its stored bytes.
+fn is_parquet(file: &OutputFile) -> bool {
+    file.format.as_deref().and_then(Format::parse).is_some_and(Format::is_parquet)
+}
+
+/// The number of rows that the footer of a Parquet file tells.
+async fn count_parquet_rows(storage: &Storage, object: &ObjectInfo) -> Result<Result<u64, ParquetError>> {
+    let tail_start = object.size.saturating_sub(PARQUET_TAIL_BYTES);
+    let footer_bytes = match parquet_footer_bytes(&storage.read_range(object, tail_start..object.size).await?) {
+        Ok(bytes) => bytes,
+        Err(error) => return Ok(Err(error)),
+    };
+    let footer = storage.read_range(object, tail_start.saturating_sub(footer_bytes)..tail_start).await?;
+    Ok(parquet_rows(&footer))
+}
+
+/// Counts the lines of a file from its stored bytes.
 struct RowCounter {
     decoder: Transform,
     rows: u64,

@@ -107,6 +107,11 @@ choice! {
 }
 
 impl Format {
+    /// The format of this name.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        Self::VALUES.iter().copied().find(|format| format.name() == name)
+    }
+
     /// Whether rows hold token ids and labels.
     pub(crate) fn is_tokens(self) -> bool {
         matches!(self, Self::Tokens | Self::TokensParquet)

@@ -110,7 +110,10 @@ fn training(cut: &CutRecord) -> Option<TrainingRecord> {
         sum.samples += training.samples;
         sum.tokens += training.tokens;
         sum.loss_tokens += training.loss_tokens;
-        training.left_out.iter().for_each(|(reason, samples)| *sum.left_out.entry(reason.clone()).or_default() += samples);
+        training
+            .left_out
+            .iter()
+            .for_each(|(reason, samples)| *sum.left_out.entry(reason.clone()).or_default() += samples);
     }
     (!of_sources.is_empty()).then_some(sum)
 }

@@ -10,6 +10,7 @@ mod parquet;
 mod tokens;
 
 pub(super) use encoding::{FileAssembler, RowEncoder};
+pub(crate) use parquet::{PARQUET_TAIL_BYTES, parquet_footer_bytes, parquet_rows};
 
 use super::source::WriteSource;
 use crate::error::Result;

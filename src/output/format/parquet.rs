@@ -11,7 +11,7 @@ use bytes::Bytes;
 use parquet::basic::{Compression as ParquetCompression, ConvertedType, LogicalType, Repetition, Type as Physical};
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, Int32Type};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{FooterTail, KeyValue, ParquetMetaDataReader};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{Type, TypePtr};
@@ -181,6 +181,26 @@ impl FileAssembler for ParquetFile {
         self.writer.finish().map_err(cannot_write)?;
         Ok(self.take_bytes())
     }
+}
+
+/// The number of bytes at the end of a Parquet file that tell the length of its footer.
+pub(crate) const PARQUET_TAIL_BYTES: u64 = 8;
+
+/// The length of a Parquet file's footer, which is before these last bytes of it.
+///
+/// # Errors
+/// If they are not those of a Parquet file.
+pub(crate) fn parquet_footer_bytes(tail: &[u8]) -> Result<u64, ParquetError> {
+    let tail = tail.try_into().map_err(|_| ParquetError::General("the file is too short".to_owned()))?;
+    Ok(FooterTail::try_new(tail)?.metadata_length() as u64)
+}
+
+/// The number of rows that a Parquet file's footer tells.
+///
+/// # Errors
+/// If the footer is damaged.
+pub(crate) fn parquet_rows(footer: &[u8]) -> Result<u64, ParquetError> {
+    Ok(ParquetMetaDataReader::decode_metadata(footer)?.file_metadata().num_rows().unsigned_abs())
 }
 
 fn write_column(group: &mut SerializedRowGroupWriter<'_, Vec<u8>>, leaf: &LeafColumn) -> Result<(), ParquetError> {
