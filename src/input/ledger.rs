@@ -28,6 +28,8 @@ pub(crate) struct SourceLedger {
     pub(crate) kept: u64,
     /// Rows that did not become samples, by reason.
     pub(crate) dropped: BTreeMap<&'static str, u64>,
+    /// Samples with reasoning that is left out.
+    pub(crate) reasoning_left_out: u64,
 }
 
 impl SourceLedger {
@@ -48,6 +50,7 @@ impl SourceLedger {
     pub(crate) fn merge(&mut self, other: &Self) {
         self.read += other.read;
         self.kept += other.kept;
+        self.reasoning_left_out += other.reasoning_left_out;
         for (reason, rows) in &other.dropped {
             self.drop_rows(reason, *rows);
         }

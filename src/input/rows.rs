@@ -51,9 +51,10 @@ impl FileParser {
         for (line, row) in chunk.rows() {
             parsed.ledger.read += 1;
             match self.rows.parse(row, &self.texts) {
-                Ok(ParsedRow::Kept(body)) => {
+                Ok(row @ (ParsedRow::Kept(_) | ParsedRow::KeptWithoutReasoning(_))) => {
                     parsed.ledger.kept += 1;
-                    parsed.kept.push(body);
+                    parsed.ledger.reasoning_left_out += u64::from(matches!(row, ParsedRow::KeptWithoutReasoning(_)));
+                    parsed.kept.extend(row.sample());
                 }
                 Ok(ParsedRow::Dropped(reason)) => parsed.ledger.drop_rows(reason.as_str(), 1),
                 Err(RowError::Bad(row)) if self.bad_rows == BadRows::Skip => {

@@ -58,6 +58,12 @@ pub struct SettingsRecord {
     pub seed: u64,
     /// `auto`, `none`, or a column or path.
     pub reasoning: String,
+    /// `auto`, `always` or `never`: whether messages have the reasoning. Older versions always wrote it.
+    #[serde(default = "always")]
+    pub thinking: String,
+    /// Whether all messages but the system's are trained, if that was set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmask: Option<bool>,
     /// `full` or `training`.
     pub columns: String,
     /// `none`, `gzip` or `zstd`.
@@ -80,6 +86,11 @@ pub struct SettingsRecord {
     /// The recipe with all defaults filled in, if one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<serde_json::Value>,
+}
+
+/// What manifests that do not say it have for `thinking`.
+fn always() -> String {
+    "always".to_owned()
 }
 
 /// The formats of manifests that do not name any.
@@ -131,10 +142,17 @@ pub struct SourceRecord {
     pub kept: u64,
     /// Rows dropped, by reason.
     pub dropped: BTreeMap<String, u64>,
+    /// Kept rows whose reasoning is left out, because the chat template does not print it or the settings say so.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reasoning_left_out: u64,
     /// Distinct raw documents among the kept rows.
     pub documents: u64,
     /// Distinct summaries among the kept rows, counted per raw document.
     pub summaries: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One requested cut.

@@ -1,5 +1,6 @@
 //! Files of rows: formats, and the writer that feeds all files of a run in one pass.
 
+mod first_rows;
 mod format;
 mod source;
 mod writer;

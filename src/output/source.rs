@@ -7,6 +7,7 @@ use crate::text::TextStore;
 use crate::tokens::{ChatTemplate, TrainingEncoder};
 use fixedbitset::FixedBitSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// What is written, shared by the threads.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ pub(crate) struct WriteSource {
 #[derive(Debug)]
 pub(crate) struct Training {
     /// Renders conversations.
-    pub(crate) template: ChatTemplate,
+    pub(crate) template: Arc<ChatTemplate>,
     /// Encodes them.
     pub(crate) encoder: TrainingEncoder,
     /// The places of the samples that the trainer trains on; only these are in tokens files.

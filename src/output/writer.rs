@@ -1,5 +1,6 @@
 //! All files of all cuts in one pass: each sample is encoded once, and its bytes go to every file that holds it.
 
+use super::first_rows::first_rows;
 use super::format::{Content, FileAssembler, assembler};
 use super::source::WriteSource;
 use crate::codec::{Codec, Transform};
@@ -95,11 +96,17 @@ pub(crate) async fn write_rows(
         let codec = if file.format.is_parquet() { Codec::None } else { options.compression.into() };
         let name = codec.file_name(&format!("{}{}", file.stem, file.format.ending()));
         let encoder = codec.encoder().map_err(cannot_compress)?;
+        let first = if file.format == Format::Messages {
+            rows_to_move(pool, source, file.rows, options).await?
+        } else {
+            Vec::new()
+        };
         let writer = FileWriter {
             source: source.clone(),
             rows: file.rows,
+            first,
             content: contents.iter().position(|content| *content == Content::of(file.format)).unwrap_or_default(),
-            bytes: FileBytes { assembler: assembler(file.format, source, options.compression)?, encoder },
+            bytes: Some(FileBytes { assembler: assembler(file.format, source, options.compression)?, encoder }),
             sink: publication.create(&name).await?,
             pool: pool.clone(),
         };
@@ -130,6 +137,34 @@ pub(crate) async fn write_rows(
     };
     let ((), staged) = futures::try_join!(send_all, futures::future::try_join_all(writers))?;
     Ok(staged)
+}
+
+/// The rows that come first in a file of JSON lines: see [`first_rows`].
+async fn rows_to_move(
+    pool: &Arc<rayon::ThreadPool>,
+    source: &Arc<WriteSource>,
+    rows: FileRows,
+    options: WriteOptions,
+) -> Result<Vec<OutputRow>> {
+    if !source.layout.has_optional_keys() {
+        return Ok(Vec::new());
+    }
+    let source = source.clone();
+    let find = move || {
+        let WriteSource { source_ranges, most_copies, layout, .. } = &*source;
+        let held = |row: &OutputRow| rows.copies(&source, row.row as usize) > row.copy;
+        let keys = |row: &OutputRow| layout.keys_of(row.row as usize);
+        let is_held = |at: &usize| rows.copies(&source, *at) > 0;
+        let all = (0..source.samples.len()).filter(is_held).fold(0, |all, at| all | layout.keys_of(at));
+        match options.order {
+            Order::Natural => first_rows(natural_order(source_ranges, most_copies).filter(held), keys, all),
+            Order::Shuffle => {
+                let order = ShuffledOrder::new(source_ranges, most_copies, options.seed);
+                first_rows((0..order.buckets()).flat_map(|bucket| order.bucket(bucket)).filter(held), keys, all)
+            }
+        }
+    };
+    spawn(pool, find).join("finding the first rows").await
 }
 
 /// Produces the sequence of output rows in batches, on a separate thread: shuffling takes time, and the run has to hear
@@ -263,9 +298,12 @@ fn cannot_compress(error: io::Error) -> Error {
 struct FileWriter {
     source: Arc<WriteSource>,
     rows: FileRows,
+    /// The rows that come before all others.
+    first: Vec<OutputRow>,
     /// The place of its content among those of a batch.
     content: usize,
-    bytes: FileBytes,
+    /// `None` while a job has it.
+    bytes: Option<FileBytes>,
     sink: Sink,
     pool: Arc<rayon::ThreadPool>,
 }
@@ -273,22 +311,23 @@ struct FileWriter {
 impl FileWriter {
     /// Writes what the file holds of each batch; `None` is the end of the file.
     async fn run(mut self, mut batches: mpsc::Receiver<Option<Arc<Batch>>>) -> Result<StagedFile> {
+        if !self.first.is_empty() {
+            let first = encode_on(&self.pool, &self.source, vec![Content::Messages], self.first.clone()).await?;
+            let rows = first.encoded.into_iter().map(|rows| rows.bytes).collect();
+            self.write(rows).await?;
+        }
         loop {
             let Some(batch) = batches.recv().await else {
                 return Err(Error::new(ErrorKind::Bug, "writing was cut off"));
             };
             let Some(batch) = batch else { break };
-            let mut parts = held_rows(&self.source, self.rows, &batch, self.content);
-            if !self.bytes.passes_through() && !parts.is_empty() {
-                let mut bytes = self.bytes;
-                let job = spawn(&self.pool, move || bytes.push(parts).map(|ready| (bytes, ready)));
-                (self.bytes, parts) = job.join("encoding a file").await??;
-            }
-            if !parts.is_empty() {
-                self.sink.write(parts).await?;
-            }
+            let held = |row: &OutputRow| {
+                self.rows.copies(&self.source, row.row as usize) > row.copy && !self.first.contains(row)
+            };
+            let parts = held_rows(&batch, self.content, held);
+            self.write(parts).await?;
         }
-        let bytes = self.bytes;
+        let Some(bytes) = self.bytes.take() else { return Err(lost_bytes()) };
         let mut rest = spawn(&self.pool, move || bytes.finish()).join("encoding a file").await??;
         rest.retain(|part| !part.is_empty());
         if !rest.is_empty() {
@@ -296,10 +335,30 @@ impl FileWriter {
         }
         self.sink.finish().await
     }
+
+    /// Writes encoded rows.
+    async fn write(&mut self, mut rows: Vec<Bytes>) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        if !self.bytes.as_ref().is_some_and(FileBytes::passes_through) {
+            let Some(mut bytes) = self.bytes.take() else { return Err(lost_bytes()) };
+            let job = spawn(&self.pool, move || bytes.push(rows).map(|ready| (bytes, ready)));
+            let (bytes, ready) = job.join("encoding a file").await??;
+            self.bytes = Some(bytes);
+            rows = ready;
+        }
+        if rows.is_empty() { Ok(()) } else { self.sink.write(rows).await }
+    }
 }
 
-/// The bytes of a batch that a file holds; neighbours stay in one piece.
-fn held_rows(source: &WriteSource, rows: FileRows, batch: &Batch, content: usize) -> Vec<Bytes> {
+/// The error if a job of the file has not given back what encodes it.
+fn lost_bytes() -> Error {
+    Error::new(ErrorKind::Bug, "a job that encodes a file is still running")
+}
+
+/// The bytes of the rows of a batch that a file holds; neighbours stay in one piece.
+fn held_rows(batch: &Batch, content: usize, held: impl Fn(&OutputRow) -> bool) -> Vec<Bytes> {
     let EncodedRows { bytes, ends } = &batch.encoded[content];
     let mut parts = Vec::new();
     let mut push = |begin: usize, end: usize| {
@@ -310,7 +369,7 @@ fn held_rows(source: &WriteSource, rows: FileRows, batch: &Batch, content: usize
     let mut open: Option<usize> = None;
     let mut begin = 0;
     for (row, &end) in batch.rows.iter().zip(ends) {
-        match (rows.copies(source, row.row as usize) > row.copy, open) {
+        match (held(row), open) {
             (true, None) => open = Some(begin),
             (false, Some(first)) => {
                 push(first, begin);

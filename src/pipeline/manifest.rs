@@ -29,7 +29,7 @@ pub(super) fn manifest(
         settings,
         tokenizer,
         inputs: survey.inputs.clone(),
-        sources: source_records(sources, &statistics.sources, &plan.rows),
+        sources: source_records(sources, &statistics.sources, survey, &plan.rows),
         cuts: plan.cuts.requested.iter().map(|cut| cut_record(cut, plan, sources)).collect(),
         outputs: Vec::new(),
     }
@@ -43,6 +43,8 @@ pub(super) fn settings_record(settings: &Settings) -> SettingsRecord {
         save_gpt_oss_format: settings.save_gpt_oss_format,
         seed: settings.seed,
         reasoning: settings.reasoning.to_string(),
+        thinking: settings.thinking.name().to_owned(),
+        unmask: settings.unmask,
         columns: settings.columns.name().to_owned(),
         compression: settings.compression.name().to_owned(),
         infeasible_cuts: settings.infeasible_cuts.name().to_owned(),
@@ -55,16 +57,23 @@ pub(super) fn settings_record(settings: &Settings) -> SettingsRecord {
     }
 }
 
-fn source_records(sources: &[Source], statistics: &[SourceStatistics], rows: &[Row]) -> Vec<SourceRecord> {
+fn source_records(
+    sources: &[Source],
+    statistics: &[SourceStatistics],
+    survey: &Survey,
+    rows: &[Row],
+) -> Vec<SourceRecord> {
     let mut records: Vec<SourceRecord> = statistics
         .iter()
         .zip(sources)
-        .map(|(statistics, source)| SourceRecord {
+        .zip(&survey.ledgers)
+        .map(|((statistics, source), ledger)| SourceRecord {
             name: source.name.clone(),
             kind: source.kind.name().to_owned(),
             read: statistics.read,
             kept: statistics.kept,
             dropped: statistics.dropped.iter().cloned().collect(),
+            reasoning_left_out: ledger.reasoning_left_out,
             documents: 0,
             summaries: 0,
         })

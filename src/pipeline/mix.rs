@@ -10,16 +10,16 @@ use super::prepare::{PrepareOptions, prepare};
 use super::statistics::statistics;
 use super::survey::{Survey, SurveyOptions, survey};
 use super::write::{WriteMixOptions, write_mix};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::index::Index;
 use crate::manifest::{Manifest, Measure, TokenizerRecord};
-use crate::recipe::Source;
+use crate::recipe::{Source, Thinking};
 use crate::report::statistics::Statistics;
-use crate::sample::Reasoning;
+use crate::sample::{KeptReasoning, Reasoning};
 use crate::settings::Settings;
-use crate::storage::{Location, Publication};
-use crate::tokens::{self, ChatTemplate, LoadedTokenizer, TokenizerModel, TrainingEncoder};
-use tokio::task::JoinSet;
+use crate::storage::Publication;
+use crate::tokens::{self, ChatTemplate, LoadedTokenizer, TokenizerFiles, TrainingEncoder};
+use std::sync::Arc;
 
 /// Reports what [`mix`] would make, and whether it is what the recipe requests; writes nothing.
 ///
@@ -60,27 +60,28 @@ struct Planned {
     manifest: Manifest,
     statistics: Statistics,
     /// What encodes for the trainer, if the run needs that.
-    encoding: Option<(ChatTemplate, TrainingEncoder)>,
+    encoding: Option<(Arc<ChatTemplate>, TrainingEncoder)>,
 }
 
-/// Prepares, surveys and plans; the tokenizer loads while the input is listed and read.
+/// Prepares, surveys and plans; the tokenizer loads while the input is read.
 async fn plan_run(settings: &Settings, context: &Context) -> Result<Planned> {
-    let (model, template) = (settings.tokenizer_model.clone(), settings.chat_template.clone());
-    // A set, because dropping it aborts its task if preparing or surveying fails.
-    let mut loading = JoinSet::new();
-    loading.spawn(load_tokenizer(model, template, needs_training_tokens(settings), context.clone()));
-    let job = prepare(&PrepareOptions::of(settings), context).await?;
-    let loading = async {
-        let loaded = loading.join_next().await.and_then(std::result::Result::ok);
-        loaded.unwrap_or_else(|| Err(Error::new(ErrorKind::Bug, "loading the tokenizer panicked")))
-    };
-    let survey_options = SurveyOptions::of(settings, &job.sources);
+    // Before any row is read: the template decides which reasoning is kept.
+    let prepare_options = PrepareOptions::of(settings);
+    let (mut job, (files, template)) =
+        futures::try_join!(prepare(&prepare_options, context), fetch_template(settings, context))?;
+    let kept_reasoning = kept_reasoning(settings.thinking, &template);
+    job.sources.iter_mut().for_each(|source| source.reasoning = kept_reasoning.written());
+    let encodes = needs_training_tokens(settings);
+    let loading = move |context: &Context| LoadedTokenizer::load(&files, template, encodes, &context.pool);
+    let loading = context.compute("loading the tokenizer", loading);
+    let survey_options = SurveyOptions::of(settings, &job.sources, kept_reasoning);
     // The first error ends the run: a wrong tokenizer should not cost reading all rows.
     let (tokenizer, (survey, index)) = futures::try_join!(loading, survey(&job, &survey_options, context))?;
     let (options, settings_record) = (PlanOptions::of(settings), settings_record(settings));
-    let reasoning = settings.reasoning.clone();
+    let (reasoning, thinking) = (settings.reasoning.clone(), settings.thinking);
     let planning = move |context: &Context| {
         warn_of_reading(&survey, &job.sources, &reasoning, context);
+        warn_of_reasoning(&survey, thinking, &tokenizer.name, context);
         let (plan, statistics, tokenizer, encoding) =
             plan_survey(&survey, index, &job.sources, tokenizer, &options, context)?;
         let manifest = manifest(settings_record, tokenizer, &survey, &plan, &job.sources, &statistics);
@@ -89,24 +90,42 @@ async fn plan_run(settings: &Settings, context: &Context) -> Result<Planned> {
     context.compute("planning", planning).await
 }
 
+/// Fetches the tokenizer's files and compiles its chat template, or the given one.
+async fn fetch_template(settings: &Settings, context: &Context) -> Result<(TokenizerFiles, Arc<ChatTemplate>)> {
+    let date = tokens::date_of_run()?;
+    let files = tokens::fetch(&context.storage, &settings.tokenizer_model).await?;
+    let given = tokens::given_template(&context.storage, settings.chat_template.as_ref()).await?;
+    let compile = move |_: &Context| Ok((Arc::new(ChatTemplate::load(&files, given, date)?), files));
+    let (template, files) = context.compute("compiling the chat template", compile).await?;
+    Ok((files, template))
+}
+
+/// The reasoning that a setting keeps.
+fn kept_reasoning(thinking: Thinking, template: &Arc<ChatTemplate>) -> KeptReasoning {
+    match thinking {
+        Thinking::Auto => KeptReasoning::Printed(template.clone()),
+        Thinking::Always => KeptReasoning::Everything,
+        Thinking::Never => KeptReasoning::Nothing,
+    }
+}
+
+/// Warns of reasoning that the chat template does not print.
+fn warn_of_reasoning(survey: &Survey, thinking: Thinking, tokenizer: &str, context: &Context) {
+    let samples: u64 = survey.ledgers.iter().map(|ledger| ledger.reasoning_left_out).sum();
+    let have = match (thinking, samples) {
+        (Thinking::Always | Thinking::Never, _) | (_, 0) => return,
+        (Thinking::Auto, 1) => "1 sample has".to_owned(),
+        (Thinking::Auto, samples) => format!("{samples} samples have"),
+    };
+    context
+        .warnings
+        .warn(format!("{have} reasoning, but the chat template of {tokenizer} does not print it; it is left out"));
+}
+
 /// Whether the run has to know what the trainer makes of each sample.
 fn needs_training_tokens(settings: &Settings) -> bool {
     let options = PlanOptions::of(settings);
     options.mixing.measure() == Measure::LossTokens || settings.formats.iter().any(|format| format.is_tokens())
-}
-
-/// Fetches and loads the tokenizer; with `encodes` also what encodes for the trainer.
-async fn load_tokenizer(
-    model: TokenizerModel,
-    chat_template: Option<Location>,
-    encodes: bool,
-    context: Context,
-) -> Result<LoadedTokenizer> {
-    let date = tokens::date_of_run()?;
-    let files = tokens::fetch(&context.storage, &model).await?;
-    let given = tokens::given_template(&context.storage, chat_template.as_ref()).await?;
-    let load = move |context: &Context| LoadedTokenizer::load(&files, given, date, encodes, &context.pool);
-    context.compute("loading the tokenizer", load).await
 }
 
 /// Plans the mixes of a survey and computes the statistics.
@@ -117,7 +136,7 @@ fn plan_survey(
     tokenizer: LoadedTokenizer,
     options: &PlanOptions,
     context: &Context,
-) -> Result<(MixPlan, Statistics, TokenizerRecord, Option<(ChatTemplate, TrainingEncoder)>)> {
+) -> Result<(MixPlan, Statistics, TokenizerRecord, Option<(Arc<ChatTemplate>, TrainingEncoder)>)> {
     if survey.samples.is_empty() {
         return Err(nothing_left(&survey.ledgers, &[]));
     }

@@ -20,6 +20,8 @@ pub(crate) struct PrepareOptions {
     pub(crate) output: Location,
     /// The recipe.
     pub(crate) recipe: Recipe,
+    /// Whether all messages but the system's are trained, unless a source or a chat sets it.
+    pub(crate) unmask: Option<bool>,
     /// The pairs of each sampled summary, unless a source sets its own number.
     pub(crate) qa_per_doc: u32,
 }
@@ -33,6 +35,7 @@ impl PrepareOptions {
             source_inputs: settings.source_inputs.clone(),
             output: settings.output.clone(),
             recipe: settings.recipe.clone(),
+            unmask: settings.unmask,
             qa_per_doc: settings.qa_per_doc,
         }
     }
@@ -86,6 +89,8 @@ fn located_sources(options: &PrepareOptions) -> Result<Vec<LocatedSource>> {
         };
         let locations = source.paths.iter().flatten().map(place).collect::<Result<_>>()?;
         source.qa_per_doc = source.pairs_per_summary(options.qa_per_doc);
+        let of_recipe = options.recipe.sources.get(&source.name).and_then(|source| source.unmask);
+        source.unmask = of_recipe.or(options.unmask).unwrap_or(source.unmask);
         Ok((source, locations))
     };
     let mut sources: Vec<LocatedSource> =

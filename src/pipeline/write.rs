@@ -52,7 +52,7 @@ pub(crate) async fn write_mix(
     sources: Vec<Source>,
     survey: Survey,
     plan: MixPlan,
-    encoding: Option<(ChatTemplate, TrainingEncoder)>,
+    encoding: Option<(Arc<ChatTemplate>, TrainingEncoder)>,
     options: WriteMixOptions,
     publication: &Publication,
     context: &Context,

@@ -185,10 +185,6 @@ fn check_repeats(recipe: &Recipe, name: &str, source: &SourceRecipe) -> Result<(
 /// Checks the keys that only some kinds have.
 fn check_kind_keys(name: &str, kind: Kind, source: &SourceRecipe) -> Result<(), Problem> {
     if kind != Kind::Messages {
-        if source.unmask.is_some() {
-            let message = format!("unmask is only for chats: rows of kind {} are always unmasked", kind.name());
-            return problem(name, "unmask", message, "remove unmask");
-        }
         return Ok(());
     }
     if source.unit == Some(RepeatUnit::Document) {

@@ -93,6 +93,52 @@ choice! {
 }
 
 choice! {
+    /// Whether a row's messages have the teacher's reasoning.
+    Thinking, default Auto {
+        /// Only if the chat template prints it, under the key that the template reads.
+        Auto = "auto",
+        /// In every message under `thinking`, null or empty if there is none: the rows of the upstream notebook.
+        Always = "always",
+        /// Never.
+        Never = "never",
+    }
+}
+
+/// The key of a message under which a chat template reads reasoning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReasoningKey {
+    /// `thinking`, as gpt-oss has it.
+    Thinking,
+    /// `reasoning_content`, as most other models have it.
+    ReasoningContent,
+}
+
+impl ReasoningKey {
+    /// Both keys; a template that reads both gets the first one.
+    pub(crate) const ALL: [Self; 2] = [Self::Thinking, Self::ReasoningContent];
+
+    /// The key.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Thinking => "thinking",
+            Self::ReasoningContent => "reasoning_content",
+        }
+    }
+}
+
+/// How the reasoning of samples is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum WrittenReasoning {
+    /// Not at all.
+    #[default]
+    Nowhere,
+    /// Under this key of the messages that have some.
+    Under(ReasoningKey),
+    /// In every message: see [`Thinking::Always`].
+    Everywhere,
+}
+
+choice! {
     /// A file format of mixes: what a row holds, and how rows are stored.
     Format, default Messages {
         /// The conversations, as JSON lines: combined_cut_{N}x.jsonl.

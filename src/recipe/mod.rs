@@ -15,7 +15,7 @@ mod sources;
 
 pub(crate) use choices::{
     BadRows, Choice, Columns, Compression, Format, InfeasibleCuts, Kind, OnDuplicate, OnLong, OnShortfall, Order,
-    RepeatUnit, Word,
+    ReasoningKey, RepeatUnit, Thinking, Word, WrittenReasoning,
 };
 pub(crate) use decimal::Decimal;
 pub(crate) use model::Recipe;

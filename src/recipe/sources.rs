@@ -1,6 +1,6 @@
 //! The sources of a recipe: the four known ones, and additional ones.
 
-use super::choices::{Kind, RepeatUnit};
+use super::choices::{Kind, RepeatUnit, WrittenReasoning};
 use super::decimal::Decimal;
 use super::number;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -43,8 +43,8 @@ pub(crate) struct SourceRecipe {
     pub(crate) qa_per_doc: Option<u32>,
     /// Whether the user message includes the summary (or document) between outline and question.
     pub(crate) with_document: Option<bool>,
-    /// For chats without an `unmask` key: whether the trainer learns from all messages (`true`) or only from the
-    /// assistant's (`false`).
+    /// Whether the trainer learns from all messages but the system's (`true`) or only from the assistant's (`false`); a chat's
+    /// own `unmask` key wins. By default `true` for question-answer pairs and `false` for chats.
     pub(crate) unmask: Option<bool>,
 }
 
@@ -120,8 +120,10 @@ pub(crate) struct Source {
     pub(crate) qa_per_doc: Option<u32>,
     /// Whether the user message includes the summary (or document).
     pub(crate) with_document: bool,
-    /// `unmask` of chats that have no such key.
+    /// `unmask` of its rows; a chat's own key wins.
     pub(crate) unmask: bool,
+    /// How the reasoning of its samples is written.
+    pub(crate) reasoning: WrittenReasoning,
 }
 
 /// How much of a source a mix holds.
@@ -153,6 +155,7 @@ impl Source {
             with_document: recipe.with_document.unwrap_or(matches!(kind, Kind::SummaryQa | Kind::DocumentQa)),
             // Chats come from instruction tuning, which does not train on the user's messages.
             unmask: recipe.unmask.unwrap_or(kind != Kind::Messages),
+            reasoning: WrittenReasoning::default(),
         }
     }
 
@@ -192,9 +195,9 @@ impl Source {
         if let Some(pairs) = self.qa_per_doc {
             value["qa_per_doc"] = serde_json::json!(pairs);
         }
-        match self.kind {
-            Kind::Messages => value["unmask"] = serde_json::json!(self.unmask),
-            _ => value["with_document"] = serde_json::json!(self.with_document),
+        value["unmask"] = serde_json::json!(self.unmask);
+        if self.kind != Kind::Messages {
+            value["with_document"] = serde_json::json!(self.with_document);
         }
         value
     }

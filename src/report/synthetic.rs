@@ -307,6 +307,8 @@ fn manifest(sources: Vec<SourceRecord>, cuts: Vec<CutRecord>) -> Manifest {
             save_gpt_oss_format: false,
             seed: 42,
             reasoning: "auto".to_owned(),
+            thinking: "auto".to_owned(),
+            unmask: None,
             columns: "full".to_owned(),
             compression: "none".to_owned(),
             infeasible_cuts: "drop".to_owned(),

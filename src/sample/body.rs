@@ -4,9 +4,8 @@ use super::chat::Chat;
 use super::json::RowLayout;
 use super::kind::SampleKind;
 use super::pair::Pair;
-use crate::recipe::{Columns, Kind, Source};
+use crate::recipe::{Columns, Source};
 use crate::text::TextStore;
-use std::collections::BTreeSet;
 
 /// One sample: a row of a training file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,11 +35,12 @@ impl Body {
     }
 }
 
-/// The layout of all rows of a run: the same keys in every row.
+/// The layout of all rows of a run, and which optional keys each of them has.
 pub(crate) fn row_layout(columns: Columns, sources: &[Source], samples: &[Sample], texts: &TextStore) -> RowLayout {
-    let mut extra_keys = BTreeSet::new();
-    for sample in samples {
-        sample.body.kind().message_keys(texts, &mut extra_keys);
+    let mut layout = RowLayout::new(columns);
+    for (at, sample) in samples.iter().enumerate() {
+        let source = &sources[sample.source as usize];
+        sample.body.kind().optional_keys(source, texts, &mut |key| layout.add_key(at, key, samples.len()));
     }
-    RowLayout::new(columns, sources.iter().any(|source| source.kind == Kind::Messages), extra_keys)
+    layout
 }

@@ -2,14 +2,14 @@
 
 use super::columns::{Columns, invalid_escape, type_of, wrong_type};
 use super::conversation::Conversation;
-use super::json::{RowJson, escape, put};
+use super::json::{RowJson, TOOLS_KEY, put};
 use super::kind::SampleKind;
 use super::outcome::{DropReason, ParsedRow, RejectReason, RowError};
+use super::reasoning::KeptReasoning;
 use crate::index::{PartsHasher, Record, SplitBuilder};
-use crate::recipe::Source;
+use crate::recipe::{ReasoningKey, Source, WrittenReasoning};
 use crate::text::{Interner, TextId, TextStore};
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
 
 /// What `metadata.dataset` says of chats.
 const DATASET: &str = "messages";
@@ -21,12 +21,15 @@ const TOOLS: usize = 1;
 const UNMASK: usize = 2;
 
 /// The keys that every message has.
-const MESSAGE_KEYS: [&str; 3] = ["role", "content", "thinking"];
+const MESSAGE_KEYS: [&str; 2] = ["role", "content"];
+
+/// The keys that can hold a message's reasoning, in order of precedence.
+const REASONING_KEYS: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 
 /// A ready chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Chat {
-    /// The messages as compact JSON; a list with at least one message.
+    /// The messages as compact JSON, exactly as they are written; a list with at least one message.
     pub(crate) messages: TextId,
     /// The tools as compact JSON, if there are any.
     pub(crate) tools: Option<TextId>,
@@ -38,7 +41,12 @@ pub(crate) struct Chat {
 ///
 /// # Errors
 /// If a column or message is not what chat templates and trainers accept.
-pub(super) fn parse(columns: &Columns<'_>, source: &Source, texts: &Interner) -> Result<ParsedRow<Chat>, RowError> {
+pub(super) fn parse(
+    columns: &Columns<'_>,
+    source: &Source,
+    kept_reasoning: &KeptReasoning,
+    texts: &Interner,
+) -> Result<ParsedRow<Chat>, RowError> {
     let Some(messages) = columns.get(MESSAGES) else { return Err(columns.missing(MESSAGES, "messages")) };
     let json = messages.get();
     let messages: Value = serde_json::from_str(json).map_err(|error| invalid_escape("messages", &error))?;
@@ -55,10 +63,79 @@ pub(super) fn parse(columns: &Columns<'_>, source: &Source, texts: &Interner) ->
         Some(other) => return Err(wrong_type("unmask", other, "true or false")),
     };
     let tools = texts.intern(&tools(columns)?)?;
-    Ok(match texts.intern(&messages.to_string())?.filter(|_| !list.is_empty()) {
-        Some(messages) => ParsedRow::Kept(Chat { messages, tools, unmask }),
-        None => ParsedRow::Dropped(DropReason::EmptyMessages),
-    })
+    let (messages, is_complete) = written_messages(list, kept_reasoning, source.reasoning);
+    let Some(messages) = texts.intern(&messages)?.filter(|_| !list.is_empty()) else {
+        return Ok(ParsedRow::Dropped(DropReason::EmptyMessages));
+    };
+    let chat = Chat { messages, tools, unmask };
+    Ok(if is_complete { ParsedRow::Kept(chat) } else { ParsedRow::KeptWithoutReasoning(chat) })
+}
+
+/// Checked messages as they are written, as JSON: without keys that say nothing, tool calls in the shape that templates expect,
+/// reasoning under the key that the template reads, if it prints it. Also returns whether all reasoning is kept.
+fn written_messages(list: &[Value], kept: &KeptReasoning, written: WrittenReasoning) -> (String, bool) {
+    let (mut messages, reasonings): (Vec<_>, Vec<_>) =
+        list.iter().filter_map(Value::as_object).map(without_reasoning).unzip();
+    let mut is_complete = true;
+    match (written, kept) {
+        (WrittenReasoning::Everywhere, _) => {
+            for (message, reasoning) in messages.iter_mut().zip(reasonings) {
+                let is_assistant = message["role"] == "assistant";
+                let reasoning = reasoning.or_else(|| is_assistant.then(String::new));
+                message.insert(ReasoningKey::Thinking.name().to_owned(), reasoning.into());
+            }
+        }
+        (WrittenReasoning::Under(key), KeptReasoning::Printed(template)) if reasonings.iter().any(Option::is_some) => {
+            for (message, reasoning) in messages.iter_mut().zip(reasonings) {
+                if let Some(reasoning) = reasoning {
+                    message.insert(key.name().to_owned(), reasoning.into());
+                }
+            }
+            let printed = template.printed_reasoning(&messages, key);
+            for (message, is_printed) in messages.iter_mut().zip(printed) {
+                if !is_printed {
+                    is_complete &= message.shift_remove(key.name()).is_none();
+                }
+            }
+        }
+        _ => is_complete = reasonings.iter().all(Option::is_none),
+    }
+    (Value::from_iter(messages).to_string(), is_complete)
+}
+
+/// A message and its reasoning, if it has some. Keys whose value is null or an empty list are left out, but for the content,
+/// which templates add to text.
+fn without_reasoning(message: &Map<String, Value>) -> (Map<String, Value>, Option<String>) {
+    let text = |key: &str| message.get(key).and_then(Value::as_str);
+    let reasoning = REASONING_KEYS.iter().find_map(|key| text(key).filter(|text| !text.is_empty()));
+    let mut written = Map::new();
+    for key in MESSAGE_KEYS {
+        written.insert(key.to_owned(), text(key).unwrap_or_default().into());
+    }
+    for (key, value) in message {
+        let says_nothing = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+        if says_nothing || MESSAGE_KEYS.contains(&key.as_str()) || REASONING_KEYS.contains(&key.as_str()) {
+            continue;
+        }
+        let value = if key == "tool_calls" { with_parsed_arguments(value.clone()) } else { value.clone() };
+        written.insert(key.clone(), value);
+    }
+    (written, reasoning.map(str::to_owned))
+}
+
+/// Tool calls whose arguments are objects: templates print them as JSON, and would quote a string once more.
+fn with_parsed_arguments(mut calls: Value) -> Value {
+    for call in calls.as_array_mut().into_iter().flatten() {
+        for place in ["/function/arguments", "/arguments"] {
+            if let Some(arguments) = call.pointer_mut(place)
+                && let Some(parsed) = arguments.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok())
+                && parsed.is_object()
+            {
+                *arguments = parsed;
+            }
+        }
+    }
+    calls
 }
 
 /// A chat's tools as compact JSON, empty if there are none. They are a list, or a string that contains one.
@@ -89,7 +166,7 @@ fn check_message(message: &Value) -> Result<(), String> {
         Some(role) => return Err(format!("invalid role `{role}`: expected system, user, assistant or tool")),
         None => return Err("no role".to_owned()),
     }
-    for key in ["content", "thinking"] {
+    for key in ["content"].into_iter().chain(REASONING_KEYS) {
         match message.get(key) {
             None | Some(Value::Null | Value::String(_)) => {}
             Some(other) => return Err(format!("{key}: expected a string, found {}", type_of(&other.to_string()))),
@@ -143,9 +220,12 @@ impl SampleKind for Chat {
         self.text_bytes(texts)
     }
 
-    fn message_keys(&self, texts: &TextStore, keys: &mut BTreeSet<String>) {
+    fn optional_keys(&self, _: &Source, texts: &TextStore, add: &mut dyn FnMut(&str)) {
         for message in self.parsed_messages(texts) {
-            keys.extend(message.into_iter().map(|(key, _)| key).filter(|key| !MESSAGE_KEYS.contains(&key.as_str())));
+            message.keys().filter(|key| !MESSAGE_KEYS.contains(&key.as_str())).for_each(|key| add(key));
+        }
+        if self.tools.is_some() {
+            add(TOOLS_KEY);
         }
     }
 
@@ -156,37 +236,10 @@ impl SampleKind for Chat {
                 put(out, &[b"\"", key.as_bytes(), b"\":\"\","]);
             }
         }
-        out.extend_from_slice(b"\"messages\":[");
-        for (number, message) in self.parsed_messages(row.texts()).iter().enumerate() {
-            if number > 0 {
-                out.push(b',');
-            }
-            put_message(message, row, out);
-        }
-        out.extend_from_slice(b"],");
+        put(out, &[b"\"messages\":", row.texts().get(Some(self.messages)).as_bytes(), b","]);
         if row.is_full() {
             row.put_metadata(b"", DATASET, b"", source, out);
         }
         row.put_end(self.tools, self.unmask, token_length, out);
     }
-}
-
-fn put_message(message: &Map<String, Value>, row: &RowJson<'_>, out: &mut Vec<u8>) {
-    let text = |key: &str| message.get(key).and_then(Value::as_str);
-    let role = text("role").unwrap_or_default();
-    put(out, &[b"{\"role\":\"", &escape(role), b"\",\"content\":\"", &escape(text("content").unwrap_or_default())]);
-    // As in a pair: an assistant's message has a reasoning, if only an empty one.
-    match text("thinking").or((role == "assistant").then_some("")) {
-        Some(thinking) => put(out, &[b"\",\"thinking\":\"", &escape(thinking), b"\""]),
-        None => out.extend_from_slice(b"\",\"thinking\":null"),
-    }
-    for key in row.extra_keys() {
-        let value = match message.get(key) {
-            None | Some(Value::Null) => String::new(),
-            Some(Value::String(text)) => text.clone(),
-            Some(other) => other.to_string(),
-        };
-        put(out, &[b",\"", &escape(key), b"\":\"", &escape(&value), b"\""]);
-    }
-    out.push(b'}');
 }

@@ -6,33 +6,59 @@
 use crate::recipe::{Columns, Source};
 use crate::text::{TextId, TextStore};
 use std::cell::OnceCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::rc::Rc;
 
-/// How all rows of a run are written: the same keys in every row, so that they load as one table.
+/// The key of a row with the tools that its conversation can use.
+pub(super) const TOOLS_KEY: &str = "tools";
+
+/// What the rows of a run look like. Keys that a sample does not have are absent from its row: templates and trainers test for
+/// their presence.
 #[derive(Debug)]
 pub(crate) struct RowLayout {
     columns: Columns,
-    /// Whether a source of the run has ready chats: then every row has `tools`.
-    tools: bool,
-    /// The additional keys of the run's messages (`tool_calls`, `name`), which every message then has. Strings stay strings,
-    /// everything else becomes a JSON string: values of different types do not load into one table.
-    extra_keys: Vec<String>,
+    /// The optional keys that rows and messages of the run have.
+    keys: Vec<String>,
+    /// The optional keys of each sample, as bits; empty if no sample has any.
+    keys_of_samples: Vec<KeyBits>,
 }
 
+/// A set of optional keys, by their place in the layout; from the 32nd on they share a bit.
+pub(crate) type KeyBits = u32;
+
 impl RowLayout {
-    pub(super) fn new(columns: Columns, tools: bool, extra_keys: BTreeSet<String>) -> Self {
-        Self { columns, tools, extra_keys: extra_keys.into_iter().collect() }
+    pub(super) fn new(columns: Columns) -> Self {
+        Self { columns, keys: Vec::new(), keys_of_samples: Vec::new() }
     }
 
-    /// The keys that messages can have.
+    /// Notes that the sample at a place, of so many samples, has a key.
+    pub(super) fn add_key(&mut self, at: usize, key: &str, samples: usize) {
+        let place = self.keys.iter().position(|known| known == key).unwrap_or_else(|| {
+            self.keys.push(key.to_owned());
+            self.keys.len() - 1
+        });
+        self.keys_of_samples.resize(samples, 0);
+        self.keys_of_samples[at] |= 1 << place.min(KeyBits::BITS as usize - 1);
+    }
+
+    /// The optional keys of the sample at a place.
+    pub(crate) fn keys_of(&self, at: usize) -> KeyBits {
+        self.keys_of_samples.get(at).copied().unwrap_or_default()
+    }
+
+    /// Whether any sample has optional keys.
+    pub(crate) fn has_optional_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// The optional keys of messages.
     pub(crate) fn message_keys(&self) -> impl Iterator<Item = &str> {
-        ["role", "content", "thinking"].into_iter().chain(self.extra_keys.iter().map(String::as_str))
+        self.keys.iter().map(String::as_str).filter(|key| *key != TOOLS_KEY)
     }
 
-    /// Whether rows have `tools`.
+    /// Whether any row has tools.
     pub(crate) fn has_tools(&self) -> bool {
-        self.tools
+        self.keys.iter().any(|key| key == TOOLS_KEY)
     }
 
     /// Which columns a row has.
@@ -82,20 +108,9 @@ impl<'r> RowJson<'r> {
         self.layout.columns == Columns::Full
     }
 
-    pub(super) fn extra_keys(&self) -> &'r [String] {
-        &self.layout.extra_keys
-    }
-
     /// The escaped forms of a text that neighbouring rows repeat.
     pub(super) fn context(&mut self, id: Option<TextId>) -> Rc<Escaped> {
         self.contexts.entry(id).or_insert_with(|| Rc::new(Escaped::new(self.texts.get(id)))).clone()
-    }
-
-    /// The additional keys of a message that has none of them.
-    pub(super) fn put_absent_keys(&self, out: &mut Vec<u8>) {
-        for key in self.extra_keys() {
-            put(out, &[b",\"", &escape(key), b"\":\"\""]);
-        }
     }
 
     /// `metadata`: a string that holds JSON. `summary` and `raw_document` are escaped twice.
@@ -114,9 +129,9 @@ impl<'r> RowJson<'r> {
 
     /// The last keys of a row, and its line end.
     pub(super) fn put_end(&self, tools: Option<TextId>, unmask: bool, token_length: u32, out: &mut Vec<u8>) {
-        if self.layout.tools {
-            let tools = tools.map_or("[]", |tools| self.texts.get(tools));
-            put(out, &[b"\"tools\":\"", &escape(tools), b"\","]);
+        if let Some(tools) = tools {
+            // A string, because tools of different rows do not fit into one table.
+            put(out, &[b"\"", TOOLS_KEY.as_bytes(), b"\":\"", &escape(self.texts.get(Some(tools))), b"\","]);
         }
         let unmask: &[u8] = if unmask { b"true" } else { b"false" };
         put(out, &[b"\"unmask\":", unmask, b",\"token_length\":", token_length.to_string().as_bytes(), b"}\n"]);

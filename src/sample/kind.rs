@@ -5,7 +5,6 @@ use super::json::RowJson;
 use crate::index::{PartsHasher, Record, SplitBuilder};
 use crate::recipe::Source;
 use crate::text::TextStore;
-use std::collections::BTreeSet;
 
 /// What a kind of sample knows of one sample.
 pub(crate) trait SampleKind {
@@ -40,8 +39,8 @@ pub(crate) trait SampleKind {
         false
     }
 
-    /// Adds the keys of the sample's messages that not every message has.
-    fn message_keys(&self, _texts: &TextStore, _keys: &mut BTreeSet<String>) {}
+    /// Names the keys of the sample's messages, and of its row, that not every sample has.
+    fn optional_keys(&self, source: &Source, texts: &TextStore, add: &mut dyn FnMut(&str));
 
     /// Appends the sample's row as one line of JSON.
     fn write_json(&self, source: &Source, token_length: u32, row: &mut RowJson<'_>, out: &mut Vec<u8>);

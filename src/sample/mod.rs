@@ -8,6 +8,7 @@ mod columns;
 mod conversation;
 mod json;
 mod kind;
+mod options;
 mod outcome;
 mod pair;
 mod parse;
@@ -16,10 +17,11 @@ mod reasoning;
 pub(crate) use body::{Body, Sample, row_layout};
 pub(crate) use columns::Columns;
 pub(crate) use conversation::Conversation;
-pub(crate) use json::{RowJson, RowLayout};
+pub(crate) use json::{KeyBits, RowJson, RowLayout};
+pub(crate) use options::ParseOptions;
 pub(crate) use outcome::{ParsedRow, RejectReason, RowError};
-pub(crate) use parse::{ParseOptions, columns, parse};
-pub(crate) use reasoning::Reasoning;
+pub(crate) use parse::{columns, parse};
+pub(crate) use reasoning::{KeptReasoning, Reasoning, ReasoningTemplate};
 
 #[cfg(test)]
 pub(crate) use chat::Chat;

@@ -8,15 +8,26 @@ use serde::Serialize;
 pub(crate) enum ParsedRow<T> {
     /// It is a sample.
     Kept(T),
+    /// It is a sample, and reasoning of it is left out.
+    KeptWithoutReasoning(T),
     /// It cannot train anything.
     Dropped(DropReason),
 }
 
 impl<T> ParsedRow<T> {
+    /// The sample, if it is one.
+    pub(crate) fn sample(self) -> Option<T> {
+        match self {
+            Self::Kept(sample) | Self::KeptWithoutReasoning(sample) => Some(sample),
+            Self::Dropped(_) => None,
+        }
+    }
+
     /// Changes the sample.
     pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> ParsedRow<U> {
         match self {
             Self::Kept(sample) => ParsedRow::Kept(change(sample)),
+            Self::KeptWithoutReasoning(sample) => ParsedRow::KeptWithoutReasoning(change(sample)),
             Self::Dropped(reason) => ParsedRow::Dropped(reason),
         }
     }

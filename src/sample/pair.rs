@@ -5,10 +5,10 @@ use super::columns::{Columns, not_a_string};
 use super::conversation::Conversation;
 use super::json::{RowJson, escape, put};
 use super::kind::SampleKind;
+use super::options::ParseOptions;
 use super::outcome::{DropReason, ParsedRow, RowError};
-use super::reasoning::Reasoning;
 use crate::index::{PartsHasher, Record, SplitBuilder};
-use crate::recipe::{Kind, Source};
+use crate::recipe::{Kind, ReasoningKey, Source, WrittenReasoning};
 use crate::text::{Interner, TextId, TextStore};
 use std::borrow::Cow;
 
@@ -53,13 +53,12 @@ pub(crate) struct Pair {
 pub(super) fn parse(
     columns: &Columns<'_>,
     source: &Source,
-    drop_placeholders: bool,
-    reasoning: &Reasoning,
+    options: &ParseOptions,
     texts: &Interner,
 ) -> Result<ParsedRow<Pair>, RowError> {
     let (summary, raw) = summary_and_raw_document(columns, source.kind);
     check_columns(columns, source.kind, summary, raw)?;
-    if let Some(reason) = drop_reason(columns, summary, drop_placeholders)? {
+    if let Some(reason) = drop_reason(columns, summary, options.drop_placeholders)? {
         return Ok(ParsedRow::Dropped(reason));
     }
     let (question, response) = (columns.text(QUESTION)?, columns.text(RESPONSE)?);
@@ -69,14 +68,17 @@ pub(super) fn parse(
     let Some(response) = texts.intern(&clean_response(&response))? else {
         return Ok(ParsedRow::Dropped(DropReason::EmptyResponse));
     };
-    Ok(ParsedRow::Kept(Pair {
+    let reasoning = options.reasoning.read(columns, COLUMNS.len())?;
+    let is_kept = source.reasoning != WrittenReasoning::Nowhere;
+    let pair = Pair {
         outline: columns.interned(OUTLINE, texts)?,
         raw_document: if columns.has(raw) { columns.interned(raw, texts)? } else { None },
         summary: columns.interned(summary, texts)?,
         question,
         response,
-        reasoning: texts.intern(&reasoning.read(columns, COLUMNS.len())?)?,
-    }))
+        reasoning: if is_kept { texts.intern(&reasoning)? } else { None },
+    };
+    Ok(if is_kept || reasoning.is_empty() { ParsedRow::Kept(pair) } else { ParsedRow::KeptWithoutReasoning(pair) })
 }
 
 /// The columns of the summary and of the raw document.
@@ -142,6 +144,15 @@ impl Pair {
     fn user_parts<'t>(&self, source: &Source, texts: &'t TextStore) -> [&'t str; 5] {
         user_content(source, texts.get(self.outline), texts.get(self.summary), texts.get(self.question))
     }
+
+    /// The reasoning that the assistant's message has, and its key.
+    fn written_reasoning<'t>(&self, source: &Source, texts: &'t TextStore) -> Option<(ReasoningKey, &'t str)> {
+        match (source.reasoning, self.reasoning) {
+            (WrittenReasoning::Everywhere, reasoning) => Some((ReasoningKey::Thinking, texts.get(reasoning))),
+            (WrittenReasoning::Under(key), Some(reasoning)) => Some((key, texts.get(Some(reasoning)))),
+            (WrittenReasoning::Under(_), None) | (WrittenReasoning::Nowhere, _) => None,
+        }
+    }
 }
 
 impl SampleKind for Pair {
@@ -168,21 +179,30 @@ impl SampleKind for Pair {
         hasher.part(self.user_parts(source, texts).concat().as_bytes());
         hasher.part(texts.get(self.response).as_bytes());
         hasher.part(texts.get(self.reasoning).as_bytes());
+        if !source.unmask {
+            hasher.part(b"masked");
+        }
+    }
+
+    fn optional_keys(&self, source: &Source, texts: &TextStore, add: &mut dyn FnMut(&str)) {
+        if let Some((key, _)) = self.written_reasoning(source, texts) {
+            add(key.name());
+        }
     }
 
     fn response_chars(&self, texts: &TextStore) -> usize {
         texts.get(self.response).chars().count()
     }
 
-    fn is_unmasked(&self, _: &Source) -> bool {
-        true
+    fn is_unmasked(&self, source: &Source) -> bool {
+        source.unmask
     }
 
     fn conversation<'t>(&self, source: &Source, texts: &'t TextStore) -> Conversation<'t> {
         Conversation::Pair {
             user: Cow::Owned(self.user_parts(source, texts).concat()),
-            assistant: texts.get(self.response),
-            thinking: texts.get(self.reasoning),
+            assistant: Cow::Borrowed(texts.get(self.response)),
+            reasoning: self.written_reasoning(source, texts).map(|(key, text)| (key, text.into())),
         }
     }
 
@@ -221,16 +241,19 @@ impl SampleKind for Pair {
         } else {
             put(out, &[b"In ", &outline.once, b", ", &question]);
         }
-        out.extend_from_slice(b"\",\"thinking\":null");
-        row.put_absent_keys(out);
-        put(out, &[b"},{\"role\":\"assistant\",\"content\":\"", &escape(texts.get(self.response))]);
-        put(out, &[b"\",\"thinking\":\"", &escape(texts.get(self.reasoning)), b"\""]);
-        row.put_absent_keys(out);
+        let user_end: &[u8] = match source.reasoning {
+            WrittenReasoning::Everywhere => b"\",\"thinking\":null",
+            WrittenReasoning::Under(_) | WrittenReasoning::Nowhere => b"\"",
+        };
+        put(out, &[user_end, b"},{\"role\":\"assistant\",\"content\":\"", &escape(texts.get(self.response)), b"\""]);
+        if let Some((key, reasoning)) = self.written_reasoning(source, texts) {
+            put(out, &[b",\"", key.name().as_bytes(), b"\":\"", &escape(reasoning), b"\""]);
+        }
         out.extend_from_slice(b"}],");
         if row.is_full() {
             let raw = row.context(self.raw_document);
             row.put_metadata(summary.twice(), DATASET, raw.twice(), source, out);
         }
-        row.put_end(None, true, token_length, out);
+        row.put_end(None, source.unmask, token_length, out);
     }
 }

@@ -2,20 +2,11 @@
 
 use super::body::Body;
 use super::columns::Columns;
+use super::options::ParseOptions;
 use super::outcome::{ParsedRow, RowError};
-use super::reasoning::Reasoning;
 use super::{chat, pair};
 use crate::recipe::{Kind, Source};
 use crate::text::Interner;
-
-/// How the rows of a source are parsed.
-#[derive(Debug, Clone)]
-pub(crate) struct ParseOptions {
-    /// Whether placeholder questions are dropped.
-    pub(crate) drop_placeholders: bool,
-    /// Where the teacher's reasoning is.
-    pub(crate) reasoning: Reasoning,
-}
 
 /// The columns that rows of a source may need.
 pub(crate) fn columns(kind: Kind, options: &ParseOptions) -> Vec<String> {
@@ -38,9 +29,9 @@ pub(crate) fn parse(
     texts: &Interner,
 ) -> Result<ParsedRow<Body>, RowError> {
     match source.kind {
-        Kind::Messages => Ok(chat::parse(columns, source, texts)?.map(Body::Chat)),
+        Kind::Messages => Ok(chat::parse(columns, source, &options.kept_reasoning, texts)?.map(Body::Chat)),
         Kind::SummaryQa | Kind::FactQa | Kind::DocumentQa => {
-            let parsed = pair::parse(columns, source, options.drop_placeholders, &options.reasoning, texts)?;
+            let parsed = pair::parse(columns, source, options, texts)?;
             Ok(parsed.map(Body::Pair))
         }
     }

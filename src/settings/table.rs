@@ -11,7 +11,7 @@ use super::setting::{DefaultValue, KfpType, RecipeKey, Setting};
 use super::values::{Kind, Value};
 use crate::error::Result;
 use crate::progress::LogFormat;
-use crate::recipe::{BadRows, Choice, Columns, Compression, Format, InfeasibleCuts, Order};
+use crate::recipe::{BadRows, Choice, Columns, Compression, Format, InfeasibleCuts, Order, Thinking};
 use crate::sample::Reasoning;
 use crate::storage::Location;
 use crate::tokens::TokenizerModel;
@@ -188,6 +188,35 @@ settings! {
             kfp: Some(("reasoning", KfpType::String)),
             recipe: RecipeKey::Same,
             ..Setting::new("reasoning")
+        };
+
+        /// Whether messages have the teacher's reasoning.
+        ///
+        /// A trainer expects the reasoning of every message that has the key, also of one with an empty text. If the chat
+        /// template does not print it, the trainer never learns to end an answer.
+        thinking: Thinking = Setting {
+            env: &["KNOWLEDGE_MIXING_THINKING"],
+            default: DefaultValue::Text("auto"),
+            heading: CONTENT,
+            value_name: "RULE",
+            kind: Kind::Choice(Thinking::WORDS),
+            kfp: Some(("thinking", KfpType::String)),
+            recipe: RecipeKey::Same,
+            ..Setting::new("thinking")
+        };
+
+        /// Train on all messages but the system's instead of only on the assistant's.
+        ///
+        /// The recipe can set it for single sources; a chat's own `unmask` wins.
+        unmask: Option<bool> = Setting {
+            env: &["KNOWLEDGE_MIXING_UNMASK"],
+            default: DefaultValue::Described("true for question-answer pairs, false for chats"),
+            heading: CONTENT,
+            value_name: "BOOL",
+            kind: Kind::Switch,
+            kfp: Some(("unmask", KfpType::String)),
+            recipe: RecipeKey::Same,
+            ..Setting::new("unmask")
         };
 
         /// Recipe: a file, a URL, or the YAML text itself.

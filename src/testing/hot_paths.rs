@@ -3,10 +3,11 @@
 use crate::error::Result;
 use crate::input::RowParser;
 use crate::recipe::{Columns, Recipe, Source};
-use crate::sample::{ParseOptions, ParsedRow, Reasoning, RowJson, Sample, row_layout};
+use crate::sample::{KeptReasoning, ParseOptions, Reasoning, RowJson, Sample, row_layout};
 use crate::storage::{Environment, Storage, StorageOptions};
 use crate::text::{Interner, TextStore};
-use crate::tokens::{self, LoadedTokenizer, TextSource, TokenizerModel};
+use crate::tokens::{self, ChatTemplate, LoadedTokenizer, TextSource, TokenizerModel};
+use std::sync::Arc;
 
 /// Distinct texts.
 #[derive(Default)]
@@ -27,7 +28,11 @@ pub struct Parser(RowParser);
 
 impl Default for Parser {
     fn default() -> Self {
-        let options = ParseOptions { drop_placeholders: false, reasoning: Reasoning::Auto };
+        let options = ParseOptions {
+            drop_placeholders: false,
+            reasoning: Reasoning::Auto,
+            kept_reasoning: KeptReasoning::Everything,
+        };
         Self(RowParser::new(&sources()[0], options))
     }
 }
@@ -40,8 +45,8 @@ impl Parser {
 
     fn sample(&self, row: &str, texts: &Interner) -> Option<Sample> {
         match self.0.parse(row.as_bytes(), texts) {
-            Ok(ParsedRow::Kept(body)) => Some(Sample { source: 0, body }),
-            _ => None,
+            Ok(row) => row.sample().map(|body| Sample { source: 0, body }),
+            Err(_) => None,
         }
     }
 }
@@ -101,7 +106,8 @@ impl Tokenizer {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime starts");
         let storage = Storage::with_environment(StorageOptions::default(), Environment::default());
         let files = runtime.block_on(tokens::fetch(&storage, &TokenizerModel::Builtin))?;
-        Ok(Self(LoadedTokenizer::load(&files, None, tokens::date_of_run()?, false, &pool)?, pool))
+        let template = Arc::new(ChatTemplate::load(&files, None, tokens::date_of_run()?)?);
+        Ok(Self(LoadedTokenizer::load(&files, template, false, &pool)?, pool))
     }
 
     /// Counts the tokens of texts, each distinct word once.

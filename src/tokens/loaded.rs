@@ -3,10 +3,10 @@
 use super::count::{BaseTokenizer, Counter};
 use super::encode::TrainingEncoder;
 use super::files::TokenizerFiles;
-use super::template::{ChatTemplate, GivenTemplate};
+use super::template::ChatTemplate;
 use crate::error::Result;
-use chrono::NaiveDateTime;
 use rayon::ThreadPool;
+use std::sync::Arc;
 
 /// A tokenizer's chat template and counter, with what the manifest records of it.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(crate) struct LoadedTokenizer {
     /// The BLAKE3 digest of `tokenizer.json`, in hex.
     pub(crate) digest: String,
     /// Renders conversations.
-    pub(crate) template: ChatTemplate,
+    pub(crate) template: Arc<ChatTemplate>,
     /// Counts the tokens of rendered conversations.
     pub(crate) counter: Counter,
     /// Encodes conversations for the trainer, if the run needs that.
@@ -24,15 +24,14 @@ pub(crate) struct LoadedTokenizer {
 }
 
 impl LoadedTokenizer {
-    /// Compiles the template (`given`, or the tokenizer's own) and loads the counter on `pool`, which must not be the pool of
-    /// the calling thread. `date` is what templates get from `strftime_now`; `encodes` asks for the encoder, too.
+    /// Loads the counter of a template's tokenizer on `pool`, which must not be the pool of the calling thread. `encodes` asks
+    /// for the encoder, too.
     ///
     /// # Errors
-    /// If the template, `tokenizer.json` or a configuration file is not valid.
+    /// If `tokenizer.json` or a configuration file is not valid.
     pub(crate) fn load(
         files: &TokenizerFiles,
-        given: Option<GivenTemplate>,
-        date: NaiveDateTime,
+        template: Arc<ChatTemplate>,
         encodes: bool,
         pool: &ThreadPool,
     ) -> Result<Self> {
@@ -40,7 +39,7 @@ impl LoadedTokenizer {
         Ok(Self {
             name: files.name.clone(),
             digest: blake3::hash(&files.tokenizer_json).to_hex().to_string(),
-            template: ChatTemplate::load(files, given, date)?,
+            template,
             counter: tokenizer.counter(),
             encoder: encodes.then(|| TrainingEncoder::new(&tokenizer, files)).transpose()?,
         })

@@ -16,5 +16,6 @@ mod template;
 pub(crate) use count::{Counter, TextSource};
 pub(crate) use encode::{NOT_TRAINED, TrainingEncoder};
 pub(crate) use fetch::{TokenizerModel, date_of_run, fetch, given_template};
+pub(crate) use files::TokenizerFiles;
 pub(crate) use loaded::LoadedTokenizer;
 pub(crate) use template::ChatTemplate;

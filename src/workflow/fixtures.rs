@@ -34,6 +34,8 @@ pub(super) fn manifest() -> Manifest {
             save_gpt_oss_format: false,
             seed: 42,
             reasoning: "auto".into(),
+            thinking: "auto".to_owned(),
+            unmask: None,
             columns: "full".into(),
             compression: "none".into(),
             infeasible_cuts: "drop".into(),

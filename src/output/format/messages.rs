@@ -4,8 +4,9 @@ use super::encoding::RowEncoder;
 use super::parquet::{Column, Leaf, Schema};
 use crate::error::Result;
 use crate::output::source::WriteSource;
-use crate::recipe::Columns;
+use crate::recipe::{Columns, ReasoningKey};
 use crate::sample::RowJson;
+use serde_json::{Value, json};
 
 /// Encodes samples as lines of JSON with their messages.
 pub(super) struct MessageRows<'r> {
@@ -29,16 +30,26 @@ impl RowEncoder for MessageRows<'_> {
 }
 
 /// The columns of a Parquet file of messages.
+///
+/// Messages with tool calls do not fit into columns: their arguments differ from call to call, and templates test which keys a
+/// message has. In a mix with such keys each message is stored as JSON, and the file's metadata tells `datasets` to read it
+/// as such.
 pub(super) fn parquet_schema(source: &WriteSource) -> Schema {
     let text = |name: &str| (name.to_owned(), Column::Leaf(Leaf::Text));
     let layout = &source.layout;
-    let message = layout.message_keys().map(text).collect();
+    let is_reasoning = |key: &str| ReasoningKey::ALL.iter().any(|reasoning| reasoning.name() == key);
+    let has_tools = layout.has_tools() || !layout.message_keys().all(is_reasoning);
+    let message = match has_tools {
+        true => Column::Leaf(Leaf::Json),
+        false => Column::Struct(["role", "content"].into_iter().chain(layout.message_keys()).map(text).collect()),
+    };
+    let is_full = layout.columns() == Columns::Full;
     let mut columns = Vec::new();
-    if layout.columns() == Columns::Full {
+    if is_full {
         columns.extend(["question", "document_outline", "raw_document", "document"].map(text));
     }
-    columns.push(("messages".to_owned(), Column::List(Box::new(Column::Struct(message)))));
-    if layout.columns() == Columns::Full {
+    columns.push(("messages".to_owned(), Column::List(Box::new(message))));
+    if is_full {
         columns.push(text("metadata"));
     }
     if layout.has_tools() {
@@ -46,7 +57,23 @@ pub(super) fn parquet_schema(source: &WriteSource) -> Schema {
     }
     columns.push(("unmask".to_owned(), Column::Leaf(Leaf::Bool)));
     columns.push(("token_length".to_owned(), Column::Leaf(Leaf::Int32)));
-    Schema { columns, metadata: Vec::new() }
+    let metadata = if has_tools { vec![("huggingface".to_owned(), features(&columns))] } else { Vec::new() };
+    Schema { columns, metadata }
+}
+
+/// What `datasets` reads from a file's metadata: the types of its columns, with messages as JSON.
+fn features(columns: &[(String, Column)]) -> String {
+    let feature = |(name, column): &(String, Column)| {
+        let value = |dtype: &str| json!({"dtype": dtype, "_type": "Value"});
+        let feature = match column {
+            Column::List(_) => json!({"feature": {"decode": true, "_type": "Json"}, "_type": "List"}),
+            Column::Leaf(Leaf::Int32) => value("int32"),
+            Column::Leaf(Leaf::Bool) => value("bool"),
+            Column::Leaf(Leaf::Text | Leaf::Json) | Column::Struct(_) => value("string"),
+        };
+        (name.clone(), feature)
+    };
+    json!({"info": {"features": Value::Object(columns.iter().map(feature).collect())}}).to_string()
 }
 
 #[cfg(test)]

@@ -44,8 +44,10 @@ pub(super) enum Column {
 /// The type of a single value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leaf {
-    /// A text; any other JSON value is stored as its JSON text.
+    /// A text.
     Text,
+    /// Any value, stored as its JSON text.
+    Json,
     /// A whole number.
     Int32,
     /// `true` or `false`.
@@ -55,6 +57,7 @@ pub(super) enum Leaf {
 /// The values of one leaf column, not yet written.
 enum Values {
     Text(Vec<ByteArray>),
+    Json(Vec<ByteArray>),
     Int32(Vec<i32>),
     Bool(Vec<bool>),
 }
@@ -70,6 +73,7 @@ impl LeafColumn {
     fn new(leaf: Leaf) -> Self {
         let values = match leaf {
             Leaf::Text => Values::Text(Vec::new()),
+            Leaf::Json => Values::Json(Vec::new()),
             Leaf::Int32 => Values::Int32(Vec::new()),
             Leaf::Bool => Values::Bool(Vec::new()),
         };
@@ -79,10 +83,8 @@ impl LeafColumn {
     /// Appends a value that is there.
     fn push(&mut self, value: &Value) -> Result<()> {
         match &mut self.values {
-            Values::Text(values) => values.push(match value {
-                Value::String(text) => text.as_str().into(),
-                other => other.to_string().into_bytes().into(),
-            }),
+            Values::Text(values) => values.push(value.as_str().ok_or_else(|| unexpected(value, "a string"))?.into()),
+            Values::Json(values) => values.push(value.to_string().into_bytes().into()),
             Values::Int32(values) => {
                 let number = value.as_i64().and_then(|number| i32::try_from(number).ok());
                 values.push(number.ok_or_else(|| unexpected(value, "a whole number of 32 bits"))?);
@@ -209,7 +211,7 @@ fn write_column(group: &mut SerializedRowGroupWriter<'_, Vec<u8>>, leaf: &LeafCo
     };
     let (definitions, repetitions) = (Some(&leaf.definition_levels[..]), Some(&leaf.repetition_levels[..]));
     match &leaf.values {
-        Values::Text(values) => column.typed::<ByteArrayType>().write_batch(values, definitions, repetitions)?,
+        Values::Text(values) | Values::Json(values) => column.typed::<ByteArrayType>().write_batch(values, definitions, repetitions)?,
         Values::Int32(values) => column.typed::<Int32Type>().write_batch(values, definitions, repetitions)?,
         Values::Bool(values) => column.typed::<BoolType>().write_batch(values, definitions, repetitions)?,
     };
@@ -223,6 +225,10 @@ fn field(name: &str, column: &Column) -> Result<TypePtr> {
         Column::Leaf(Leaf::Text) => text(Physical::BYTE_ARRAY)
             .with_logical_type(Some(LogicalType::String))
             .with_converted_type(ConvertedType::UTF8)
+            .build(),
+        Column::Leaf(Leaf::Json) => text(Physical::BYTE_ARRAY)
+            .with_logical_type(Some(LogicalType::Json))
+            .with_converted_type(ConvertedType::JSON)
             .build(),
         Column::Leaf(Leaf::Int32) => text(Physical::INT32).build(),
         Column::Leaf(Leaf::Bool) => text(Physical::BOOLEAN).build(),

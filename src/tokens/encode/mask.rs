@@ -2,9 +2,9 @@
 
 use super::labels::TrainedMessage;
 use crate::error::{Error, ErrorKind, Result};
+use crate::recipe::ReasoningKey;
 use crate::sample::Conversation;
 use serde_json::{Map, Value};
-use std::borrow::Cow;
 
 /// The markers around contents.
 const CONTENT: [&str; 2] = ["<|UNMASK_BEGIN|>", "<|UNMASK_END|>"];
@@ -15,14 +15,11 @@ const REASONING: [&str; 2] = ["<|UNMASK_REASONING_BEGIN|>", "<|UNMASK_REASONING_
 /// like the others.
 pub(super) const SPECIAL_TOKENS: [&str; 5] = [CONTENT[0], CONTENT[1], REASONING[0], REASONING[1], "<|MASK|>"];
 
-/// The keys of a message that can hold its reasoning.
-const REASONING_KEYS: [&str; 2] = ["reasoning_content", "thinking"];
-
 /// A conversation with markers.
 #[derive(Debug)]
 pub(super) enum Masked {
     /// A question and its answer.
-    Pair { user: String, assistant: String, reasoning: Option<String> },
+    Pair { user: String, assistant: String, reasoning: Option<(ReasoningKey, String)> },
     /// Any messages, as JSON.
     Messages(String),
 }
@@ -35,16 +32,16 @@ impl Masked {
     /// If the messages are not a list of objects, or a content is not a string.
     pub(super) fn new(conversation: &Conversation<'_>, unmask: bool) -> Result<(Self, Vec<TrainedMessage>)> {
         match conversation {
-            Conversation::Pair { user, assistant, thinking } => {
-                let user_message = TrainedMessage { is_assistant: false, has_reasoning: false, has_content: true };
+            Conversation::Pair { user, assistant, reasoning } => {
+                let question = TrainedMessage { is_assistant: false, has_reasoning: false, has_content: true };
                 let answer =
-                    TrainedMessage { is_assistant: true, has_reasoning: !thinking.is_empty(), has_content: true };
+                    TrainedMessage { is_assistant: true, has_reasoning: reasoning.is_some(), has_content: true };
                 let masked = Self::Pair {
                     user: if unmask { wrap(CONTENT, user) } else { user.as_ref().to_owned() },
                     assistant: wrap(CONTENT, assistant),
-                    reasoning: (!thinking.is_empty()).then(|| wrap(REASONING, thinking)),
+                    reasoning: reasoning.as_ref().map(|(key, text)| (*key, wrap(REASONING, text))),
                 };
-                Ok((masked, if unmask { vec![user_message, answer] } else { vec![answer] }))
+                Ok((masked, if unmask { vec![question, answer] } else { vec![answer] }))
             }
             Conversation::Messages { messages, .. } => {
                 let invalid = |error| Error::new(ErrorKind::Data, "messages: not a list of objects").caused_by(error);
@@ -62,9 +59,9 @@ impl Masked {
     pub(super) fn conversation(&self) -> Conversation<'_> {
         match self {
             Self::Pair { user, assistant, reasoning } => Conversation::Pair {
-                user: Cow::Borrowed(user),
-                assistant,
-                thinking: reasoning.as_deref().unwrap_or_default(),
+                user: user.into(),
+                assistant: assistant.into(),
+                reasoning: reasoning.as_ref().map(|(key, text)| (*key, text.into())),
             },
             Self::Messages(messages) => Conversation::Messages { messages, tools: None },
         }
@@ -80,8 +77,8 @@ fn mask_message(message: &mut Map<String, Value>, unmask: bool) -> Result<Option
     }
     let has_content = mask_text(message, "content", CONTENT)?;
     let mut has_reasoning = false;
-    for key in REASONING_KEYS {
-        has_reasoning |= mask_text(message, key, REASONING)?;
+    for key in ReasoningKey::ALL {
+        has_reasoning |= mask_text(message, key.name(), REASONING)?;
     }
     Ok((has_content || has_reasoning).then_some(TrainedMessage { is_assistant, has_reasoning, has_content }))
 }

@@ -9,7 +9,9 @@ impl Conversation<'_> {
     /// Its length in bytes, which limits what its render may build.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Pair { user, assistant, thinking } => user.len() + assistant.len() + thinking.len(),
+            Self::Pair { user, assistant, reasoning } => {
+                user.len() + assistant.len() + reasoning.as_ref().map_or(0, |(_, text)| text.len())
+            }
             Self::Messages { messages, tools } => messages.len() + tools.map_or(0, str::len),
         }
     }
@@ -20,18 +22,20 @@ impl Conversation<'_> {
     /// If messages or tools are not the JSON that [`Conversation::Messages`] requires.
     pub(super) fn context(&self) -> Result<Value> {
         match self {
-            Self::Pair { user, assistant, thinking } => {
-                let reasoning = Value::from(*thinking);
-                let messages = vec![
-                    context! { role => "user", content => user.as_ref() },
-                    context! {
+            Self::Pair { user, assistant, reasoning } => {
+                let question = context! { role => "user", content => user.as_ref() };
+                let assistant = assistant.as_ref();
+                // Whichever key the message has, transformers offers both.
+                let answer = match reasoning.as_ref().map(|(_, text)| Value::from(text.as_ref())) {
+                    None => context! { role => "assistant", content => assistant },
+                    Some(reasoning) => context! {
                         thinking => reasoning.clone(),
                         role => "assistant",
-                        content => *assistant,
+                        content => assistant,
                         reasoning_content => reasoning,
                     },
-                ];
-                Ok(context! { messages => messages })
+                };
+                Ok(context! { messages => vec![question, answer] })
             }
             Self::Messages { messages, tools } => {
                 let messages = template_messages(&parse(messages, "messages")?)?;

@@ -6,6 +6,7 @@ mod filters;
 mod find;
 mod json;
 mod python;
+mod reasoning;
 mod rewrite;
 #[cfg(test)]
 #[rustfmt::skip]
@@ -88,9 +89,13 @@ impl ChatTemplate {
     /// # Errors
     /// If the messages are not valid JSON, or the template fails (`raise_exception` included).
     pub(crate) fn render(&self, conversation: &Conversation<'_>) -> Result<String> {
-        let context = conversation.context()?;
-        let _budget = RenderBudget::start(conversation.bytes());
-        let environment = self.environment_for(conversation.bytes());
+        self.render_context(conversation.context()?, conversation.bytes())
+    }
+
+    /// Renders a template's variables; `bytes` is the size of their conversation.
+    fn render_context(&self, context: Value, bytes: usize) -> Result<String> {
+        let _budget = RenderBudget::start(bytes);
+        let environment = self.environment_for(bytes);
         let template = environment.get_template(NAME).map_err(|error| explain(&error, &self.place))?;
         // minijinja panics on a few unusual templates, such as a `break` inside a `with`.
         match catch_unwind(AssertUnwindSafe(|| template.render(context))) {

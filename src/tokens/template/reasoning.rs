@@ -1,0 +1,43 @@
+//! Which reasoning a template prints, found by rendering conversations with marks in place of reasoning.
+
+use super::ChatTemplate;
+use crate::recipe::ReasoningKey;
+use crate::sample::{Conversation, ReasoningTemplate};
+use minijinja::context;
+use serde_json::{Map, Value};
+
+/// The mark for the reasoning of one message: private characters, which no conversation contains.
+fn mark(number: usize) -> String {
+    format!("\u{e000}reasoning {number}\u{e001}")
+}
+
+impl ReasoningTemplate for ChatTemplate {
+    fn reasoning_key(&self) -> Option<ReasoningKey> {
+        // Without what transformers 5 adds: a template gets the key that it reads itself, because older versions add nothing.
+        let prints = |key: &ReasoningKey| {
+            let answer = minijinja::Value::from_pairs([
+                ("role", "assistant".to_owned()),
+                ("content", "answer".to_owned()),
+                (key.name(), mark(0)),
+            ]);
+            let messages = vec![context! { role => "user", content => "question" }, answer];
+            let rendered = self.render_context(context! { messages => messages }, 0);
+            rendered.is_ok_and(|text| text.contains(&mark(0)))
+        };
+        ReasoningKey::ALL.into_iter().find(prints)
+    }
+
+    fn printed_reasoning(&self, messages: &[Map<String, Value>], key: ReasoningKey) -> Vec<bool> {
+        let marked = messages.iter().enumerate().map(|(number, message)| {
+            let mut message = message.clone();
+            if let Some(reasoning) = message.get_mut(key.name()) {
+                *reasoning = mark(number).into();
+            }
+            message
+        });
+        let json = Value::from_iter(marked).to_string();
+        // A conversation that does not render is an error when its tokens are counted.
+        let rendered = self.render(&Conversation::Messages { messages: &json, tools: None }).unwrap_or_default();
+        (0..messages.len()).map(|number| rendered.contains(&mark(number))).collect()
+    }
+}
