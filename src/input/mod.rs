@@ -6,6 +6,8 @@ mod chunk;
 mod discover;
 mod file;
 mod find;
+#[cfg(test)]
+mod fixtures;
 mod format;
 mod ledger;
 mod lines;

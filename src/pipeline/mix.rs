@@ -15,7 +15,7 @@ use crate::index::Index;
 use crate::manifest::{Manifest, Measure, TokenizerRecord};
 use crate::recipe::{Source, Thinking};
 use crate::report::statistics::Statistics;
-use crate::sample::{KeptReasoning, Reasoning};
+use crate::sample::{Reasoning, written_reasoning};
 use crate::settings::Settings;
 use crate::storage::Publication;
 use crate::tokens::{self, ChatTemplate, LoadedTokenizer, TokenizerFiles, TrainingEncoder};
@@ -69,12 +69,12 @@ async fn plan_run(settings: &Settings, context: &Context) -> Result<Planned> {
     let prepare_options = PrepareOptions::of(settings);
     let (mut job, (files, template)) =
         futures::try_join!(prepare(&prepare_options, context), fetch_template(settings, context))?;
-    let kept_reasoning = kept_reasoning(settings.thinking, &template);
-    job.sources.iter_mut().for_each(|source| source.reasoning = kept_reasoning.written());
+    let written = written_reasoning(settings.thinking, &*template);
+    job.sources.iter_mut().for_each(|source| source.reasoning = written);
+    let survey_options = SurveyOptions::of(settings, &job.sources, template.clone());
     let encodes = needs_training_tokens(settings);
     let loading = move |context: &Context| LoadedTokenizer::load(&files, template, encodes, &context.pool);
     let loading = context.compute("loading the tokenizer", loading);
-    let survey_options = SurveyOptions::of(settings, &job.sources, kept_reasoning);
     // The first error ends the run: a wrong tokenizer should not cost reading all rows.
     let (tokenizer, (survey, index)) = futures::try_join!(loading, survey(&job, &survey_options, context))?;
     let (options, settings_record) = (PlanOptions::of(settings), settings_record(settings));
@@ -98,15 +98,6 @@ async fn fetch_template(settings: &Settings, context: &Context) -> Result<(Token
     let compile = move |_: &Context| Ok((Arc::new(ChatTemplate::load(&files, given, date)?), files));
     let (template, files) = context.compute("compiling the chat template", compile).await?;
     Ok((files, template))
-}
-
-/// The reasoning that a setting keeps.
-fn kept_reasoning(thinking: Thinking, template: &Arc<ChatTemplate>) -> KeptReasoning {
-    match thinking {
-        Thinking::Auto => KeptReasoning::Printed(template.clone()),
-        Thinking::Always => KeptReasoning::Everything,
-        Thinking::Never => KeptReasoning::Nothing,
-    }
 }
 
 /// Warns of reasoning that the chat template does not print.

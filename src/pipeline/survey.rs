@@ -9,10 +9,11 @@ use crate::manifest::InputFile;
 use crate::mixing;
 use crate::progress::ProgressUnit;
 use crate::recipe::{BadRows, Source};
-use crate::sample::{KeptReasoning, ParseOptions, Sample};
+use crate::sample::{ParseOptions, Sample, TemplateProbe};
 use crate::settings::Settings;
 use crate::text::TextStore;
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// How rows are read, and which of their properties are indexed.
 #[derive(Debug, Clone)]
@@ -31,13 +32,13 @@ pub(crate) struct SurveyOptions {
 
 impl SurveyOptions {
     /// The options of a run with these settings and sources.
-    pub(crate) fn of(settings: &Settings, sources: &[Source], kept_reasoning: KeptReasoning) -> Self {
+    pub(crate) fn of(settings: &Settings, sources: &[Source], template: Arc<dyn TemplateProbe>) -> Self {
         let mixing = mixing::Options::from_recipe(&settings.recipe, settings.seed, settings.max_seq_len);
         Self {
             parse: ParseOptions {
                 drop_placeholders: settings.save_gpt_oss_format,
                 reasoning: settings.reasoning.clone(),
-                kept_reasoning,
+                template,
             },
             bad_rows: settings.bad_rows,
             seed: settings.seed,

@@ -157,7 +157,15 @@ impl Recipe {
     /// The recipe in the manifest: its own keys, with all sources and defaults filled in. Settings are left out (the
     /// manifest has them), and so are paths: the same mix has the same manifest wherever its input is.
     pub(crate) fn for_manifest(&self) -> serde_json::Value {
-        let sources: Vec<serde_json::Value> = self.all_sources().iter().map(Source::for_manifest).collect();
+        let source = |source: &Source| {
+            let mut value = source.for_manifest();
+            // Only if the recipe says so: otherwise the run's setting, which the manifest has as well, or the default applies.
+            if let Some(unmask) = self.sources.get(&source.name).and_then(|source| source.unmask) {
+                value["unmask"] = serde_json::json!(unmask);
+            }
+            value
+        };
+        let sources: Vec<serde_json::Value> = self.all_sources().iter().map(source).collect();
         serde_json::json!({
             "sources": sources,
             "filter": self.filter,

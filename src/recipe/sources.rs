@@ -195,7 +195,6 @@ impl Source {
         if let Some(pairs) = self.qa_per_doc {
             value["qa_per_doc"] = serde_json::json!(pairs);
         }
-        value["unmask"] = serde_json::json!(self.unmask);
         if self.kind != Kind::Messages {
             value["with_document"] = serde_json::json!(self.with_document);
         }

@@ -124,7 +124,6 @@ fn errors_name_line_and_column() {
         "budget: {tokens: 5}\nsources:\n  key_facts_to_qa:\n    weight: 0",
         "budget: {tokens: 5}\nsources:\n  key_facts_to_qa:\n    weight: 2\n    share: 0.1",
         "sources:\n  key_facts_to_qa:\n    unit: document",
-        "sources:\n  key_facts_to_qa:\n    unmask: false",
         "sources:\n  key_facts_to_qa:\n    paths: []",
         "sources:\n  c: {kind: messages, qa_per_doc: 2}",
         "sources:\n  c: {kind: messages, with_document: true}",

@@ -49,6 +49,7 @@ pub(crate) fn with_recipe() -> (Manifest, Statistics) {
         read: 700,
         kept: 700,
         dropped: Default::default(),
+        reasoning_left_out: 0,
         documents: 0,
         summaries: 0,
     });
@@ -173,6 +174,7 @@ fn build(shape: &Shape, infeasible: &[u32]) -> (Manifest, Statistics) {
         read: source.read,
         kept: source.kept,
         dropped: source.dropped.iter().cloned().collect(),
+        reasoning_left_out: 0,
         documents: if index == 2 { 0 } else { u64::from(shape.documents) },
         summaries: source.summaries(),
     });

@@ -5,7 +5,7 @@ use super::conversation::Conversation;
 use super::json::{RowJson, TOOLS_KEY, put};
 use super::kind::SampleKind;
 use super::outcome::{DropReason, ParsedRow, RejectReason, RowError};
-use super::reasoning::KeptReasoning;
+use super::reasoning::TemplateProbe;
 use crate::index::{PartsHasher, Record, SplitBuilder};
 use crate::recipe::{ReasoningKey, Source, WrittenReasoning};
 use crate::text::{Interner, TextId, TextStore};
@@ -44,7 +44,7 @@ pub(crate) struct Chat {
 pub(super) fn parse(
     columns: &Columns<'_>,
     source: &Source,
-    kept_reasoning: &KeptReasoning,
+    template: &dyn TemplateProbe,
     texts: &Interner,
 ) -> Result<ParsedRow<Chat>, RowError> {
     let Some(messages) = columns.get(MESSAGES) else { return Err(columns.missing(MESSAGES, "messages")) };
@@ -62,8 +62,10 @@ pub(super) fn parse(
         Some("false") => false,
         Some(other) => return Err(wrong_type("unmask", other, "true or false")),
     };
-    let tools = texts.intern(&tools(columns)?)?;
-    let (messages, is_complete) = written_messages(list, kept_reasoning, source.reasoning);
+    let tools = tools(columns)?;
+    let tools_given = Some(tools.as_str()).filter(|tools| !tools.is_empty());
+    let (messages, is_complete) = written_messages(list, tools_given, source.reasoning, template);
+    let tools = texts.intern(&tools)?;
     let Some(messages) = texts.intern(&messages)?.filter(|_| !list.is_empty()) else {
         return Ok(ParsedRow::Dropped(DropReason::EmptyMessages));
     };
@@ -73,69 +75,82 @@ pub(super) fn parse(
 
 /// Checked messages as they are written, as JSON: without keys that say nothing, tool calls in the shape that templates expect,
 /// reasoning under the key that the template reads, if it prints it. Also returns whether all reasoning is kept.
-fn written_messages(list: &[Value], kept: &KeptReasoning, written: WrittenReasoning) -> (String, bool) {
+fn written_messages(
+    list: &[Value],
+    tools: Option<&str>,
+    written: WrittenReasoning,
+    template: &dyn TemplateProbe,
+) -> (String, bool) {
     let (mut messages, reasonings): (Vec<_>, Vec<_>) =
         list.iter().filter_map(Value::as_object).map(without_reasoning).unzip();
+    parse_arguments(&mut messages, tools, template);
     let mut is_complete = true;
-    match (written, kept) {
-        (WrittenReasoning::Everywhere, _) => {
+    match written {
+        WrittenReasoning::Everywhere => {
             for (message, reasoning) in messages.iter_mut().zip(reasonings) {
                 let is_assistant = message["role"] == "assistant";
                 let reasoning = reasoning.or_else(|| is_assistant.then(String::new));
                 message.insert(ReasoningKey::Thinking.name().to_owned(), reasoning.into());
             }
         }
-        (WrittenReasoning::Under(key), KeptReasoning::Printed(template)) if reasonings.iter().any(Option::is_some) => {
+        WrittenReasoning::Under(key) if reasonings.iter().any(Option::is_some) => {
             for (message, reasoning) in messages.iter_mut().zip(reasonings) {
                 if let Some(reasoning) = reasoning {
                     message.insert(key.name().to_owned(), reasoning.into());
                 }
             }
-            let printed = template.printed_reasoning(&messages, key);
+            let printed = template.printed_reasoning(&messages, tools, key);
             for (message, is_printed) in messages.iter_mut().zip(printed) {
                 if !is_printed {
                     is_complete &= message.shift_remove(key.name()).is_none();
                 }
             }
         }
-        _ => is_complete = reasonings.iter().all(Option::is_none),
+        WrittenReasoning::Under(_) | WrittenReasoning::Nowhere => is_complete = reasonings.iter().all(Option::is_none),
     }
     (Value::from_iter(messages).to_string(), is_complete)
 }
 
-/// A message and its reasoning, if it has some. Keys whose value is null or an empty list are left out, but for the content,
-/// which templates add to text.
+/// A message and its reasoning, if it has some. Keys that say nothing are left out: those whose value is null, an empty list, or,
+/// as in rows that were made to fit into one table, an empty text.
 fn without_reasoning(message: &Map<String, Value>) -> (Map<String, Value>, Option<String>) {
     let text = |key: &str| message.get(key).and_then(Value::as_str);
     let reasoning = REASONING_KEYS.iter().find_map(|key| text(key).filter(|text| !text.is_empty()));
     let mut written = Map::new();
     for key in MESSAGE_KEYS {
-        written.insert(key.to_owned(), text(key).unwrap_or_default().into());
+        // A message with tool calls can have no content. A trainer trains an empty text as a part of it, but not null.
+        written.insert(key.to_owned(), message.get(key).cloned().unwrap_or_default());
     }
     for (key, value) in message {
-        let says_nothing = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+        let says_nothing = value.is_null() || value == "" || value.as_array().is_some_and(Vec::is_empty);
         if says_nothing || MESSAGE_KEYS.contains(&key.as_str()) || REASONING_KEYS.contains(&key.as_str()) {
             continue;
         }
-        let value = if key == "tool_calls" { with_parsed_arguments(value.clone()) } else { value.clone() };
-        written.insert(key.clone(), value);
+        let parsed = value.as_str().filter(|_| key == "tool_calls").and_then(|text| serde_json::from_str(text).ok());
+        written.insert(key.clone(), parsed.unwrap_or_else(|| value.clone()));
     }
     (written, reasoning.map(str::to_owned))
 }
 
-/// Tool calls whose arguments are objects: templates print them as JSON, and would quote a string once more.
-fn with_parsed_arguments(mut calls: Value) -> Value {
-    for call in calls.as_array_mut().into_iter().flatten() {
+/// Turns the arguments of tool calls that are JSON in a string into objects: most templates print them as JSON, and would quote a
+/// string once more. They stay strings if the template does not render objects.
+fn parse_arguments(messages: &mut Vec<Map<String, Value>>, tools: Option<&str>, template: &dyn TemplateProbe) {
+    let mut parsed = messages.clone();
+    let mut is_changed = false;
+    for call in parsed.iter_mut().filter_map(|message| message.get_mut("tool_calls")?.as_array_mut()).flatten() {
         for place in ["/function/arguments", "/arguments"] {
             if let Some(arguments) = call.pointer_mut(place)
-                && let Some(parsed) = arguments.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok())
-                && parsed.is_object()
+                && let Some(object) = arguments.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok())
+                && object.is_object()
             {
-                *arguments = parsed;
+                *arguments = object;
+                is_changed = true;
             }
         }
     }
-    calls
+    if is_changed && template.renders(&parsed, tools) {
+        *messages = parsed;
+    }
 }
 
 /// A chat's tools as compact JSON, empty if there are none. They are a list, or a string that contains one.

@@ -51,11 +51,6 @@ impl RowLayout {
         !self.keys.is_empty()
     }
 
-    /// The optional keys of messages.
-    pub(crate) fn message_keys(&self) -> impl Iterator<Item = &str> {
-        self.keys.iter().map(String::as_str).filter(|key| *key != TOOLS_KEY)
-    }
-
     /// Whether any row has tools.
     pub(crate) fn has_tools(&self) -> bool {
         self.keys.iter().any(|key| key == TOOLS_KEY)

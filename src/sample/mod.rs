@@ -21,7 +21,7 @@ pub(crate) use json::{KeyBits, RowJson, RowLayout};
 pub(crate) use options::ParseOptions;
 pub(crate) use outcome::{ParsedRow, RejectReason, RowError};
 pub(crate) use parse::{columns, parse};
-pub(crate) use reasoning::{KeptReasoning, Reasoning, ReasoningTemplate};
+pub(crate) use reasoning::{Reasoning, TemplateProbe, written_reasoning};
 
 #[cfg(test)]
 pub(crate) use chat::Chat;

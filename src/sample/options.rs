@@ -1,6 +1,7 @@
 //! How the rows of a source are parsed.
 
-use super::reasoning::{KeptReasoning, Reasoning};
+use super::reasoning::{Reasoning, TemplateProbe};
+use std::sync::Arc;
 
 /// How the rows of a source are parsed.
 #[derive(Debug, Clone)]
@@ -9,6 +10,6 @@ pub(crate) struct ParseOptions {
     pub(crate) drop_placeholders: bool,
     /// Where the teacher's reasoning is.
     pub(crate) reasoning: Reasoning,
-    /// Which of it is kept.
-    pub(crate) kept_reasoning: KeptReasoning,
+    /// The chat template, which decides what of ready chats is written, and how.
+    pub(crate) template: Arc<dyn TemplateProbe>,
 }

@@ -29,7 +29,7 @@ pub(crate) fn parse(
     texts: &Interner,
 ) -> Result<ParsedRow<Body>, RowError> {
     match source.kind {
-        Kind::Messages => Ok(chat::parse(columns, source, &options.kept_reasoning, texts)?.map(Body::Chat)),
+        Kind::Messages => Ok(chat::parse(columns, source, &*options.template, texts)?.map(Body::Chat)),
         Kind::SummaryQa | Kind::FactQa | Kind::DocumentQa => {
             let parsed = pair::parse(columns, source, options, texts)?;
             Ok(parsed.map(Body::Pair))

@@ -2,43 +2,30 @@
 
 use super::columns::{Columns, invalid_escape, not_a_string, type_of, unescape};
 use super::outcome::{RejectReason, RowError};
-use crate::recipe::{ReasoningKey, WrittenReasoning};
+use crate::recipe::{ReasoningKey, Thinking, WrittenReasoning};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
 
-/// A chat template, as far as it prints reasoning.
-pub(crate) trait ReasoningTemplate: fmt::Debug + Send + Sync {
+/// What parsing has to know of the chat template.
+pub(crate) trait TemplateProbe: fmt::Debug + Send + Sync {
     /// The key under which the template reads the reasoning of an answer; `None` if it does not print it.
     fn reasoning_key(&self) -> Option<ReasoningKey>;
 
     /// Which of these messages' reasoning the template prints; their reasoning is under `key`. Many templates print that of the
     /// last answer only.
-    fn printed_reasoning(&self, messages: &[Map<String, Value>], key: ReasoningKey) -> Vec<bool>;
+    fn printed_reasoning(&self, messages: &[Map<String, Value>], tools: Option<&str>, key: ReasoningKey) -> Vec<bool>;
+
+    /// Whether the template renders these messages.
+    fn renders(&self, messages: &[Map<String, Value>], tools: Option<&str>) -> bool;
 }
 
-/// Which reasoning is kept.
-#[derive(Debug, Clone)]
-pub(crate) enum KeptReasoning {
-    /// None.
-    Nothing,
-    /// What this template prints.
-    Printed(Arc<dyn ReasoningTemplate>),
-    /// All of it.
-    Everything,
-}
-
-impl KeptReasoning {
-    /// How it is written.
-    pub(crate) fn written(&self) -> WrittenReasoning {
-        match self {
-            Self::Nothing => WrittenReasoning::Nowhere,
-            Self::Printed(template) => {
-                template.reasoning_key().map_or(WrittenReasoning::Nowhere, WrittenReasoning::Under)
-            }
-            Self::Everything => WrittenReasoning::Everywhere,
-        }
+/// How a run writes reasoning, given its setting.
+pub(crate) fn written_reasoning(thinking: Thinking, template: &dyn TemplateProbe) -> WrittenReasoning {
+    match thinking {
+        Thinking::Never => WrittenReasoning::Nowhere,
+        Thinking::Auto => template.reasoning_key().map_or(WrittenReasoning::Nowhere, WrittenReasoning::Under),
+        Thinking::Always => WrittenReasoning::Everywhere,
     }
 }
 

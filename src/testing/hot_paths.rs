@@ -2,11 +2,12 @@
 
 use crate::error::Result;
 use crate::input::RowParser;
-use crate::recipe::{Columns, Recipe, Source};
-use crate::sample::{KeptReasoning, ParseOptions, Reasoning, RowJson, Sample, row_layout};
+use crate::recipe::{Columns, ReasoningKey, Recipe, Source};
+use crate::sample::{ParseOptions, Reasoning, RowJson, Sample, TemplateProbe, row_layout};
 use crate::storage::{Environment, Storage, StorageOptions};
 use crate::text::{Interner, TextStore};
 use crate::tokens::{self, ChatTemplate, LoadedTokenizer, TextSource, TokenizerModel};
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// Distinct texts.
@@ -23,16 +24,31 @@ impl Texts {
     }
 }
 
+/// Stands in for the chat template, which only the rows of chats need.
+#[derive(Debug)]
+struct NoChats;
+
+impl TemplateProbe for NoChats {
+    fn reasoning_key(&self) -> Option<ReasoningKey> {
+        None
+    }
+
+    fn printed_reasoning(&self, _: &[Map<String, Value>], _: Option<&str>, _: ReasoningKey) -> Vec<bool> {
+        Vec::new()
+    }
+
+    fn renders(&self, _: &[Map<String, Value>], _: Option<&str>) -> bool {
+        false
+    }
+}
+
 /// A parser for rows of `extractive_summary`.
 pub struct Parser(RowParser);
 
 impl Default for Parser {
     fn default() -> Self {
-        let options = ParseOptions {
-            drop_placeholders: false,
-            reasoning: Reasoning::Auto,
-            kept_reasoning: KeptReasoning::Everything,
-        };
+        let options =
+            ParseOptions { drop_placeholders: false, reasoning: Reasoning::Auto, template: Arc::new(NoChats) };
         Self(RowParser::new(&sources()[0], options))
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::input::fixtures::PrintsLast;
 use crate::input::parse::RowParser;
 use crate::recipe::{BadRows, Recipe};
 use crate::sample::{Body, ParseOptions, Reasoning};
@@ -14,7 +15,7 @@ fn reader(name: &str, threads: usize) -> FileReader {
         bad_rows: BadRows::Fail,
         rows: Arc::new(RowParser::new(
             &Recipe::default().all_sources()[0],
-            ParseOptions { drop_placeholders: false, reasoning: Reasoning::Auto },
+            ParseOptions { drop_placeholders: false, reasoning: Reasoning::Auto, template: Arc::new(PrintsLast) },
         )),
         texts: Arc::new(Interner::default()),
     };

@@ -1,14 +1,17 @@
 use super::*;
-use crate::recipe::{Kind, Recipe};
-use crate::sample::{Chat, Pair, Reasoning};
+use crate::input::fixtures::PrintsLast;
+use crate::recipe::{Kind, Recipe, Thinking, WrittenReasoning};
+use crate::sample::{Chat, Pair, Reasoning, written_reasoning};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// The texts of the sample that a row becomes (outline, raw document, summary, question, response, reasoning), or why it
 /// becomes none.
 fn parsed(source: &Source, reasoning: &str, placeholders: bool, row: &str) -> Result<[String; 6], String> {
     let interner = Interner::default();
     let reasoning = Reasoning::parse(reasoning).unwrap();
-    let parser = RowParser::new(source, ParseOptions { drop_placeholders: placeholders, reasoning });
+    let template = Arc::new(PrintsLast);
+    let parser = RowParser::new(source, ParseOptions { drop_placeholders: placeholders, reasoning, template });
     match parser.parse(row.as_bytes(), &interner) {
         Ok(ParsedRow::Kept(Body::Pair(pair))) => {
             let Pair { outline, raw_document, summary, question, response, reasoning } = pair;
@@ -16,7 +19,7 @@ fn parsed(source: &Source, reasoning: &str, placeholders: bool, row: &str) -> Re
             let ids = [outline, raw_document, summary, Some(question), Some(response), reasoning];
             Ok(ids.map(|id| texts.get(id).to_owned()))
         }
-        Ok(ParsedRow::Kept(chat)) => Err(format!("{chat:?}")),
+        Ok(other @ (ParsedRow::Kept(_) | ParsedRow::KeptWithoutReasoning(_))) => Err(format!("{other:?}")),
         Ok(ParsedRow::Dropped(reason)) => Err(reason.as_str().to_owned()),
         Err(RowError::Bad(bad)) => Err(format!("{}: {}", bad.reason.as_str(), bad.message)),
         Err(RowError::Fatal(error)) => Err(error.to_string()),
@@ -24,7 +27,8 @@ fn parsed(source: &Source, reasoning: &str, placeholders: bool, row: &str) -> Re
 }
 
 fn sources() -> Vec<Source> {
-    Recipe::default().all_sources()
+    let everywhere = |source| Source { reasoning: WrittenReasoning::Everywhere, ..source };
+    Recipe::default().all_sources().into_iter().map(everywhere).collect()
 }
 
 fn pair(source: usize, row: Value) -> Result<[String; 6], String> {
@@ -129,12 +133,84 @@ fn reasoning_is_found_at_its_path() {
     assert!(thinking("list").unwrap_err().starts_with("wrong_type: column `list`: expected a string, found a list"));
 }
 
+/// The messages of a chat as they are written, and whether all reasoning is kept.
+fn written_chat(messages: &Value, thinking: Thinking) -> (Value, bool) {
+    let template = Arc::new(PrintsLast);
+    let reasoning = written_reasoning(thinking, &*template);
+    let source = Source { name: "replay".to_owned(), kind: Kind::Messages, reasoning, ..sources().remove(0) };
+    let interner = Interner::default();
+    let options = ParseOptions { drop_placeholders: false, reasoning: Reasoning::Auto, template };
+    let row = json!({"messages": messages}).to_string();
+    let parsed = RowParser::new(&source, options).parse(row.as_bytes(), &interner).unwrap();
+    let is_complete = matches!(parsed, ParsedRow::Kept(_));
+    let Some(Body::Chat(chat)) = parsed.sample() else { panic!("not a chat") };
+    (serde_json::from_str(interner.freeze().get(Some(chat.messages))).unwrap(), is_complete)
+}
+
+#[test]
+fn a_chat_is_written_with_the_keys_that_it_has() {
+    let chat = json!([
+        {"role": "system", "content": "Be brief.", "thinking": null, "name": "", "tool_calls": []},
+        {"content": null, "role": "assistant",
+            "tool_calls": [{"id": "1", "function": {"name": "add", "arguments": "{\"b\": 1, \"a\": [2]}"}}]},
+        {"role": "tool", "content": "4", "name": "add", "tool_call_id": "1"},
+        {"role": "assistant", "content": "Four.", "reasoning": "", "tool_calls": "[{\"name\": \"f\", \"arguments\": \"no\"}]"}
+    ]);
+    let expected = json!([
+        {"role": "system", "content": "Be brief."},
+        {"role": "assistant", "content": null,
+            "tool_calls": [{"id": "1", "function": {"name": "add", "arguments": {"b": 1, "a": [2]}}}]},
+        {"role": "tool", "content": "4", "name": "add", "tool_call_id": "1"},
+        {"role": "assistant", "content": "Four.", "tool_calls": [{"name": "f", "arguments": "no"}]}
+    ]);
+    assert_eq!(written_chat(&chat, Thinking::Never), (expected, true));
+    // A template that needs text gets text.
+    let call = json!([{"role": "assistant", "content": "", "tool_calls": [{"name": "f", "arguments": "{\"bad\":1}"}]}]);
+    assert_eq!(written_chat(&call, Thinking::Never).0, call);
+}
+
+#[test]
+fn a_chat_keeps_the_reasoning_that_is_printed() {
+    let chat = json!([
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b", "thinking": "first"},
+        {"role": "user", "content": "c"},
+        {"role": "assistant", "content": "d", "reasoning": "last"},
+    ]);
+    let answers = |kept| {
+        let (messages, is_complete) = written_chat(&chat, kept);
+        (messages[0].clone(), messages[1].clone(), messages[3].clone(), is_complete)
+    };
+    let message = |role: &str, content: &str| json!({"role": role, "content": content});
+    let (user, first, last) = (message("user", "a"), message("assistant", "b"), message("assistant", "d"));
+    assert_eq!(answers(Thinking::Never), (user.clone(), first.clone(), last.clone(), false));
+    let printed = json!({"role": "assistant", "content": "d", "reasoning_content": "last"});
+    assert_eq!(answers(Thinking::Auto), (user, first, printed, false));
+    assert_eq!(
+        answers(Thinking::Always),
+        (
+            json!({"role": "user", "content": "a", "thinking": null}),
+            json!({"role": "assistant", "content": "b", "thinking": "first"}),
+            json!({"role": "assistant", "content": "d", "thinking": "last"}),
+            true
+        )
+    );
+}
+
 #[test]
 fn ready_chats_are_checked() {
-    let source = Source { name: "replay".to_owned(), kind: Kind::Messages, unmask: false, ..sources().remove(0) };
+    let source = Source {
+        name: "replay".to_owned(),
+        kind: Kind::Messages,
+        unmask: false,
+        reasoning: WrittenReasoning::Nowhere,
+        ..sources().remove(0)
+    };
     let chat = |row: Value| {
         let interner = Interner::default();
-        let parser = RowParser::new(&source, ParseOptions { drop_placeholders: false, reasoning: Reasoning::Auto });
+        let template = Arc::new(PrintsLast);
+        let options = ParseOptions { drop_placeholders: false, reasoning: Reasoning::Auto, template };
+        let parser = RowParser::new(&source, options);
         match parser.parse(row.to_string().as_bytes(), &interner) {
             Ok(ParsedRow::Kept(Body::Chat(Chat { messages, tools, unmask }))) => {
                 let texts = interner.freeze();

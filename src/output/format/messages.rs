@@ -4,7 +4,7 @@ use super::encoding::RowEncoder;
 use super::parquet::{Column, Leaf, Schema};
 use crate::error::Result;
 use crate::output::source::WriteSource;
-use crate::recipe::{Columns, ReasoningKey};
+use crate::recipe::Columns;
 use crate::sample::RowJson;
 use serde_json::{Value, json};
 
@@ -31,17 +31,16 @@ impl RowEncoder for MessageRows<'_> {
 
 /// The columns of a Parquet file of messages.
 ///
-/// Messages with tool calls do not fit into columns: their arguments differ from call to call, and templates test which keys a
-/// message has. In a mix with such keys each message is stored as JSON, and the file's metadata tells `datasets` to read it
-/// as such.
+/// Messages that have different keys do not fit into columns: templates test which keys a message has, and the arguments of tool
+/// calls differ from call to call. In a mix with such messages each of them is stored as JSON, and the file's metadata tells
+/// `datasets` to read it as such.
 pub(super) fn parquet_schema(source: &WriteSource) -> Schema {
     let text = |name: &str| (name.to_owned(), Column::Leaf(Leaf::Text));
     let layout = &source.layout;
-    let is_reasoning = |key: &str| ReasoningKey::ALL.iter().any(|reasoning| reasoning.name() == key);
-    let has_tools = layout.has_tools() || !layout.message_keys().all(is_reasoning);
-    let message = match has_tools {
+    let is_json = layout.has_optional_keys();
+    let message = match is_json {
         true => Column::Leaf(Leaf::Json),
-        false => Column::Struct(["role", "content"].into_iter().chain(layout.message_keys()).map(text).collect()),
+        false => Column::Struct(["role", "content"].map(text).to_vec()),
     };
     let is_full = layout.columns() == Columns::Full;
     let mut columns = Vec::new();
@@ -57,7 +56,7 @@ pub(super) fn parquet_schema(source: &WriteSource) -> Schema {
     }
     columns.push(("unmask".to_owned(), Column::Leaf(Leaf::Bool)));
     columns.push(("token_length".to_owned(), Column::Leaf(Leaf::Int32)));
-    let metadata = if has_tools { vec![("huggingface".to_owned(), features(&columns))] } else { Vec::new() };
+    let metadata = if is_json { vec![("huggingface".to_owned(), features(&columns))] } else { Vec::new() };
     Schema { columns, metadata }
 }
 
@@ -79,14 +78,18 @@ fn features(columns: &[(String, Column)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::{Kind, Recipe, Source};
+    use crate::recipe::{Kind, ReasoningKey, Recipe, Source, WrittenReasoning};
     use crate::sample::{Body, Chat, Pair, Sample, row_layout};
     use crate::text::{Interner, TextId, TextStore};
     use proptest::prelude::*;
-    use serde_json::{Map, Value, json};
 
     fn sources() -> Vec<Source> {
+        sources_with(WrittenReasoning::Everywhere)
+    }
+
+    fn sources_with(reasoning: WrittenReasoning) -> Vec<Source> {
         let mut sources = Recipe::default().all_sources();
+        sources.iter_mut().for_each(|source| source.reasoning = reasoning);
         sources.push(Source { name: "replay".to_owned(), kind: Kind::Messages, ..sources[0].clone() });
         sources
     }
@@ -144,34 +147,23 @@ mod tests {
     }
 
     #[test]
-    fn chats_and_pairs_have_the_same_keys() {
-        let chat = json!([
-            {"role": "user", "content": "2+2?"},
-            {"role": "assistant", "content": null, "tool_calls": [{"name": "add"}]},
-            {"role": "tool", "content": "4", "name": "add"},
-            {"role": "assistant", "content": "Four."}
-        ])
-        .to_string();
-        let (store, ids) = store(&["O", "R", "S", "Q", "A", "", &chat, "[{\"name\":\"add\"}]"]);
+    fn a_row_has_only_the_keys_that_its_sample_has() {
+        let chat = r#"[{"role":"assistant","content":"","tool_calls":[{"name":"add"}]},{"role":"tool","content":"4"}]"#;
+        let (store, ids) = store(&["O", "R", "S", "Q", "A", "T", chat, "[{\"name\":\"add\"}]"]);
         let chat = Body::Chat(Chat { messages: ids[6].unwrap(), tools: ids[7], unmask: false });
         let samples = [Sample { source: 0, body: pair(&ids) }, Sample { source: 4, body: chat }];
-        let rows: Vec<Map<String, Value>> = encoded(Columns::Full, &sources(), &samples, store)
-            .iter()
-            .map(|row| serde_json::from_str(row).unwrap())
-            .collect();
-        let keys = |row: &Map<String, Value>| row.keys().cloned().collect::<Vec<_>>();
-        assert_eq!(keys(&rows[0]), keys(&rows[1]));
-        assert_eq!(rows[0]["tools"], "[]");
-        assert_eq!(rows[1]["tools"], r#"[{"name":"add"}]"#);
-        assert_eq!(rows[1]["unmask"], false);
-        assert_eq!(
-            rows[1]["messages"][1],
-            json!({"role": "assistant", "content": "", "thinking": "", "name": "", "tool_calls": r#"[{"name":"add"}]"#})
-        );
-        assert_eq!(
-            rows[0]["messages"][0],
-            json!({"role": "user", "content": "O\nS\n\nQ", "thinking": null, "name": "", "tool_calls": ""})
-        );
+        let sources = sources_with(WrittenReasoning::Under(ReasoningKey::ReasoningContent));
+        insta::assert_snapshot!(encoded(Columns::Training, &sources, &samples, store).concat(), @r#"
+        {"messages":[{"role":"user","content":"O\nS\n\nQ"},{"role":"assistant","content":"A","reasoning_content":"T"}],"unmask":true,"token_length":7}
+        {"messages":[{"role":"assistant","content":"","tool_calls":[{"name":"add"}]},{"role":"tool","content":"4"}],"tools":"[{\"name\":\"add\"}]","unmask":false,"token_length":7}
+        "#);
+        let (store, ids) = self::store(&["O", "R", "S", "Q", "A", "T"]);
+        let samples = [Sample { source: 0, body: pair(&ids) }];
+        let mut sources = sources_with(WrittenReasoning::Nowhere);
+        sources[0].unmask = false;
+        insta::assert_snapshot!(encoded(Columns::Training, &sources, &samples, store).concat(), @r#"
+        {"messages":[{"role":"user","content":"O\nS\n\nQ"},{"role":"assistant","content":"A"}],"unmask":false,"token_length":7}
+        "#);
     }
 
     proptest! {

@@ -211,7 +211,9 @@ fn write_column(group: &mut SerializedRowGroupWriter<'_, Vec<u8>>, leaf: &LeafCo
     };
     let (definitions, repetitions) = (Some(&leaf.definition_levels[..]), Some(&leaf.repetition_levels[..]));
     match &leaf.values {
-        Values::Text(values) | Values::Json(values) => column.typed::<ByteArrayType>().write_batch(values, definitions, repetitions)?,
+        Values::Text(values) | Values::Json(values) => {
+            column.typed::<ByteArrayType>().write_batch(values, definitions, repetitions)?
+        }
         Values::Int32(values) => column.typed::<Int32Type>().write_batch(values, definitions, repetitions)?,
         Values::Bool(values) => column.typed::<BoolType>().write_batch(values, definitions, repetitions)?,
     };

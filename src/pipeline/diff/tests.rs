@@ -37,10 +37,9 @@ fn the_default_recipe_equals_none() {
     );
     insta::assert_snapshot!(differences(&a, &b), @r"
     settings
-      recipe.sources.chat.kind    none -> messages
-      recipe.sources.chat.share   none -> 0.1
-      recipe.sources.chat.unmask  none -> false
-      recipe.filter.max_tokens    none -> 99
+      recipe.sources.chat.kind   none -> messages
+      recipe.sources.chat.share  none -> 0.1
+      recipe.filter.max_tokens   none -> 99
     ");
 }
 

@@ -5,8 +5,8 @@ mod conversation;
 mod filters;
 mod find;
 mod json;
+mod probe;
 mod python;
-mod reasoning;
 mod rewrite;
 #[cfg(test)]
 #[rustfmt::skip]

@@ -1,5 +1,7 @@
 use super::snippets::SNIPPETS;
 use super::*;
+use crate::recipe::ReasoningKey;
+use crate::sample::TemplateProbe;
 use crate::tokens::fixtures::folder;
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -50,7 +52,9 @@ fn a_pair_renders_like_its_messages() {
             {"role": "assistant", "content": assistant, "thinking": thinking},
         ]);
         let mut pair = String::from("before|");
-        template.render_into(&Conversation::Pair { user: user.into(), assistant, thinking }, &mut pair).unwrap();
+        let reasoning = Some((ReasoningKey::Thinking, thinking.into()));
+        let conversation = Conversation::Pair { user: user.into(), assistant: assistant.into(), reasoning };
+        template.render_into(&conversation, &mut pair).unwrap();
         let all = template.render(&Conversation::Messages { messages: &messages.to_string(), tools: None }).unwrap();
         let parsed = |text: &str| -> Vec<serde_json::Value> {
             serde_json::Deserializer::from_str(text).into_iter().next().unwrap().unwrap()
@@ -68,8 +72,10 @@ fn reasoning_is_available_under_every_name_that_templates_use() {
     let text = given(names).unwrap().render(&Conversation::Messages { messages, tools: None }).unwrap();
     assert_eq!(text, "||;r|r|r;c|t|;||;");
     let string = "{% for m in messages %}{{ m.reasoning_content is string }} {% endfor %}";
-    let pair = Conversation::Pair { user: "u".into(), assistant: "a", thinking: "" };
-    assert_eq!(given(string).unwrap().render(&pair).unwrap(), "False True ");
+    for (reasoning, rendered) in [(None, "False False "), (Some((ReasoningKey::Thinking, "".into())), "False True ")] {
+        let pair = Conversation::Pair { user: "u".into(), assistant: "a".into(), reasoning };
+        assert_eq!(given(string).unwrap().render(&pair).unwrap(), rendered);
+    }
 }
 
 #[test]
@@ -179,6 +185,34 @@ fn a_template_can_neither_hang_nor_exhaust_memory() {
     }
 }
 
+/// The key is the one that the template reads itself, because older versions of transformers offer no other.
+#[test]
+fn a_template_is_asked_which_reasoning_it_prints() {
+    let key = |template: &str| given(template).unwrap().reasoning_key().map(ReasoningKey::name);
+    let of_all = |what: &str| format!("{{% for m in messages %}}{{{{ m.content }}}}{what}{{% endfor %}}");
+    assert_eq!(key(&of_all("")), None);
+    assert_eq!(key(&of_all("{{ m.thinking }}")), Some("thinking"));
+    assert_eq!(
+        key(&of_all("{% if m.reasoning_content is string %}{{ m.reasoning_content }}{% endif %}")),
+        Some("reasoning_content")
+    );
+    assert_eq!(key(&of_all("{{ m.reasoning_content }}{{ m.thinking }}")), Some("thinking"));
+    assert_eq!(key("{{ raise_exception('no') }}"), None);
+    // As many templates do: only that of the last answer.
+    let last = "{% for m in messages %}{{ m.content }}{% if loop.last %}{{ m.thinking }}{% endif %}{% endfor %}";
+    let messages = serde_json::json!([
+        {"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "thinking": "first"},
+        {"role": "user", "content": "c"}, {"role": "assistant", "content": "d", "thinking": "last"},
+    ]);
+    let messages: Vec<serde_json::Map<String, serde_json::Value>> = serde_json::from_value(messages).unwrap();
+    let printed = |template: &str| given(template).unwrap().printed_reasoning(&messages, None, ReasoningKey::Thinking);
+    assert_eq!(printed(last), [false, false, false, true]);
+    assert_eq!(printed(&of_all("{{ m.thinking }}")), [false, true, false, true]);
+    assert_eq!(printed("{{ raise_exception('no') }}"), [false; 4]);
+    assert!(given(last).unwrap().renders(&messages, None));
+    assert!(!given("{{ messages[0].content + 1 }}").unwrap().renders(&messages, None));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
@@ -197,7 +231,8 @@ proptest! {
     #[test]
     fn contents_are_copied_exactly(user in any::<String>(), assistant in any::<String>(), thinking in any::<String>()) {
         let template = given("{% for m in messages %}{{ m.role + ':' ~ m.content }}{{ m.thinking or '' }};{% endfor %}").unwrap();
-        let pair = Conversation::Pair { user: user.as_str().into(), assistant: &assistant, thinking: &thinking };
+        let reasoning = Some((ReasoningKey::Thinking, thinking.as_str().into()));
+        let pair = Conversation::Pair { user: user.as_str().into(), assistant: assistant.as_str().into(), reasoning };
         prop_assert_eq!(template.render(&pair).unwrap(), format!("user:{user};assistant:{assistant}{thinking};"));
     }
 }

@@ -97,12 +97,14 @@ fn settings() -> impl Strategy<Value = ModelSettings> {
         (vec(1u32..5, 1..4), 1usize..4, any::<bool>(), seeds, reasonings),
         (any::<bool>(), select(vec!["none", "none", "gzip", "zstd"]), select(vec!["drop", "keep", "keep", "fail"])),
         (prop_oneof![Just(true), Just(true), Just(false)], any::<bool>()),
+        (select(vec!["auto", "auto", "always", "never"]), any::<bool>(), any::<bool>()),
     )
         .prop_map(
             |(
                 (cut_sizes, qa_per_doc, save_gpt_oss_format, seed, reasoning),
                 (training_columns, compression, infeasible_cuts),
                 (skip_bad_rows, shuffle),
+                (thinking, prints_reasoning, unmask),
             )| {
                 ModelSettings {
                     cut_sizes,
@@ -110,6 +112,9 @@ fn settings() -> impl Strategy<Value = ModelSettings> {
                     save_gpt_oss_format,
                     seed,
                     reasoning,
+                    thinking,
+                    prints_reasoning,
+                    unmask,
                     training_columns,
                     compression,
                     infeasible_cuts,
@@ -352,6 +357,8 @@ pub fn arguments(settings: &ModelSettings, inputs: &[PathBuf], threads: usize) -
         ("save-gpt-oss-format", settings.save_gpt_oss_format.to_string()),
         ("seed", settings.seed.to_string()),
         ("reasoning", settings.reasoning.to_owned()),
+        ("thinking", settings.thinking.to_owned()),
+        ("unmask", settings.unmask.to_string()),
         ("columns", if settings.training_columns { "training" } else { "full" }.to_owned()),
         ("compression", settings.compression.to_owned()),
         ("infeasible-cuts", settings.infeasible_cuts.to_owned()),
@@ -359,11 +366,13 @@ pub fn arguments(settings: &ModelSettings, inputs: &[PathBuf], threads: usize) -
         ("shuffle", settings.shuffle.to_string()),
         ("threads", threads.to_string()),
     ];
+    let template = settings.prints_reasoning.then(|| ["--chat-template".to_owned(), "template.jinja".to_owned()]);
     // `--output` and its value are separate arguments, so that the location is resolved in the sandbox.
     inputs
         .chain(others.into_iter().flat_map(|(flag, value)| match flag {
             "output" | "tokenizer-model" => vec![format!("--{flag}"), value],
             _ => vec![format!("--{flag}={value}")],
         }))
+        .chain(template.into_iter().flatten())
         .collect()
 }

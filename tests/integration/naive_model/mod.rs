@@ -6,7 +6,7 @@ mod model;
 use crate::in_process;
 use inputs::{Case, StoredFile, arguments, cases, write_inputs};
 use knowledge_mixing::testing::Manifest;
-use model::{Expected, Model, ModelSettings, Refusal};
+use model::{Expected, Model, ModelSettings, REASONING_TEMPLATE, Refusal};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use serde_json::Value;
@@ -60,6 +60,7 @@ fn compare_run(
 ) -> Result<(), TestCaseError> {
     let arguments = arguments(settings, inputs, threads);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    sandbox.write("template.jinja", REASONING_TEMPLATE);
     let made = in_process::mix(sandbox, &arguments);
     let expected = match (Model::new(settings, stored).run(), made) {
         (Ok(expected), Ok(_)) => expected,
@@ -123,6 +124,7 @@ fn compare_manifest(expected: &Expected, manifest: &Manifest) -> Result<(), Test
         prop_assert_eq!(&made.name, &expected.name);
         prop_assert_eq!((made.read, made.kept), (expected.read, expected.kept), "{}", made.name);
         prop_assert_eq!(&made.dropped, &expected.dropped, "{}", made.name);
+        prop_assert_eq!(made.reasoning_left_out, expected.reasoning_left_out, "{}", made.name);
         prop_assert_eq!((made.documents, made.summaries), (expected.documents, expected.summaries), "{}", made.name);
     }
     prop_assert_eq!(manifest.cuts.len(), expected.cuts.len());
@@ -176,6 +178,9 @@ fn artifacts_of_every_generation_give_the_mix_of_the_model() {
         save_gpt_oss_format: false,
         seed: 42,
         reasoning,
+        thinking: "auto",
+        prints_reasoning: true,
+        unmask: true,
         training_columns: false,
         compression: "none",
         infeasible_cuts: "drop",

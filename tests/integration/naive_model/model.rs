@@ -14,6 +14,10 @@ pub struct ModelSettings {
     pub save_gpt_oss_format: bool,
     pub seed: u64,
     pub reasoning: &'static str,
+    pub thinking: &'static str,
+    /// Whether the chat template prints reasoning ([`REASONING_TEMPLATE`]), or else is the built-in one.
+    pub prints_reasoning: bool,
+    pub unmask: bool,
     pub training_columns: bool,
     pub compression: &'static str,
     pub infeasible_cuts: &'static str,
@@ -21,7 +25,20 @@ pub struct ModelSettings {
     pub shuffle: bool,
 }
 
+/// ChatML that prints reasoning.
+pub const REASONING_TEMPLATE: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n\
+    {% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}<|im_end|>\n{% endfor %}";
+
 impl ModelSettings {
+    /// The key under which reasoning is written, if it is.
+    fn reasoning_key(&self) -> Option<&'static str> {
+        match (self.thinking, self.prints_reasoning) {
+            ("always", _) => Some("thinking"),
+            ("auto", true) => Some("reasoning_content"),
+            _ => None,
+        }
+    }
+
     /// The suffix that compression appends to file names.
     pub fn suffix(&self) -> &'static str {
         match self.compression {
@@ -46,6 +63,7 @@ pub struct SourceCounts {
     pub read: u64,
     pub kept: u64,
     pub dropped: BTreeMap<String, u64>,
+    pub reasoning_left_out: u64,
     pub documents: u64,
     pub summaries: u64,
 }
@@ -124,6 +142,7 @@ impl<'m> Model<'m> {
                 read: 0,
                 kept: 0,
                 dropped: BTreeMap::new(),
+                reasoning_left_out: 0,
                 documents: 0,
                 summaries: 0,
             };
@@ -135,6 +154,8 @@ impl<'m> Model<'m> {
                     let reason = match self.sample(source, row) {
                         Ok(sample) => {
                             counts.kept += 1;
+                            let left_out = !sample.thinking.is_empty() && self.settings.reasoning_key().is_none();
+                            counts.reasoning_left_out += u64::from(left_out);
                             samples.push(sample);
                             continue;
                         }
@@ -176,14 +197,23 @@ impl<'m> Model<'m> {
                     .collect();
                 for source in SOURCES {
                     let lengths: Vec<u64> =
-                        selected.iter().filter(|s| s.source == source).map(|s| token_length(s)).collect();
+                        selected.iter().filter(|s| s.source == source).map(|s| self.token_length(s)).collect();
                     if !lengths.is_empty() {
                         counts.shares.push((source.to_owned(), lengths.len() as u64, lengths.iter().sum()));
                     }
                 }
                 counts.samples = selected.len() as u64;
                 counts.tokens = counts.shares.iter().map(|share| share.2).sum();
-                mixes.insert(cut, selected.into_iter().map(|sample| self.row(sample)).collect());
+                let mut rows: Vec<Value> = selected.into_iter().map(|sample| self.row(sample)).collect();
+                // The first row with reasoning comes first.
+                let has_reasoning = |row: &Value| {
+                    self.settings.reasoning_key().is_some_and(|key| row["messages"][1].get(key).is_some())
+                };
+                if let Some(first) = rows.iter().position(has_reasoning) {
+                    let row = rows.remove(first);
+                    rows.insert(0, row);
+                }
+                mixes.insert(cut, rows);
             }
             cuts.push(counts);
         }
@@ -340,12 +370,21 @@ impl<'m> Model<'m> {
 
     /// Section 6.
     fn row(&self, sample: &Sample) -> Value {
-        let messages = json!([
-            {"role": "user", "content": user(sample), "thinking": null},
-            {"role": "assistant", "content": sample.response, "thinking": sample.thinking},
+        let mut messages = json!([
+            {"role": "user", "content": user(sample)},
+            {"role": "assistant", "content": sample.response},
         ]);
+        if self.settings.thinking == "always" {
+            messages[0]["thinking"] = Value::Null;
+        }
+        if let Some(key) = self.settings.reasoning_key()
+            && (self.settings.thinking == "always" || !sample.thinking.is_empty())
+        {
+            messages[1][key] = sample.thinking.as_str().into();
+        }
+        let (unmask, token_length) = (self.settings.unmask, self.token_length(sample));
         if self.settings.training_columns {
-            return json!({"messages": messages, "unmask": true, "token_length": token_length(sample)});
+            return json!({"messages": messages, "unmask": unmask, "token_length": token_length});
         }
         let metadata = json!({
             "sdg_document": sample.summary,
@@ -360,9 +399,28 @@ impl<'m> Model<'m> {
             "document": sample.summary,
             "messages": messages,
             "metadata": metadata.to_string(),
-            "unmask": true,
-            "token_length": token_length(sample),
+            "unmask": unmask,
+            "token_length": token_length,
         })
+    }
+
+    /// Section 7 for the built-in tokenizer, with its ChatML template, or the one that prints reasoning, written out.
+    fn token_length(&self, sample: &Sample) -> u64 {
+        static TOKENIZER: OnceLock<tokenizers::Tokenizer> = OnceLock::new();
+        let tokenizer = TOKENIZER.get_or_init(|| {
+            let file = test_support::builtin_tokenizer("tokenizer.json");
+            tokenizers::Tokenizer::from_bytes(file).expect("the built-in tokenizer is valid")
+        });
+        let is_printed = self.settings.prints_reasoning && self.settings.reasoning_key().is_some();
+        let thoughts = match sample.thinking.as_str() {
+            "" => String::new(),
+            _ if !is_printed => String::new(),
+            thinking => format!("<think>{thinking}</think>"),
+        };
+        let (user, response) = (user(sample), &sample.response);
+        let text =
+            format!("<|im_start|>user\n{user}<|im_end|>\n<|im_start|>assistant\n{thoughts}{response}<|im_end|>\n");
+        tokenizer.encode(text, true).expect("any text can be encoded").len() as u64
     }
 }
 
@@ -374,16 +432,4 @@ fn user(sample: &Sample) -> String {
     } else {
         format!("{outline}\n{summary}\n\n{question}")
     }
-}
-
-/// Section 7 for the built-in tokenizer, with its ChatML template written out.
-fn token_length(sample: &Sample) -> u64 {
-    static TOKENIZER: OnceLock<tokenizers::Tokenizer> = OnceLock::new();
-    let tokenizer = TOKENIZER.get_or_init(|| {
-        let file = test_support::builtin_tokenizer("tokenizer.json");
-        tokenizers::Tokenizer::from_bytes(file).expect("the built-in tokenizer is valid")
-    });
-    let text =
-        format!("<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n{}<|im_end|>\n", user(sample), sample.response);
-    tokenizer.encode(text, true).expect("any text can be encoded").len() as u64
 }

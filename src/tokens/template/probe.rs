@@ -1,8 +1,8 @@
-//! Which reasoning a template prints, found by rendering conversations with marks in place of reasoning.
+//! What a template does with reasoning and tool calls, found by rendering conversations.
 
 use super::ChatTemplate;
 use crate::recipe::ReasoningKey;
-use crate::sample::{Conversation, ReasoningTemplate};
+use crate::sample::{Conversation, TemplateProbe};
 use minijinja::context;
 use serde_json::{Map, Value};
 
@@ -11,7 +11,7 @@ fn mark(number: usize) -> String {
     format!("\u{e000}reasoning {number}\u{e001}")
 }
 
-impl ReasoningTemplate for ChatTemplate {
+impl TemplateProbe for ChatTemplate {
     fn reasoning_key(&self) -> Option<ReasoningKey> {
         // Without what transformers 5 adds: a template gets the key that it reads itself, because older versions add nothing.
         let prints = |key: &ReasoningKey| {
@@ -27,7 +27,7 @@ impl ReasoningTemplate for ChatTemplate {
         ReasoningKey::ALL.into_iter().find(prints)
     }
 
-    fn printed_reasoning(&self, messages: &[Map<String, Value>], key: ReasoningKey) -> Vec<bool> {
+    fn printed_reasoning(&self, messages: &[Map<String, Value>], tools: Option<&str>, key: ReasoningKey) -> Vec<bool> {
         let marked = messages.iter().enumerate().map(|(number, message)| {
             let mut message = message.clone();
             if let Some(reasoning) = message.get_mut(key.name()) {
@@ -35,9 +35,14 @@ impl ReasoningTemplate for ChatTemplate {
             }
             message
         });
-        let json = Value::from_iter(marked).to_string();
-        // A conversation that does not render is an error when its tokens are counted.
-        let rendered = self.render(&Conversation::Messages { messages: &json, tools: None }).unwrap_or_default();
+        let marked = Value::from_iter(marked).to_string();
+        // A template can refuse reasoning, next to a tool call for instance: then the conversation has to do without.
+        let rendered = self.render(&Conversation::Messages { messages: &marked, tools }).unwrap_or_default();
         (0..messages.len()).map(|number| rendered.contains(&mark(number))).collect()
+    }
+
+    fn renders(&self, messages: &[Map<String, Value>], tools: Option<&str>) -> bool {
+        let messages = Value::from_iter(messages.iter().cloned()).to_string();
+        self.render(&Conversation::Messages { messages: &messages, tools }).is_ok()
     }
 }
