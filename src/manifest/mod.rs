@@ -105,11 +105,21 @@ pub struct TokenizerRecord {
     pub name: String,
     /// BLAKE3 of `tokenizer.json`, in hexadecimal.
     pub digest: String,
+    /// Which rules made it of its files: `auto` or `file`. Older versions took `tokenizer.json` as it is.
+    #[serde(default = "file_rules")]
+    pub rules: String,
+    /// The class of transformers whose rules replaced those of `tokenizer.json`, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
     /// BLAKE3 of the chat template, in hexadecimal.
     pub chat_template_digest: String,
     /// The date that the template used, `YYYY-MM-DD`, if it uses one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat_template_date: Option<String>,
+}
+
+fn file_rules() -> String {
+    "file".to_owned()
 }
 
 /// One input file.

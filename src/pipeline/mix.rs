@@ -73,7 +73,8 @@ async fn plan_run(settings: &Settings, context: &Context) -> Result<Planned> {
     job.sources.iter_mut().for_each(|source| source.reasoning = written);
     let survey_options = SurveyOptions::of(settings, &job.sources, template.clone());
     let encodes = needs_training_tokens(settings);
-    let loading = move |context: &Context| LoadedTokenizer::load(&files, template, encodes, &context.pool);
+    let rules = settings.tokenizer_rules;
+    let loading = move |context: &Context| LoadedTokenizer::load(&files, template, rules, encodes, &context.pool);
     let loading = context.compute("loading the tokenizer", loading);
     // The first error ends the run: a wrong tokenizer should not cost reading all rows.
     let (tokenizer, (survey, index)) = futures::try_join!(loading, survey(&job, &survey_options, context))?;
@@ -81,6 +82,7 @@ async fn plan_run(settings: &Settings, context: &Context) -> Result<Planned> {
     let (reasoning, thinking) = (settings.reasoning.clone(), settings.thinking);
     let planning = move |context: &Context| {
         warn_of_reading(&survey, &job.sources, &reasoning, context);
+        tokenizer.warning.iter().for_each(|warning| context.warnings.warn(warning.clone()));
         warn_of_reasoning(&survey, thinking, &tokenizer.name, context);
         let (plan, statistics, tokenizer, encoding) =
             plan_survey(&survey, index, &job.sources, tokenizer, &options, context)?;
@@ -144,6 +146,8 @@ fn plan_survey(
     let record = TokenizerRecord {
         name: tokenizer.name,
         digest: tokenizer.digest,
+        rules: tokenizer.rules.name().to_owned(),
+        class: tokenizer.class.map(str::to_owned),
         chat_template_digest: tokenizer.template.digest(),
         chat_template_date: tokenizer.template.date_used(),
     };

@@ -93,6 +93,16 @@ choice! {
 }
 
 choice! {
+    /// Which rules make a tokenizer of its files.
+    TokenizerRules, default Auto {
+        /// Those of AutoTokenizer in transformers 5, which builds some classes by rules of its own.
+        Auto = "auto",
+        /// Those of tokenizer.json alone, as in transformers 4.57.
+        File = "file",
+    }
+}
+
+choice! {
     /// Whether a row's messages have the teacher's reasoning.
     Thinking, default Auto {
         /// Only if the chat template prints it, under the key that the template reads.

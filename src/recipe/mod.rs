@@ -15,7 +15,7 @@ mod sources;
 
 pub(crate) use choices::{
     BadRows, Choice, Columns, Compression, Format, InfeasibleCuts, Kind, OnDuplicate, OnLong, OnShortfall, Order,
-    ReasoningKey, RepeatUnit, Thinking, Word, WrittenReasoning,
+    ReasoningKey, RepeatUnit, Thinking, TokenizerRules, Word, WrittenReasoning,
 };
 pub(crate) use decimal::Decimal;
 pub(crate) use model::Recipe;

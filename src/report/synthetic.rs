@@ -324,6 +324,8 @@ fn manifest(sources: Vec<SourceRecord>, cuts: Vec<CutRecord>) -> Manifest {
         tokenizer: TokenizerRecord {
             name: "builtin".to_owned(),
             digest: digest(77),
+            rules: "auto".to_owned(),
+            class: None,
             chat_template_digest: digest(78),
             chat_template_date: None,
         },

@@ -11,7 +11,7 @@ use super::setting::{DefaultValue, KfpType, RecipeKey, Setting};
 use super::values::{Kind, Value};
 use crate::error::Result;
 use crate::progress::LogFormat;
-use crate::recipe::{BadRows, Choice, Columns, Compression, Format, InfeasibleCuts, Order, Thinking};
+use crate::recipe::{BadRows, Choice, Columns, Compression, Format, InfeasibleCuts, Order, Thinking, TokenizerRules};
 use crate::sample::Reasoning;
 use crate::storage::Location;
 use crate::tokens::TokenizerModel;
@@ -122,6 +122,20 @@ settings! {
             kfp: Some(("tokenizer_model", KfpType::String)),
             recipe: RecipeKey::Same,
             ..Setting::new("tokenizer_model")
+        };
+
+        /// Which rules make a tokenizer of its files.
+        ///
+        /// See docs/tokenizers.md for the classes that transformers 5 builds by rules of its own.
+        tokenizer_rules: TokenizerRules = Setting {
+            env: &["KNOWLEDGE_MIXING_TOKENIZER_RULES"],
+            default: DefaultValue::Text("auto"),
+            heading: TOKENS,
+            value_name: "RULES",
+            kind: Kind::Choice(TokenizerRules::WORDS),
+            kfp: Some(("tokenizer_rules", KfpType::String)),
+            recipe: RecipeKey::Same,
+            ..Setting::new("tokenizer_rules")
         };
 
         /// Number of summaries per raw document in a mix; one mix per number.

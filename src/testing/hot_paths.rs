@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::input::RowParser;
-use crate::recipe::{Columns, ReasoningKey, Recipe, Source};
+use crate::recipe::{Columns, ReasoningKey, Recipe, Source, TokenizerRules};
 use crate::sample::{ParseOptions, Reasoning, RowJson, Sample, TemplateProbe, row_layout};
 use crate::storage::{Environment, Storage, StorageOptions};
 use crate::text::{Interner, TextStore};
@@ -123,7 +123,7 @@ impl Tokenizer {
         let storage = Storage::with_environment(StorageOptions::default(), Environment::default());
         let files = runtime.block_on(tokens::fetch(&storage, &TokenizerModel::Builtin))?;
         let template = Arc::new(ChatTemplate::load(&files, None, tokens::date_of_run()?)?);
-        Ok(Self(LoadedTokenizer::load(&files, template, false, &pool)?, pool))
+        Ok(Self(LoadedTokenizer::load(&files, template, TokenizerRules::Auto, false, &pool)?, pool))
     }
 
     /// Counts the tokens of texts, each distinct word once.

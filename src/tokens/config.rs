@@ -115,6 +115,35 @@ impl TokenizerConfig {
         self.named.iter().map(|(name, token)| (name.as_str(), token.content.as_str()))
     }
 
+    /// The text of a special token, if it has one.
+    pub(super) fn special_token(&self, name: &str) -> Option<&str> {
+        self.named.iter().find(|(key, _)| key == name).map(|(_, token)| token.content.as_str())
+    }
+
+    /// Whether the configuration has a key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.config.contains_key(key)
+    }
+
+    /// The value of a switch, if it is `true` or `false`.
+    pub(super) fn flag(&self, key: &str) -> Option<bool> {
+        self.config.get(key).and_then(Value::as_bool)
+    }
+
+    /// The value of a key, if it is a text.
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        self.config.get(key).and_then(Value::as_str)
+    }
+
+    /// Adds special tokens that the configuration does not mention; one that it sets to null stays undefined.
+    pub(super) fn add_defaults(&mut self, tokens: &[(&str, &str)]) {
+        for (name, content) in tokens {
+            if !self.has(name) && self.special_token(name).is_none() {
+                self.named.push(((*name).to_owned(), Token::special(content)));
+            }
+        }
+    }
+
     /// Whether special tokens within a text are encoded as plain text.
     pub(super) fn splits_special_tokens(&self) -> bool {
         self.config.get("split_special_tokens").and_then(Value::as_bool).unwrap_or(false)

@@ -54,6 +54,7 @@ pub(crate) fn builtin() -> TokenizerFiles {
         tokenizer_json: builtin!("tokenizer.json"),
         tokenizer_config: Some(builtin!("tokenizer_config.json")),
         special_tokens_map: None,
+        config: None,
         chat_template_jinja: Some(builtin!("chat_template.jinja")),
         chat_template_json: None,
     }
@@ -73,6 +74,7 @@ async fn from_folder(storage: &Storage, folder: &Location) -> Result<TokenizerFi
         tokenizer_json,
         tokenizer_config: read("tokenizer_config.json").await?,
         special_tokens_map: read("special_tokens_map.json").await?,
+        config: read("config.json").await?,
         chat_template_jinja: read("chat_template.jinja").await?,
         chat_template_json: read("chat_template.json").await?,
     })
@@ -92,6 +94,7 @@ async fn from_hub(storage: &Storage, repository: &str) -> Result<TokenizerFiles>
         tokenizer_json,
         tokenizer_config: files.remove("tokenizer_config.json"),
         special_tokens_map: files.remove("special_tokens_map.json"),
+        config: files.remove("config.json"),
         chat_template_jinja: files.remove("chat_template.jinja"),
         chat_template_json: files.remove("chat_template.json"),
     })

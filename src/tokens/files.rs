@@ -15,6 +15,8 @@ pub(crate) struct TokenizerFiles {
     pub(crate) tokenizer_config: Option<Bytes>,
     /// `special_tokens_map.json`, written by older versions of transformers.
     pub(crate) special_tokens_map: Option<Bytes>,
+    /// `config.json` of the model: its type decides which class builds the tokenizer.
+    pub(crate) config: Option<Bytes>,
     /// `chat_template.jinja`: takes precedence over the other two places of a template.
     pub(crate) chat_template_jinja: Option<Bytes>,
     /// `chat_template.json`: an object whose `chat_template` is the template.

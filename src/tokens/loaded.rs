@@ -5,6 +5,7 @@ use super::encode::TrainingEncoder;
 use super::files::TokenizerFiles;
 use super::template::ChatTemplate;
 use crate::error::Result;
+use crate::recipe::TokenizerRules;
 use rayon::ThreadPool;
 use std::sync::Arc;
 
@@ -13,6 +14,12 @@ use std::sync::Arc;
 pub(crate) struct LoadedTokenizer {
     /// The name that the user gave.
     pub(crate) name: String,
+    /// The rules that made it of its files.
+    pub(crate) rules: TokenizerRules,
+    /// The class whose rules replaced those of `tokenizer.json`.
+    pub(crate) class: Option<&'static str>,
+    /// A warning: a class whose rules are not known.
+    pub(crate) warning: Option<String>,
     /// The BLAKE3 digest of `tokenizer.json`, in hex.
     pub(crate) digest: String,
     /// Renders conversations.
@@ -32,12 +39,16 @@ impl LoadedTokenizer {
     pub(crate) fn load(
         files: &TokenizerFiles,
         template: Arc<ChatTemplate>,
+        rules: TokenizerRules,
         encodes: bool,
         pool: &ThreadPool,
     ) -> Result<Self> {
-        let tokenizer = BaseTokenizer::load(files, pool)?;
+        let tokenizer = BaseTokenizer::load(files, rules, pool)?;
         Ok(Self {
             name: files.name.clone(),
+            rules,
+            class: tokenizer.class,
+            warning: tokenizer.warning.clone(),
             digest: blake3::hash(&files.tokenizer_json).to_hex().to_string(),
             template,
             counter: tokenizer.counter(),

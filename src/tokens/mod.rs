@@ -11,6 +11,7 @@ mod files;
 #[cfg(test)]
 mod fixtures;
 mod loaded;
+mod rules;
 mod template;
 
 pub(crate) use count::{Counter, TextSource};

@@ -49,6 +49,8 @@ pub(super) fn manifest() -> Manifest {
         tokenizer: TokenizerRecord {
             name: "builtin".into(),
             digest: "t0".into(),
+            rules: "auto".to_owned(),
+            class: None,
             chat_template_digest: "c0".into(),
             chat_template_date: None,
         },

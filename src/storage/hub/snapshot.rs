@@ -6,7 +6,8 @@ use bytes::Bytes;
 pub(super) const TOKENIZER: &str = "tokenizer.json";
 
 /// The other files of a tokenizer.
-const OPTIONAL: [&str; 5] = [
+const OPTIONAL: [&str; 6] = [
+    "config.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",

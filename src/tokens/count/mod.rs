@@ -15,7 +15,9 @@ mod word_rules;
 pub(crate) use texts::TextSource;
 
 use super::files::TokenizerFiles;
+use super::rules::RuledTokenizer;
 use crate::error::{Error, ErrorKind, Result};
+use crate::recipe::TokenizerRules;
 use backend::{Backend, TextEncoder};
 use pieces::Pieces;
 use rayon::ThreadPool;
@@ -54,7 +56,13 @@ impl<E> std::fmt::Debug for CheckedEncoder<E> {
 }
 
 /// A tokenizer as its files describe it, of which counters and encoders are made.
-pub(super) struct BaseTokenizer(Arc<ReferenceEncoder>);
+pub(super) struct BaseTokenizer {
+    reference: Arc<ReferenceEncoder>,
+    /// The class whose rules replaced those of `tokenizer.json`.
+    pub(super) class: Option<&'static str>,
+    /// A warning: a class whose rules are not known.
+    pub(super) warning: Option<String>,
+}
 
 impl BaseTokenizer {
     /// Loads a tokenizer on `pool`: what a run waits for before it counts needs a core to itself, however much is read in the
@@ -62,14 +70,16 @@ impl BaseTokenizer {
     ///
     /// # Errors
     /// If `tokenizer.json` or the configuration is not valid.
-    pub(super) fn load(files: &TokenizerFiles, pool: &ThreadPool) -> Result<Self> {
-        pool.install(|| Ok(Self(Arc::new(ReferenceEncoder::load(files)?))))
+    pub(super) fn load(files: &TokenizerFiles, rules: TokenizerRules, pool: &ThreadPool) -> Result<Self> {
+        let (reference, RuledTokenizer { class, warning, .. }) =
+            pool.install(|| ReferenceEncoder::load(files, rules))?;
+        Ok(Self { reference: Arc::new(reference), class, warning })
     }
 
     /// Counts tokens.
     pub(super) fn counter(&self) -> Counter {
-        let word_cache = WordCache::<u32>::new(Arc::clone(&self.0));
-        CheckedEncoder::new(Arc::clone(&self.0) as _, word_cache.map(|cache| Arc::new(cache) as _))
+        let word_cache = WordCache::<u32>::new(Arc::clone(&self.reference));
+        CheckedEncoder::new(Arc::clone(&self.reference) as _, word_cache.map(|cache| Arc::new(cache) as _))
     }
 
     /// Encodes texts to ids, after adding special tokens.
@@ -77,7 +87,7 @@ impl BaseTokenizer {
     /// # Errors
     /// If the tokenizer cannot take one of them.
     pub(super) fn id_encoder(&self, special_tokens: &[&str]) -> Result<IdEncoder> {
-        let extended = Arc::new(self.0.with_special_tokens(special_tokens).map_err(cannot_encode)?);
+        let extended = Arc::new(self.reference.with_special_tokens(special_tokens).map_err(cannot_encode)?);
         let word_cache = WordCache::<Vec<u32>>::new(Arc::clone(&extended));
         Ok(CheckedEncoder::new(extended as _, word_cache.map(|cache| Arc::new(cache) as _)))
     }

@@ -2,9 +2,12 @@
 
 use super::backend::TextEncoder;
 use crate::error::{Error, ErrorKind, Result};
+use crate::recipe::TokenizerRules;
 use crate::tokens::config::{Token, TokenizerConfig};
 use crate::tokens::files::TokenizerFiles;
-use tokenizers::{AddedToken, ModelWrapper, Tokenizer};
+use crate::tokens::rules::{self, RuledTokenizer, TextEnds};
+use tokenizers::processors::template::TemplateProcessing;
+use tokenizers::{AddedToken, ModelWrapper, PostProcessorWrapper, Tokenizer};
 
 /// Encodes with `tokenizers`, as transformers does.
 pub(super) struct ReferenceEncoder {
@@ -14,19 +17,21 @@ pub(super) struct ReferenceEncoder {
 }
 
 impl ReferenceEncoder {
-    /// Loads `tokenizer.json`, and adds the tokens of the configuration.
+    /// Loads a tokenizer by these rules, and adds the tokens of the configuration. Also returns what the rules made of it.
     ///
     /// # Errors
     /// If a file is not valid, or the tokenizer is not deterministic.
-    pub(super) fn load(files: &TokenizerFiles) -> Result<Self> {
-        let config = TokenizerConfig::load(files)?;
+    pub(super) fn load(files: &TokenizerFiles, rules: TokenizerRules) -> Result<(Self, RuledTokenizer)> {
+        let mut config = TokenizerConfig::load(files)?;
+        let ruled = rules::apply(files, &config, rules)?;
+        config.add_defaults(&ruled.default_tokens);
         let place = files.location_of("tokenizer.json");
         let invalid = |message: String| {
             Error::new(ErrorKind::Data, format!("not a valid tokenizer: {message}"))
                 .at(&place)
                 .hint("use a tokenizer that transformers loads as a fast tokenizer")
         };
-        let mut tokenizer = Tokenizer::from_bytes(&files.tokenizer_json).map_err(|e| invalid(e.to_string()))?;
+        let mut tokenizer = Tokenizer::from_bytes(&ruled.json).map_err(|e| invalid(e.to_string()))?;
         if let ModelWrapper::BPE(model) = tokenizer.get_model()
             && model.dropout.is_some_and(|dropout| dropout > 0.0)
         {
@@ -39,9 +44,13 @@ impl ReferenceEncoder {
         let known: Vec<Token> = tokenizer.get_added_tokens_decoder().values().map(from_library).collect();
         let tokens = config.tokens_to_add(&known);
         tokenizer.add_tokens(tokens.iter().map(to_library)).map_err(|e| invalid(e.to_string()))?;
+        if let Some(ends) = ruled.ends {
+            let post_processor = post_processor(ends, &config, &tokenizer).map_err(invalid)?;
+            tokenizer.with_post_processor(Some(post_processor));
+        }
         let splits_special_tokens = config.splits_special_tokens();
         tokenizer.set_encode_special_tokens(splits_special_tokens);
-        Ok(Self { tokenizer, splits_special_tokens })
+        Ok((Self { tokenizer, splits_special_tokens }, ruled))
     }
 
     pub(super) fn tokenizer(&self) -> &Tokenizer {
@@ -86,6 +95,27 @@ impl TextEncoder<Vec<u32>> for ReferenceEncoder {
     fn encode(&self, text: &str) -> Result<Vec<u32>, String> {
         self.tokenizer.encode_fast(text, false).map(|e| e.get_ids().to_vec()).map_err(|e| e.to_string())
     }
+}
+
+/// Puts the tokens around each text that the configuration asks for; one that the tokenizer does not have is left out.
+fn post_processor(
+    ends: TextEnds,
+    config: &TokenizerConfig,
+    tokenizer: &Tokenizer,
+) -> Result<PostProcessorWrapper, String> {
+    let token = |wanted: bool, name: &str| {
+        let content = config.special_token(name).filter(|_| wanted)?;
+        Some((content.to_owned(), tokenizer.token_to_id(content)?))
+    };
+    let (bos, eos) = (token(ends.bos, "bos_token"), token(ends.eos, "eos_token"));
+    let single = bos.iter().map(|(bos, _)| bos.as_str()).chain(["$A"]).chain(eos.iter().map(|(eos, _)| eos.as_str()));
+    let single = single.map(str::to_owned).collect::<Vec<_>>();
+    let template = TemplateProcessing::builder()
+        .try_single(single)
+        .map_err(|error| error.to_string())?
+        .special_tokens([bos, eos].into_iter().flatten().collect::<Vec<_>>())
+        .build();
+    template.map(PostProcessorWrapper::Template).map_err(|error| error.to_string())
 }
 
 fn from_library(token: &AddedToken) -> Token {

@@ -10,7 +10,7 @@ use word_rules::{WordRules, is_nfc_inert};
 static POOL: LazyLock<ThreadPool> = LazyLock::new(|| rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap());
 
 fn load(files: &TokenizerFiles) -> Counter {
-    BaseTokenizer::load(files, &POOL).unwrap().counter()
+    BaseTokenizer::load(files, TokenizerRules::Auto, &POOL).unwrap().counter()
 }
 
 impl Counter {
@@ -128,7 +128,10 @@ fn nfc_leaves_inert_characters_unchanged() {
 fn tokenizers_whose_words_depend_on_each_other_are_not_supported() {
     let rules = |files: TokenizerFiles, change: &dyn Fn(&mut Value)| {
         let files = changed(files, change);
-        ReferenceEncoder::load(&files).map_err(|e| e.to_string()).and_then(|r| WordRules::of(&r)).map(drop)
+        ReferenceEncoder::load(&files, TokenizerRules::Auto)
+            .map_err(|e| e.to_string())
+            .and_then(|(r, _)| WordRules::of(&r))
+            .map(drop)
     };
     let pattern = || with_pattern(QWEN2);
     let unchanged = |_: &mut Value| {};
@@ -291,14 +294,14 @@ fn progress_ends_at_the_number_of_texts() {
 fn an_invalid_tokenizer_file_is_named() {
     let mut files = gpt2();
     files.tokenizer_json = Bytes::from_static(b"{}");
-    let error = BaseTokenizer::load(&files, &POOL).map(drop).unwrap_err();
+    let error = BaseTokenizer::load(&files, TokenizerRules::Auto, &POOL).map(drop).unwrap_err();
     assert!(error.line().starts_with("folder/tokenizer.json: not a valid tokenizer: "), "{error}");
     files.tokenizer_config = Some(Bytes::from_static(b"[]"));
-    let error = BaseTokenizer::load(&files, &POOL).map(drop).unwrap_err();
+    let error = BaseTokenizer::load(&files, TokenizerRules::Auto, &POOL).map(drop).unwrap_err();
     assert_eq!(error.line(), "folder/tokenizer_config.json: not a JSON object");
     let dropout = changed(gpt2(), |tokenizer| tokenizer["model"]["dropout"] = 0.5.into());
-    insta::assert_snapshot!(BaseTokenizer::load(&dropout, &POOL).map(drop).unwrap_err());
-    assert!(BaseTokenizer::load(&folder("{}"), &POOL).is_err());
+    insta::assert_snapshot!(BaseTokenizer::load(&dropout, TokenizerRules::Auto, &POOL).map(drop).unwrap_err());
+    assert!(BaseTokenizer::load(&folder("{}"), TokenizerRules::Auto, &POOL).is_err());
 }
 
 /// Texts of words, lines, punctuation and added tokens.

@@ -113,11 +113,11 @@ impl<E: Pieces> WordCache<E> {
                     self.lines.append(line, out, |out| self.line(&mut finder, line, *separate_digits, *nfc, out))
                 })
             }
-            WordRules::SentencePiece { space_at_start } => {
+            WordRules::SentencePiece(prefix_space) => {
                 let pieces = self.reference.tokenizer().get_added_vocabulary();
                 let pieces = pieces.extract_and_normalize(None::<&NormalizerWrapper>, text);
-                for_each_piece(&pieces, out, |piece, out| {
-                    let with_space = space_at_start.then(|| format!(" {piece}"));
+                for_each_piece(&pieces, out, |piece, start, out| {
+                    let with_space = prefix_space.applies(piece, start).then(|| format!(" {piece}"));
                     let mut lines = sentence_piece_lines(with_space.as_deref().unwrap_or(piece));
                     lines.try_for_each(|line| self.lines.append(line, out, |out| self.sentence_piece_line(line, out)))
                 })
@@ -142,7 +142,7 @@ impl<E: Pieces> WordCache<E> {
         // Slower: the library keeps the position of each byte before normalization.
         let tokenizer = self.reference.tokenizer();
         let pieces = tokenizer.get_added_vocabulary().extract_and_normalize(tokenizer.get_normalizer(), line);
-        for_each_piece(&pieces, out, |piece, out| self.byte_level_words(finder, piece, separate_digits, out))
+        for_each_piece(&pieces, out, |piece, _, out| self.byte_level_words(finder, piece, separate_digits, out))
     }
 
     fn byte_level_words(
@@ -212,17 +212,17 @@ impl TextEncoder<Vec<u32>> for WordCache<Vec<u32>> {
     }
 }
 
-/// Appends the added tokens of a text, and what is left between them with `append`.
+/// Appends the added tokens of a text, and what is left between them with `append`, which also gets where that starts.
 fn for_each_piece<E: Pieces>(
     pieces: &PreTokenizedString,
     out: &mut E,
-    mut append: impl FnMut(&str, &mut E) -> Result<(), String>,
+    mut append: impl FnMut(&str, usize, &mut E) -> Result<(), String>,
 ) -> Result<(), String> {
-    for (piece, _, added) in pieces.get_splits(OffsetReferential::Original, OffsetType::None) {
+    for (piece, (start, _), added) in pieces.get_splits(OffsetReferential::Original, OffsetType::None) {
         match added {
             Some(tokens) => out.push_tokens(tokens),
             None if piece.is_empty() => {}
-            None => append(piece, out)?,
+            None => append(piece, start, out)?,
         }
     }
     Ok(())

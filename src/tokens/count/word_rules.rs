@@ -25,10 +25,33 @@ pub(super) enum WordRules {
         nfc: bool,
     },
     /// Words start with spaces, which become [`SPACE_MARK`].
-    SentencePiece {
-        /// Whether a space is added at the start of a text, and after each added token.
-        space_at_start: bool,
-    },
+    SentencePiece(PrefixSpace),
+}
+
+/// Where SentencePiece adds a space to a text, which added tokens divide into pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PrefixSpace {
+    /// Nowhere.
+    Never,
+    /// Before every piece.
+    Always,
+    /// Before every piece that does not start with a space.
+    IfMissing,
+    /// Before the text, if it does not start with a space or an added token.
+    FirstIfMissing,
+}
+
+impl PrefixSpace {
+    /// Whether a piece, which starts at this byte of the text, gets a space.
+    pub(super) fn applies(self, piece: &str, start: usize) -> bool {
+        let is_missing = !piece.starts_with([' ', SPACE_MARK]);
+        match self {
+            Self::Never => false,
+            Self::Always => true,
+            Self::IfMissing => is_missing,
+            Self::FirstIfMissing => is_missing && start == 0,
+        }
+    }
 }
 
 impl WordRules {
@@ -42,12 +65,12 @@ impl WordRules {
         let normalizer = section(serde_json::to_value(tokenizer.get_normalizer()))?;
         let pre_tokenizer = section(serde_json::to_value(tokenizer.get_pre_tokenizer()))?;
         let added: Vec<AddedToken> = tokenizer.get_added_tokens_decoder().into_values().collect();
-        if let Some(space_at_start) = sentence_piece(&normalizer, &pre_tokenizer) {
+        if let Some(prefix_space) = sentence_piece(&normalizer, &pre_tokenizer) {
             check_vocabulary(tokenizer.get_model())?;
             // The normalizer changes such a token's text, too.
             match added.iter().find(|token| token.normalized || token.single_word) {
                 Some(token) => Err(format!("its added token `{}` depends on the text around it", token.content)),
-                None => Ok(Self::SentencePiece { space_at_start }),
+                None => Ok(Self::SentencePiece(prefix_space)),
             }
         } else {
             let nfc = normalizer["type"] == "NFC";
@@ -94,8 +117,19 @@ fn byte_level(pre_tokenizer: &Value) -> Option<(WordPattern, bool)> {
     }
 }
 
-/// Whether these are the steps of a SentencePiece tokenizer, and if so whether it adds a space at the start.
-fn sentence_piece(normalizer: &Value, pre_tokenizer: &Value) -> Option<bool> {
+/// Where a tokenizer with these steps adds spaces, if they are those of SentencePiece.
+fn sentence_piece(normalizer: &Value, pre_tokenizer: &Value) -> Option<PrefixSpace> {
+    if normalizer.is_null() && pre_tokenizer["type"] == "Metaspace" {
+        if pre_tokenizer["split"] != false || pre_tokenizer["replacement"] != "▁" {
+            return None;
+        }
+        return match pre_tokenizer["prepend_scheme"].as_str()? {
+            "never" => Some(PrefixSpace::Never),
+            "always" => Some(PrefixSpace::IfMissing),
+            "first" => Some(PrefixSpace::FirstIfMissing),
+            _ => None,
+        };
+    }
     let replace = json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"});
     let prepend = json!({"type": "Prepend", "prepend": "▁"});
     // Gemma's, which finds no spaces after its normalizer.
@@ -105,9 +139,10 @@ fn sentence_piece(normalizer: &Value, pre_tokenizer: &Value) -> Option<bool> {
         return None;
     }
     if *normalizer == replace {
-        Some(false)
+        Some(PrefixSpace::Never)
     } else {
-        (*normalizer == json!({"type": "Sequence", "normalizers": [prepend, replace]})).then_some(true)
+        let is_prepended = *normalizer == json!({"type": "Sequence", "normalizers": [prepend, replace]});
+        is_prepended.then_some(PrefixSpace::Always)
     }
 }
 
