@@ -6,6 +6,7 @@
 
 PYTHON ?= python3
 VENV := target/venv
+VENV4 := target/venv-transformers4
 BINARY := target/release/knowledge-mixing
 STATIC_BINARY := target/static/knowledge-mixing
 NPM := $(shell command -v npm)
@@ -47,8 +48,8 @@ test-rust: $(VENV)/installed $(if $(NPM),$(AZURITE))
 	$(STORAGE_SERVERS) cargo test --release
 
 # transformers checks every token count.
-test-judge: $(VENV)/installed build
-	$(VENV)/bin/python tests/python/run_all.py --binary $(BINARY)
+test-judge: $(VENV)/installed $(VENV4)/installed build
+	$(VENV)/bin/python tests/python/run_all.py --binary $(BINARY) --transformers4 $(VENV4)/bin/python
 
 # Kubeflow's SDK, Argo's schema, the image around the static binary, compose.
 test-workflow: $(VENV)/installed static
@@ -85,6 +86,12 @@ criterion:
 $(VENV)/installed: tests/python/requirements.txt tests/workflow/requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt -r tests/workflow/requirements.txt
+	touch $@
+
+# transformers 4.57, which takes tokenizer.json as it is.
+$(VENV4)/installed: tests/python/requirements-transformers4.txt
+	$(PYTHON) -m venv $(VENV4)
+	$(VENV4)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/python/requirements-transformers4.txt
 	touch $@
 
 $(AZURITE): tests/azurite/package-lock.json

@@ -22,6 +22,7 @@ os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 
 FULL = ["question", "document_outline", "raw_document", "document", "messages", "metadata", "unmask", "token_length"]
 TRAINING = ["messages", "unmask", "token_length"]
+REASONING = ["thinking", "reasoning_content"]
 SOURCES = ["extractive_summary", "detailed_summary", "key_facts_to_qa", "document_based_qa"]
 NAME = re.compile(r"combined_cut_(\d+)x(\.validation)?\.jsonl(\.gz|\.zst)?")
 
@@ -62,20 +63,25 @@ def lines_of(path):
             raise Difference(f"{path.name}:{number}: not JSON: {error}") from None
 
 
-def check_pair_row(row, where, training, recipe):
+def check_pair_row(row, where, training, recipe, thinking):
     """Checks a row of one of the four sources, built from a question and a response. A recipe may omit the document."""
     messages = row["messages"]
     require([m.get("role") for m in messages] == ["user", "assistant"], f"{where}: the roles are not user, assistant")
     for message in messages:
-        require(list(message)[:3] == ["role", "content", "thinking"], f"{where}: a message has the keys {list(message)}")
-        require(not any(list(message.values())[3:]), f"{where}: a message of a pair has values in extra keys: {shown(message)}")
-        require("tools" in row or len(message) == 3, f"{where}: a message has the keys {list(message)}")
+        require(list(message)[:2] == ["role", "content"], f"{where}: a message has the keys {list(message)}")
         require(isinstance(message["content"], str), f"{where}: a message's content is not a string")
     user, assistant = messages
-    require(user["thinking"] is None, f"{where}: the user message's thinking is not null")
-    require(isinstance(assistant["thinking"], str), f"{where}: the assistant message's thinking is not a string")
+    if thinking == "always":
+        require(list(user)[2:] == list(assistant)[2:] == ["thinking"], f"{where}: a message has the keys {list(user)}")
+        require(user["thinking"] is None, f"{where}: the user message's thinking is not null")
+        require(isinstance(assistant["thinking"], str), f"{where}: the assistant message's thinking is not a string")
+    else:
+        require(len(user) == 2, f"{where}: a message has the keys {list(user)}")
+        allowed = REASONING if thinking == "auto" else []
+        require(len(assistant) == 2 or len(assistant) == 3 and list(assistant)[2] in allowed, f"{where}: a message has the keys {list(assistant)}")
+        require(all(assistant.values()), f"{where}: a message has an empty value: {shown(assistant)}")
     require(assistant["content"] != "", f"{where}: the answer is empty")
-    require(row["unmask"] is True, f"{where}: unmask is {row['unmask']!r}")
+    require(recipe or row["unmask"] is True, f"{where}: unmask is {row['unmask']!r}")
     if training:
         return
     metadata = json.loads(row["metadata"])
@@ -93,37 +99,36 @@ def check_pair_row(row, where, training, recipe):
 
 def tools_of(row, where):
     """The tools of a chat as a list, as the template expects them; in the row they are a JSON string."""
-    if row.get("tools") is None:
+    if "tools" not in row:
         return None
-    require(isinstance(row["tools"], str), f"{where}: tools is not a string")
-    return json.loads(row["tools"]) or None
+    require(isinstance(row["tools"], str) and json.loads(row["tools"]), f"{where}: tools is {shown(row['tools'])}")
+    return json.loads(row["tools"])
 
 
-def messages_of(row):
-    """The messages as the template expects them: without the keys that only messages of other rows have; lists as lists."""
-    out = []
+def check_chat_row(row, where, thinking):
+    """Checks a ready chat: messages have only the keys that say something."""
     for message in row["messages"]:
-        kept = {key: value for key, value in message.items() if key in ("role", "content", "thinking") or value != ""}
-        for key in kept.keys() - {"role", "content", "thinking"}:
-            if isinstance(kept[key], str) and kept[key][:1] in ("[", "{"):
-                kept[key] = json.loads(kept[key])
-        out.append(kept)
-    return out
+        require(list(message)[:2] == ["role", "content"], f"{where}: a message has the keys {list(message)}")
+        empty = [key for key, value in list(message.items())[2:] if value in (None, "", [])]
+        require(thinking == "always" or not empty, f"{where}: a message has an empty value: {shown(message)}")
+        require("tool_calls" not in message or isinstance(message["tool_calls"], list), f"{where}: tool_calls is not a list")
 
 
-def check_row(row, where, training, recipe):
+def check_row(row, where, training, recipe, thinking):
     columns = TRAINING if training else FULL
     require([c for c in row if c != "tools"] == columns, f"{where}: columns are {list(row)}, expected {columns}")
     require(isinstance(row["messages"], list) and row["messages"], f"{where}: no messages")
     require(isinstance(row["unmask"], bool), f"{where}: unmask is not a boolean")
     require(type(row["token_length"]) is int, f"{where}: token_length is not an integer")
-    # If a run has chats, every row has `tools`, and every message has the keys of all messages
-    chat = "tools" in row
+    # Without metadata, chats cannot be told from pairs
+    chat = training and recipe
     if not training:
         require(isinstance(row["metadata"], str), f"{where}: metadata is not a string")
         chat = json.loads(row["metadata"]).get("dataset") != "document_knowledge_qa"
-    if not chat:
-        check_pair_row(row, where, training, recipe)
+    if chat:
+        check_chat_row(row, where, thinking)
+    else:
+        check_pair_row(row, where, training, recipe, thinking)
 
 
 def without_nulls(value):
@@ -195,17 +200,20 @@ def judge(o):
 
     from reference import Reference
 
-    reference = Reference(o.tokenizer, date=date, chat_template=o.chat_template)
-    recipe = manifest.get("settings", {}).get("recipe") is not None
+    settings = manifest.get("settings", {})
+    thinking = settings.get("thinking", "always")
+    rules = manifest.get("tokenizer", {}).get("rules", "file")
+    reference = Reference(o.tokenizer, date=date, chat_template=o.chat_template, rules=rules)
+    recipe = settings.get("recipe") is not None
     totals, contents = {}, {}
     with tempfile.TemporaryDirectory() as cache:
         for cut, name, path in files:
             rows = []
             for number, row in lines_of(path):
                 where = f"{name}:{number}"
-                training = manifest.get("settings", {}).get("columns") == "training" if manifest else "question" not in row
-                check_row(row, where, training, recipe)
-                count = reference.count(messages_of(row), tools_of(row, where))
+                training = settings.get("columns") == "training" if manifest else "question" not in row
+                check_row(row, where, training, recipe, thinking)
+                count = reference.count(row["messages"], tools_of(row, where))
                 require(row["token_length"] == count, f"{where}: token_length is {row['token_length']}, transformers counts {count}")
                 rows.append(row)
             if rows:

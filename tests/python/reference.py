@@ -1,7 +1,8 @@
 """What transformers makes of messages: the rendered text and its number of tokens.
 
-The reference for `token_length`: `len(tokenizer.encode(tokenizer.apply_chat_template(messages, tokenize=False)))` with
-`PreTrainedTokenizerFast.from_pretrained(folder)`, which uses tokenizer.json as it is.
+The reference for `token_length`: `len(tokenizer.encode(tokenizer.apply_chat_template(messages, tokenize=False)))`. The tokenizer is
+what `AutoTokenizer` makes of a folder. By the rules `file`, transformers 5 is asked for `PreTrainedTokenizerFast`, which uses
+tokenizer.json as it is; transformers 4 does so by itself.
 """
 import datetime as real
 import json
@@ -14,7 +15,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
-from transformers import PreTrainedTokenizerFast  # noqa: E402
+import transformers  # noqa: E402
 from transformers.utils import chat_template_utils  # noqa: E402
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
@@ -39,11 +40,13 @@ def set_date(day):
 class Reference:
     """A tokenizer folder, loaded by transformers."""
 
-    def __init__(self, folder, date=None, chat_template=None):
+    def __init__(self, folder, date=None, chat_template=None, rules="auto"):
         folder = pathlib.Path(folder)
         if date:
             set_date(date)
-        self.tokenizer = PreTrainedTokenizerFast.from_pretrained(str(folder))
+        takes_file = rules == "file" and not transformers.__version__.startswith("4.")
+        loader = transformers.PreTrainedTokenizerFast if takes_file else transformers.AutoTokenizer
+        self.tokenizer = loader.from_pretrained(str(folder))
         if chat_template:
             self.tokenizer.chat_template = pathlib.Path(chat_template).read_text("utf-8")
         elif not self.tokenizer.chat_template and (folder / "chat_template.json").is_file():

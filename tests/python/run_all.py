@@ -7,7 +7,9 @@ Also checks that judge.py finds errors (test_judge.py), and that the files in th
 The last line counts what passed and failed.
 """
 import argparse
+import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,13 +25,45 @@ sources:
 """ % (ROOT / "examples" / "chats")
 
 
+# Classes that transformers 5 builds by rules of its own, over files that a fixture has: (name, fixture, changes of the configuration,
+# whether transformers 4.57 knows the class and takes the file as it is)
+REBUILT = [
+    ("LlamaTokenizer", "spm", {}, True),
+    ("LlamaTokenizerFast", "spm", {"legacy": True}, True),
+    ("LlamaTokenizer", "spm", {"add_prefix_space": False, "add_bos_token": True, "add_eos_token": True}, False),
+    ("CodeLlamaTokenizer", "spm", {}, True),
+    ("GemmaTokenizer", "spm", {}, True),
+    ("Qwen2Tokenizer", "llama3", {}, True),
+    ("Qwen2TokenizerFast", "gptoss", {"add_bos_token": True}, True),
+    ("Qwen3_5Tokenizer", "chatml", {}, False),
+    ("GPT2Tokenizer", "chatml", {}, True),
+    ("GPT2Tokenizer", "llama3", {"add_prefix_space": True}, True),
+    ("GPTNeoXTokenizer", "chatml", {}, True),
+    ("CohereTokenizer", "gptoss", {}, False),
+    ("CodeGenTokenizer", "chatml", {}, True),
+    ("LlamaTokenizer", "chatml", {}, False),
+    ("PreTrainedTokenizerFast", "llama3", {"add_bos_token": False}, True),
+]
+
+
+def rebuilt(folder):
+    """Writes the folders of REBUILT; yields a name and a folder for each."""
+    for number, (name, fixture, changes, in_version_4) in enumerate(REBUILT):
+        target = folder / f"rebuilt-{number}"
+        shutil.copytree(TOKENIZERS / fixture, target)
+        config = json.loads((target / "tokenizer_config.json").read_text("utf-8"))
+        config = {key: value for key, value in config.items() if key not in ("add_bos_token", "add_eos_token", "legacy")}
+        (target / "tokenizer_config.json").write_text(json.dumps({**config, "tokenizer_class": name, **changes}))
+        yield f"{name} over {fixture} {changes or ''}".strip(), target, in_version_4
+
+
 def mixes():
     """Yields name, input folders, tokenizer, flags for the program, and whether the rows are compared with the model."""
     families = {"builtin": ROOT / "assets" / "builtin-tokenizer"}
     families |= {name: TOKENIZERS / name for name in ("chatml", "llama3", "spm", "gptoss")}
     for name, folder in families.items():
         yield f"examples, {name}", [EXAMPLES], folder, ["--cut-sizes", "2,5"], False
-        yield f"everything, {name}", [EXAMPLES], folder, EVERYTHING, True
+        yield f"everything, {name}", [EXAMPLES], folder, [*EVERYTHING, "--thinking", "always"], True
     for name in ("builtin", "llama3"):
         yield f"chats, {name}", [EXAMPLES], families[name], ["--cut-sizes", "2,5", "--recipe", CHATS], False
     # The recipe sets the input, the tokenizer (the built-in one) and the cuts; its paths are relative to the repository.
@@ -38,10 +72,10 @@ def mixes():
     yield "reasoning template", [EXAMPLES], families["chatml"], ["--cut-sizes", "5", "--chat-template", TOKENIZERS / "reasoning.jinja"], False
     yield "training columns, gzip", [EXAMPLES], families["builtin"], ["--cut-sizes", "5", "--columns", "training", "--compression", "gzip"], False
     yield "zstd, shuffled", [EXAMPLES], families["builtin"], ["--cut-sizes", "2,8", "--compression", "zstd", "--shuffle"], False
-    yield "placeholders dropped", [EXAMPLES], families["builtin"], [*EVERYTHING, "--save-gpt-oss-format"], True
+    yield "placeholders dropped", [EXAMPLES], families["builtin"], [*EVERYTHING, "--save-gpt-oss-format", "--thinking", "always"], True
     for shape in ("narrow", "wide"):
         yield f"generated, {shape}", [shape], families["builtin"], ["--cut-sizes", "3,6"], False
-        yield f"generated, {shape}, everything", [shape], families["spm"], EVERYTHING, True
+        yield f"generated, {shape}, everything", [shape], families["spm"], [*EVERYTHING, "--thinking", "always"], True
 
 
 def run(*command):
@@ -49,8 +83,8 @@ def run(*command):
     return done.returncode, (done.stdout + done.stderr).strip()
 
 
-def judge_mix(binary, work, inputs, tokenizer, flags, compared):
-    """Returns the first error, or None."""
+def judge_mix(binary, work, inputs, tokenizer, flags, compared, python=sys.executable):
+    """Returns the first error, or None. The judge runs with `python`, whose transformers it asks."""
     output = work / "out"
     given = [part for folder in inputs for part in ("--input", folder)]
     code, text = run(binary, "mix", *given, "--output", output, "--tokenizer-model", tokenizer, "--quiet", *flags)
@@ -64,7 +98,7 @@ def judge_mix(binary, work, inputs, tokenizer, flags, compared):
             return text
         expect = ["--expect", work / "model.jsonl"]
     template = flags[flags.index("--chat-template"):][:2] if "--chat-template" in flags else []
-    code, text = run(sys.executable, HERE / "judge.py", output, tokenizer, *template, *expect)
+    code, text = run(python, HERE / "judge.py", output, tokenizer, *template, *expect)
     if code:
         return text
     code, text = run(binary, "verify", output)
@@ -74,6 +108,7 @@ def judge_mix(binary, work, inputs, tokenizer, flags, compared):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--binary", type=pathlib.Path, required=True)
+    arguments.add_argument("--transformers4", type=pathlib.Path, metavar="PYTHON", help="a Python with transformers 4.57, for --tokenizer-rules file")
     arguments.add_argument("--only", default="", metavar="TEXT", help="run only the mixes and checks whose name contains this")
     given = arguments.parse_args()
     binary, only = given.binary.resolve(), given.only
@@ -101,6 +136,17 @@ def main():
             work.mkdir()
             inputs = [generated.get(entry, entry) for entry in inputs]
             report(name, judge_mix(binary, work, inputs, tokenizer, flags, compared))
+        chats = ["--cut-sizes", "2,5", "--recipe", CHATS]
+        families = list(rebuilt(pathlib.Path(folder)))
+        if not given.transformers4:
+            print("SKIPPED: --tokenizer-rules file against transformers 4.57: no --transformers4")
+        for number, (name, tokenizer, in_version_4) in enumerate(families):
+            for rules, python in [("auto", sys.executable), ("file", in_version_4 and given.transformers4)]:
+                title = f"rules {rules}, {name}"
+                if python and only in title:
+                    work = pathlib.Path(folder) / f"{rules}-{number}"
+                    work.mkdir()
+                    report(title, judge_mix(binary, work, [EXAMPLES], tokenizer, [*chats, "--tokenizer-rules", rules], False, python))
     print(f"judge: {passed} passed, {failed} failed")
     return 1 if failed else 0
 

@@ -44,29 +44,21 @@ def write(folder, rows, name="combined_cut_50x.jsonl", columns="full"):
     folder.mkdir()
     (folder / name).write_bytes(data)
     (folder / "manifest.json").write_text(json.dumps({
-        "settings": {"columns": columns}, "tokenizer": {"chat_template_date": DATE}, "sources": [], "cuts": [],
+        "settings": {"columns": columns, "thinking": "always"}, "tokenizer": {"chat_template_date": DATE, "rules": "auto"}, "sources": [], "cuts": [],
         "outputs": [{"name": name, "bytes": len(data), "digest": blake3(data).hexdigest(), "rows": len(rows), "tokens": tokens}]}))
 
 
 def with_chats(rows, chats, reference):
-    """The rows of a mix that also has chats: all rows get `tools`, all messages the keys of every message."""
-    extra = ["tool_call_id", "tool_calls"]
-    as_text = lambda value: value if isinstance(value, str) else json.dumps(value)  # noqa: E731
-    out = []
-    for row in rows:
-        row = json.loads(json.dumps(row))
-        length, unmask = row.pop("token_length"), row.pop("unmask")
-        for message in row["messages"]:
-            message.update({key: "" for key in extra})
-        out.append({**row, "tools": "[]", "unmask": unmask, "token_length": length})
+    """The rows of a mix that also has chats, with tools first."""
+    out = list(rows)
     for chat in chats:
-        messages = [{"role": m["role"], "content": m["content"], "thinking": "" if m["role"] == "assistant" else None,
-                     **{key: as_text(m.get(key, "")) for key in extra}} for m in chat["messages"]]
+        messages = [{"role": m["role"], "content": m["content"], **{k: v for k, v in m.items() if k not in ("role", "content")}}
+                    for m in chat["messages"]]
         metadata = {"sdg_document": "", "dataset": "messages", "raw_document": "", "source": "replay"}
         out.append({"question": "", "document_outline": "", "raw_document": "", "document": "", "messages": messages,
-                    "metadata": json.dumps(metadata), "tools": json.dumps(chat.get("tools", [])), "unmask": chat.get("unmask", True),
-                    "token_length": reference.count(chat["messages"], chat.get("tools"))})
-    return out
+                    "metadata": json.dumps(metadata), **({"tools": json.dumps(chat["tools"])} if chat.get("tools") else {}),
+                    "unmask": chat.get("unmask", True), "token_length": reference.count(messages, chat.get("tools"))})
+    return sorted(out, key=lambda row: "tools" not in row)
 
 
 def main():

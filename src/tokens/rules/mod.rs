@@ -53,9 +53,6 @@ pub(super) fn apply(files: &TokenizerFiles, config: &TokenizerConfig, rules: Tok
     if rules == TokenizerRules::File {
         return Ok(as_file);
     }
-    // Versions before 5 take the file's post-processor, whatever the configuration says.
-    let ends = explicit_ends(config);
-    let as_file = RuledTokenizer { ends, ..as_file };
     let Some(name) = class_name(files, config)? else { return Ok(as_file) };
     let Some(class) = Class::named(&name) else {
         let warning = classes::is_unsupported(&name).then(|| {
@@ -76,7 +73,7 @@ pub(super) fn apply(files: &TokenizerFiles, config: &TokenizerConfig, rules: Tok
         Rebuilt::Json(json) => Ok(RuledTokenizer {
             json: json.into(),
             default_tokens: class.default_tokens().to_vec(),
-            ends: ends.or_else(|| class.ends()),
+            ends: class.ends(),
             class: Some(class.name()),
             warning: None,
         }),
@@ -86,13 +83,6 @@ pub(super) fn apply(files: &TokenizerFiles, config: &TokenizerConfig, rules: Tok
             Ok(RuledTokenizer { warning: Some(warning), ..as_file })
         }
     }
-}
-
-/// `add_bos_token` and `add_eos_token`, if the configuration has one of them: then they decide, whatever `tokenizer.json` says.
-fn explicit_ends(config: &TokenizerConfig) -> Option<TextEnds> {
-    let (bos, eos) = (config.flag("add_bos_token"), config.flag("add_eos_token"));
-    let is_given = bos.is_some() || eos.is_some();
-    is_given.then(|| TextEnds { bos: bos.unwrap_or(false), eos: eos.unwrap_or(false) })
 }
 
 /// The class that builds the tokenizer; `None` if `tokenizer.json` is taken as it is.
@@ -184,12 +174,12 @@ mod tests {
         assert_eq!(rebuilt["pre_tokenizer"]["prepend_scheme"], "first");
     }
 
+    /// transformers ignores `add_bos_token` and `add_eos_token` of a folder with a `tokenizer.json`.
     #[test]
-    fn explicit_flags_decide_how_texts_begin_and_end() {
+    fn texts_begin_and_end_as_the_class_says() {
         let ends = |config: &str| ruled(config, None, TokenizerRules::Auto).ends;
-        assert_eq!(ends("{}"), None);
-        assert_eq!(ends(r#"{"add_bos_token": false}"#), Some(TextEnds { bos: false, eos: false }));
-        assert_eq!(ends(r#"{"add_eos_token": true}"#), Some(TextEnds { bos: false, eos: true }));
-        assert_eq!(ruled(r#"{"add_bos_token": true}"#, None, TokenizerRules::File).ends, None);
+        assert_eq!(ends(r#"{"tokenizer_class": "LlamaTokenizer", "add_bos_token": true}"#), None);
+        let code_llama = ends(r#"{"tokenizer_class": "CodeLlamaTokenizer"}"#);
+        assert_eq!(code_llama, Some(TextEnds { bos: true, eos: false }));
     }
 }
