@@ -83,6 +83,18 @@ pub struct SettingsRecord {
     /// The sequence length at which the trainer drops samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_seq_len: Option<u32>,
+    /// The tokens that a GPU takes at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens_per_gpu: Option<u32>,
+    /// The samples of a training step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_batch_size: Option<u32>,
+    /// The number of GPUs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<u32>,
+    /// The number of epochs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<u32>,
     /// The recipe with all defaults filled in, if one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<serde_json::Value>,
@@ -186,6 +198,44 @@ pub struct CutRecord {
     pub validation_tokens: Option<u64>,
     /// What each source contributes, in the order of the sources.
     pub sources: Vec<ShareRecord>,
+    /// What the trainer will do with the mix, if the settings say how it is trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preflight: Option<Preflight>,
+}
+
+/// What a trainer will do with a mix in one epoch. Figures are exact unless they are named as a bound.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preflight {
+    /// Samples that it trains on.
+    pub samples: u64,
+    /// Their tokens.
+    pub tokens: u64,
+    /// Those of them that count for the loss.
+    pub loss_tokens: u64,
+    /// Samples that it drops, by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// Optimizer steps per epoch, if the batch size is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps_per_epoch: Option<u64>,
+    /// Optimizer steps in all epochs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// Tokens of a step on average, rounded down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_step: Option<u64>,
+    /// Micro-batches of each GPU per epoch: at least, at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub micro_batches: Option<[u64; 2]>,
+    /// A lower bound, in percent, of how evenly the tokens are divided among the GPUs: the average over the largest share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balance_percent: Option<u64>,
+}
+
+impl Preflight {
+    /// All samples that are dropped.
+    pub fn dropped_samples(&self) -> u64 {
+        self.dropped.values().sum()
+    }
 }
 
 /// What one source contributes to one mix.

@@ -22,6 +22,7 @@ mod options;
 mod order;
 mod place;
 mod plan;
+mod preflight;
 mod rank;
 mod row;
 mod shares;
@@ -33,6 +34,7 @@ pub(crate) use options::{Options, needs_content, needs_tokens};
 pub(crate) use order::{OutputRow, ShuffledOrder, most_copies, natural_order, source_ranges};
 pub(crate) use place::place;
 pub(crate) use plan::{CutPlan, Size, SourcePlan, candidates, check, plan_cut};
+pub(crate) use preflight::{PreflightOptions, preflight};
 pub(crate) use row::Row;
 
 #[cfg(test)]

@@ -53,6 +53,10 @@ pub(super) fn settings_record(settings: &Settings) -> SettingsRecord {
         formats: settings.formats.iter().map(|format| format.name().to_owned()).collect(),
         attention_mask: settings.attention_mask,
         max_seq_len: settings.max_seq_len,
+        max_tokens_per_gpu: settings.max_tokens_per_gpu,
+        effective_batch_size: settings.effective_batch_size,
+        gpus: settings.gpus,
+        epochs: settings.epochs,
         recipe: settings.recipe_given.then(|| settings.recipe.for_manifest()),
     }
 }
@@ -104,6 +108,7 @@ fn cut_record(cut: &Cut, mix_plan: &MixPlan, sources: &[Source]) -> CutRecord {
         validation_samples: validation.map(|(samples, _)| samples),
         validation_tokens: validation.map(|(_, tokens)| tokens),
         sources: plan.map(|plan| share_records(plan, trained, sources)).unwrap_or_default(),
+        preflight: number.and_then(|number| mix_plan.preflights.as_ref()?.get(number)).cloned(),
     }
 }
 

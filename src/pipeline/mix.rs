@@ -3,6 +3,7 @@
 
 use super::context::Context;
 use super::count::SampleCounter;
+use super::fail_on;
 use super::finish::{Outcome, PUBLISH_OPTIONS, finish};
 use super::manifest::{manifest, settings_record};
 use super::plan::{MixPlan, PlanOptions, nothing_left, plan_mix};
@@ -14,7 +15,7 @@ use crate::error::Result;
 use crate::index::Index;
 use crate::manifest::{Manifest, Measure, TokenizerRecord};
 use crate::recipe::{Source, Thinking};
-use crate::report::statistics::Statistics;
+use crate::report::{self, statistics::Statistics};
 use crate::sample::{Reasoning, written_reasoning};
 use crate::settings::Settings;
 use crate::storage::Publication;
@@ -79,14 +80,17 @@ async fn plan_run(settings: &Settings, context: &Context) -> Result<Planned> {
     // The first error ends the run: a wrong tokenizer should not cost reading all rows.
     let (tokenizer, (survey, index)) = futures::try_join!(loading, survey(&job, &survey_options, context))?;
     let (options, settings_record) = (PlanOptions::of(settings), settings_record(settings));
-    let (reasoning, thinking) = (settings.reasoning.clone(), settings.thinking);
+    let (reasoning, thinking, limits) = (settings.reasoning.clone(), settings.thinking, settings.fail_on.clone());
     let planning = move |context: &Context| {
         warn_of_reading(&survey, &job.sources, &reasoning, context);
         tokenizer.warning.iter().for_each(|warning| context.warnings.warn(warning.clone()));
         warn_of_reasoning(&survey, thinking, &tokenizer.name, context);
-        let (plan, statistics, tokenizer, encoding) =
+        let (mut plan, statistics, tokenizer, encoding) =
             plan_survey(&survey, index, &job.sources, tokenizer, &options, context)?;
         let manifest = manifest(settings_record, tokenizer, &survey, &plan, &job.sources, &statistics);
+        if plan.checked.is_ok() {
+            plan.checked = fail_on::check(&manifest, &report::metrics::metrics(&manifest, &statistics), &limits);
+        }
         Ok(Planned { sources: job.sources, survey, plan, manifest, statistics, encoding })
     };
     context.compute("planning", planning).await
@@ -118,7 +122,10 @@ fn warn_of_reasoning(survey: &Survey, thinking: Thinking, tokenizer: &str, conte
 /// Whether the run has to know what the trainer makes of each sample.
 fn needs_training_tokens(settings: &Settings) -> bool {
     let options = PlanOptions::of(settings);
-    options.mixing.measure() == Measure::LossTokens || settings.formats.iter().any(|format| format.is_tokens())
+    options.mixing.measure() == Measure::LossTokens
+        || settings.formats.iter().any(|format| format.is_tokens())
+        || options.preflight.is_requested()
+        || !settings.fail_on.is_empty()
 }
 
 /// Plans the mixes of a survey and computes the statistics.

@@ -12,6 +12,7 @@
 mod context;
 mod count;
 mod diff;
+mod fail_on;
 mod finish;
 mod manifest;
 mod mix;

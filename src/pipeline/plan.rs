@@ -5,7 +5,8 @@ use super::count::SampleCounter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Index;
 use crate::input::SourceLedger;
-use crate::mixing::{self, CutPlan, Cuts, Row, TrainedSize, select_cut};
+use crate::manifest::Preflight;
+use crate::mixing::{self, CutPlan, Cuts, PreflightOptions, Row, TrainedSize, select_cut};
 use crate::recipe::{InfeasibleCuts, OnLong, Recipe, Source};
 use crate::settings::Settings;
 use crate::tokens::TrainingEncoder;
@@ -23,8 +24,8 @@ pub(crate) struct PlanOptions {
     pub(crate) select_cut: Option<u32>,
     /// The longest sample that the trainer takes, if longer ones are kept.
     pub(crate) keep_longer_than: Option<u32>,
-    /// The sequence length at which the trainer drops samples.
-    pub(crate) max_seq_len: Option<u32>,
+    /// How the mixes will be trained.
+    pub(crate) preflight: PreflightOptions,
 }
 
 impl PlanOptions {
@@ -36,9 +37,20 @@ impl PlanOptions {
             cut_sizes: settings.cut_sizes.clone(),
             infeasible_cuts: settings.infeasible_cuts,
             select_cut: settings.select_cut,
-            max_seq_len: settings.max_seq_len,
+            preflight: preflight_options(settings),
             keep_longer_than: filter.max_tokens.filter(|_| filter.long_samples == OnLong::Keep),
         }
+    }
+}
+
+/// How the settings say that the mixes will be trained.
+pub(super) fn preflight_options(settings: &Settings) -> PreflightOptions {
+    PreflightOptions {
+        max_seq_len: settings.max_seq_len,
+        max_tokens_per_gpu: settings.max_tokens_per_gpu,
+        effective_batch_size: settings.effective_batch_size,
+        gpus: settings.gpus,
+        epochs: settings.epochs,
     }
 }
 
@@ -57,6 +69,8 @@ pub(crate) struct MixPlan {
     pub(crate) checked: Result<()>,
     /// What the trainer gets of each source of each mix, if that was counted.
     pub(crate) trained: Option<Vec<Vec<TrainedSize>>>,
+    /// What the trainer will do with each mix, if that was counted.
+    pub(crate) preflights: Option<Vec<Preflight>>,
     /// Which library counted tokens.
     pub(crate) counted_by: String,
 }
@@ -107,12 +121,16 @@ pub(super) fn plan_mix(
     }
     let trained = encoder.map(|_| {
         let of_plan = |plan: &CutPlan| {
-            mixing::trained_sizes(&rows, sources.len(), options.max_seq_len, |at, source| plan.copies(at, source))
+            mixing::trained_sizes(&rows, sources.len(), options.preflight.max_seq_len, |at, source| {
+                plan.copies(at, source)
+            })
         };
         plans.iter().map(of_plan).collect()
     });
+    let preflights = encoder
+        .map(|_| plans.iter().map(|plan| mixing::preflight(plan, &rows, &options.preflight)).collect::<Vec<_>>());
     let checked = mixing::check(&plans, sources, options.mixing.on_shortfall);
-    Ok(MixPlan { rows, cuts, plans, selected_cut, checked, trained, counted_by })
+    Ok(MixPlan { rows, cuts, plans, selected_cut, checked, trained, preflights, counted_by })
 }
 
 /// The error for an input of which no sample is left.

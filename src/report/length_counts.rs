@@ -28,7 +28,7 @@ pub(crate) struct LengthSummary {
     pub(crate) max: u32,
 }
 
-/// What a trainer truncates if it reads at most a given number of tokens of each sample.
+/// What of the samples is beyond a given number of tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Overlong {
     /// Samples longer than the limit.

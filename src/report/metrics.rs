@@ -3,7 +3,7 @@
 use super::format::line;
 use super::length_counts::LengthCounts;
 use super::statistics::{CutStatistics, LIMITS, Statistics};
-use crate::manifest::{CutRecord, Manifest, ShareRecord, TrainingRecord};
+use crate::manifest::{CutRecord, Manifest, Preflight, ShareRecord, TrainingRecord};
 use serde_json::{Map, Value};
 
 /// All figures of a run by name.
@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 /// | `sources.SOURCE.read`, `.kept`, `.dropped`, `.documents`, `.summaries` | one source |
 /// | `cut_N.samples`, `.tokens` | one mix |
 /// | `cut_N.training.samples`, `.tokens`, `.loss_tokens`, `.left_out.REASON` | what the trainer gets of it; absent unless that was counted (tokens files, loss tokens) |
+/// | `cut_N.preflight.samples`, `.tokens`, `.loss_tokens`, `.dropped`, `.dropped.REASON`, `.steps_per_epoch`, `.steps`, `.tokens_per_step`, `.micro_batches_at_least`, `.micro_batches_at_most`, `.balance_percent_at_least` | what the trainer will do with it in one epoch (`steps`: in all); absent unless the settings say how it is trained |
 /// | `cut_N.token_length.min`, `.median`, `.p95`, `.max` | by nearest rank ([`LengthCounts::percentile`]); absent if the mix is empty |
 /// | `cut_N.over_4096.samples`, `.tokens` | samples longer than 4096 tokens, and their tokens beyond it (also 2048, 8192) |
 /// | `cut_N.validation.samples`, `.tokens` | held out for validation, if the recipe holds out documents |
@@ -72,6 +73,9 @@ fn mix(map: &mut Map<String, Value>, cut: &CutRecord, details: Option<&CutStatis
     if let Some(training) = training(cut) {
         put_training(map, &prefix, &training);
     }
+    if let Some(preflight) = &cut.preflight {
+        put_preflight(map, &prefix, preflight);
+    }
     for (unit, figure) in [("samples", cut.validation_samples), ("tokens", cut.validation_tokens)] {
         if let Some(figure) = figure {
             put(map, &format!("{prefix}.validation.{unit}"), figure);
@@ -116,6 +120,28 @@ fn training(cut: &CutRecord) -> Option<TrainingRecord> {
             .for_each(|(reason, samples)| *sum.left_out.entry(reason.clone()).or_default() += samples);
     }
     (!of_sources.is_empty()).then_some(sum)
+}
+
+fn put_preflight(map: &mut Map<String, Value>, cut: &str, preflight: &Preflight) {
+    let mut put = |name: &str, value: u64| put(map, &format!("{cut}.preflight.{name}"), value);
+    put("samples", preflight.samples);
+    put("tokens", preflight.tokens);
+    put("loss_tokens", preflight.loss_tokens);
+    put("dropped", preflight.dropped_samples());
+    preflight.dropped.iter().for_each(|(reason, samples)| put(&format!("dropped.{}", reason_key(reason)), *samples));
+    let [at_least, at_most] = preflight.micro_batches.map_or([None, None], |bounds| bounds.map(Some));
+    for (name, value) in [
+        ("steps_per_epoch", preflight.steps_per_epoch),
+        ("steps", preflight.steps),
+        ("tokens_per_step", preflight.tokens_per_step),
+        ("micro_batches_at_least", at_least),
+        ("micro_batches_at_most", at_most),
+        ("balance_percent_at_least", preflight.balance_percent),
+    ] {
+        if let Some(value) = value {
+            put(name, value);
+        }
+    }
 }
 
 fn put_training(map: &mut Map<String, Value>, prefix: &str, training: &TrainingRecord) {

@@ -2,7 +2,7 @@
 
 use super::format::{counted, cut_name, line, percent, thousands};
 use super::statistics::{CutSourceStatistics, CutStatistics, LIMITS, SourceStatistics, Statistics};
-use super::wording::{DEFAULT_RULE, RunKind, average_summaries, infeasible_cuts};
+use super::wording::{DEFAULT_RULE, RunKind, average_summaries, infeasible_cuts, preflight_notes, training_calls};
 use crate::manifest::Manifest;
 use std::ops::Range;
 
@@ -33,6 +33,7 @@ pub(crate) fn summary(manifest: &Manifest, statistics: &Statistics) -> String {
     }
     text.push_str(&lengths(statistics));
     text.push_str(&targets(statistics));
+    text.push_str(&training(manifest));
     text.push_str(&rows(statistics));
     text.truncate(text.trim_end().len());
     text + "\n"
@@ -82,11 +83,40 @@ fn lengths(statistics: &Statistics) -> String {
             if overlong.samples == 0 {
                 return "0".to_owned();
             }
-            format!("{} ({} truncated)", thousands(overlong.samples), counted(overlong.tokens, "token", "tokens"))
+            format!("{} ({} beyond it)", thousands(overlong.samples), counted(overlong.tokens, "token", "tokens"))
         }));
         Some(row)
     });
     table_of("Token length", &header, 1..header.len(), rows)
+}
+
+/// What the trainer will do with each mix, and what to call it with.
+fn training(manifest: &Manifest) -> String {
+    let cuts = || manifest.cuts.iter().filter_map(|cut| Some((cut.cut, cut.preflight.as_ref()?)));
+    let or_dash = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), thousands);
+    let rows = cuts().map(|(cut, preflight)| {
+        vec![
+            cut_name(cut),
+            thousands(preflight.samples),
+            thousands(preflight.dropped_samples()),
+            thousands(preflight.tokens),
+            thousands(preflight.loss_tokens),
+            or_dash(preflight.steps_per_epoch),
+            or_dash(preflight.steps),
+            or_dash(preflight.tokens_per_step),
+        ]
+    });
+    let header = ["cut", "samples", "dropped", "tokens", "loss tokens", "steps per epoch", "steps", "tokens per step"];
+    let mut text = table_of("Training", &header, 1..8, rows);
+    for (cut, preflight) in cuts() {
+        text.extend(preflight_notes(cut, preflight).map(|note| format!("- {}\n", escape(&note))));
+    }
+    let calls = training_calls(&manifest.settings, cuts().last().map(|(cut, _)| cut));
+    text.extend(calls.iter().map(|call| format!("- `{call}`\n")));
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
 }
 
 fn targets(statistics: &Statistics) -> String {

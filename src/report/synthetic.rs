@@ -190,6 +190,7 @@ fn build(shape: &Shape, infeasible: &[u32]) -> (Manifest, Statistics) {
         validation_samples: None,
         validation_tokens: None,
         sources: Vec::new(),
+        preflight: None,
     }));
     let statistics = Statistics {
         sources,
@@ -255,6 +256,7 @@ fn cut_record(cut: &CutStatistics, feasible: bool) -> CutRecord {
         validation_samples: cut.validation.map(|(samples, _)| samples),
         validation_tokens: cut.validation.map(|(_, tokens)| tokens),
         sources: shares.collect(),
+        preflight: None,
     }
 }
 
@@ -319,6 +321,10 @@ fn manifest(sources: Vec<SourceRecord>, cuts: Vec<CutRecord>) -> Manifest {
             formats: vec!["messages".to_owned()],
             attention_mask: false,
             max_seq_len: None,
+            max_tokens_per_gpu: None,
+            effective_batch_size: None,
+            gpus: None,
+            epochs: None,
             recipe: None,
         },
         tokenizer: TokenizerRecord {

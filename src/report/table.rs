@@ -5,7 +5,7 @@
 use super::format::{cut_name, line, percent, thousands};
 use super::length_counts::LengthCounts;
 use super::statistics::{CutStatistics, SourceStatistics, Statistics};
-use super::wording::{DEFAULT_RULE, RunKind, average_summaries, infeasible_cuts};
+use super::wording::{DEFAULT_RULE, RunKind, average_summaries, infeasible_cuts, preflight_notes, training_calls};
 use crate::manifest::{Manifest, Measure};
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, TableComponent};
 
@@ -32,6 +32,7 @@ pub(crate) fn table(manifest: &Manifest, statistics: &Statistics, run: RunKind, 
     text.push_str(&infeasible(manifest, statistics, run));
     text.push_str(&lengths(statistics, width));
     text.push_str(&targets(statistics, run, width));
+    text.push_str(&training(manifest, width));
     text.truncate(text.trim_end().len());
     text + "\n"
 }
@@ -135,6 +136,36 @@ fn length_row(cut: String, name: &str, counts: &LengthCounts) -> Row {
     row.extend(lengths.unwrap_or_else(|| ["-"; 4].map(str::to_owned)));
     row.extend(over);
     Row::from(row)
+}
+
+/// What the trainer will do with each mix, and what to call it with.
+fn training(manifest: &Manifest, width: u16) -> String {
+    let cuts = || manifest.cuts.iter().filter_map(|cut| Some((cut.cut, cut.preflight.as_ref()?)));
+    if cuts().next().is_none() {
+        return String::new();
+    }
+    let header = ["Training", "samples", "dropped", "tokens", "loss tokens", "steps/epoch", "steps", "tokens/step"];
+    let mut table = new_table(&header, 1, width);
+    let mut notes = String::new();
+    for (cut, preflight) in cuts() {
+        let or_dash = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), thousands);
+        table.add_row([
+            cut_name(cut),
+            thousands(preflight.samples),
+            thousands(preflight.dropped_samples()),
+            thousands(preflight.tokens),
+            thousands(preflight.loss_tokens),
+            or_dash(preflight.steps_per_epoch),
+            or_dash(preflight.steps),
+            or_dash(preflight.tokens_per_step),
+        ]);
+        notes.push_str(&preflight_notes(cut, preflight).map(|note| note + "\n").collect::<String>());
+    }
+    let calls: String = training_calls(&manifest.settings, cuts().last().map(|(cut, _)| cut))
+        .into_iter()
+        .map(|call| call + "\n")
+        .collect();
+    format!("{}{notes}{calls}\n", block(&table))
 }
 
 fn targets(statistics: &Statistics, run: RunKind, width: u16) -> String {

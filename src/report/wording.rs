@@ -1,8 +1,8 @@
 //! Phrases that several reports share.
 
-use super::format::{cut_name, line};
+use super::format::{cut_name, line, thousands};
 use super::statistics::{SourceStatistics, Statistics};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Preflight, SettingsRecord};
 
 /// The command that a report belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,4 +35,56 @@ pub(super) fn average_summaries(statistics: &Statistics) -> Option<String> {
         |source: &SourceStatistics| Some(format!("{} {:.1}", line(&source.name), source.average_summaries()?));
     let averages: Vec<String> = statistics.sources.iter().filter_map(average).collect();
     (!averages.is_empty()).then(|| format!("average summaries per document: {}", averages.join(", ")))
+}
+
+/// What a trainer drops of a mix and why, and how its samples are packed, a line each.
+pub(super) fn preflight_notes(cut: u32, preflight: &Preflight) -> impl Iterator<Item = String> {
+    let dropped: Vec<String> =
+        preflight.dropped.iter().map(|(reason, samples)| format!("{} {}", thousands(*samples), line(reason))).collect();
+    let dropped = (!dropped.is_empty())
+        .then(|| format!("dropped by the trainer from cut {}: {}", cut_name(cut), dropped.join(", ")));
+    let packing = preflight.micro_batches.map(|[at_least, at_most]| {
+        let balance = preflight.balance_percent.unwrap_or_default();
+        format!(
+            "cut {}: {} to {} micro-batches per GPU and epoch (a bound: the trainer shuffles), GPUs balanced to at least {balance}%",
+            cut_name(cut),
+            thousands(at_least),
+            thousands(at_most),
+        )
+    });
+    [dropped, packing].into_iter().flatten()
+}
+
+/// The calls of training_hub that train the mix of a cut as the settings say, ready to paste.
+pub(super) fn training_calls(settings: &SettingsRecord, cut: Option<u32>) -> Vec<String> {
+    let Some(cut) = cut else { return Vec::new() };
+    let suffix = match settings.compression.as_str() {
+        "gzip" => ".gz",
+        "zstd" => ".zst",
+        _ => "",
+    };
+    let numbers: String = [
+        ("max_seq_len", settings.max_seq_len),
+        ("max_tokens_per_gpu", settings.max_tokens_per_gpu),
+        ("effective_batch_size", settings.effective_batch_size),
+        ("nproc_per_node", settings.gpus),
+        ("num_epochs", settings.epochs),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some(format!(", {name}={}", value?)))
+    .collect();
+    let has = |format: &str| settings.formats.iter().any(|known| known == format);
+    let mut calls = Vec::new();
+    if has("messages") {
+        calls.push(format!("training_hub: sft(..., data_path=\"combined_cut_{cut}x.jsonl{suffix}\"{numbers})"));
+    }
+    if has("tokens") {
+        calls.push(format!(
+            "training_hub: osft(..., data_path=\"combined_cut_{cut}x.tokens.jsonl{suffix}\", use_processed_dataset=True{numbers})"
+        ));
+    }
+    if !suffix.is_empty() && !calls.is_empty() {
+        calls.push("training_hub reads only plain .jsonl files: write the mix with --compression none".to_owned());
+    }
+    calls
 }

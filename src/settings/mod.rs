@@ -17,7 +17,7 @@ pub(crate) use recipe_keys::{parse_recipe, recipe_schema};
 pub(crate) use resolved::{Settings, recipe_argument};
 pub(crate) use setting::{KfpType, Setting};
 pub(crate) use table::{RunSettings, all};
-pub(crate) use values::Kind;
+pub(crate) use values::{FailOn, Kind, Limit};
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@
 
 use super::resolve::Resolver;
 use super::setting::{DefaultValue, KfpType, RecipeKey, Setting};
-use super::values::{Kind, Value};
+use super::values::{FailOn, Kind, Value};
 use crate::error::Result;
 use crate::progress::LogFormat;
 use crate::recipe::{BadRows, Choice, Columns, Compression, Format, InfeasibleCuts, Order, Thinking, TokenizerRules};
@@ -264,6 +264,64 @@ settings! {
             kfp: Some(("max_seq_len", KfpType::Integer)),
             recipe: RecipeKey::Same,
             ..Setting::new("max_seq_len")
+        };
+
+        /// Tokens that a GPU takes at a time; the trainer drops longer samples from their batch.
+        max_tokens_per_gpu: Option<u32> = Setting {
+            env: &["KNOWLEDGE_MIXING_MAX_TOKENS_PER_GPU"],
+            heading: TRAINING,
+            value_name: "TOKENS",
+            kind: Kind::Number { min: 1, max: MAX_U32 },
+            kfp: Some(("max_tokens_per_gpu", KfpType::Integer)),
+            recipe: RecipeKey::Same,
+            ..Setting::new("max_tokens_per_gpu")
+        };
+
+        /// Samples of a training step, over all GPUs.
+        effective_batch_size: Option<u32> = Setting {
+            env: &["KNOWLEDGE_MIXING_EFFECTIVE_BATCH_SIZE"],
+            heading: TRAINING,
+            value_name: "SAMPLES",
+            kind: Kind::Number { min: 1, max: MAX_U32 },
+            kfp: Some(("effective_batch_size", KfpType::Integer)),
+            recipe: RecipeKey::Same,
+            ..Setting::new("effective_batch_size")
+        };
+
+        /// Number of GPUs.
+        gpus: Option<u32> = Setting {
+            env: &["KNOWLEDGE_MIXING_GPUS"],
+            heading: TRAINING,
+            value_name: "N",
+            kind: Kind::Number { min: 1, max: MAX_U32 },
+            kfp: Some(("gpus", KfpType::Integer)),
+            recipe: RecipeKey::Same,
+            ..Setting::new("gpus")
+        };
+
+        /// Number of epochs.
+        epochs: Option<u32> = Setting {
+            env: &["KNOWLEDGE_MIXING_EPOCHS"],
+            heading: TRAINING,
+            value_name: "N",
+            kind: Kind::Number { min: 1, max: MAX_U32 },
+            kfp: Some(("epochs", KfpType::Integer)),
+            recipe: RecipeKey::Same,
+            ..Setting::new("epochs")
+        };
+
+        /// Fail if a figure is higher: NAME=LIMIT, such as dropped=1%; can be given several times.
+        ///
+        /// Names are those of metrics.json. A name below `cut_N.preflight.`, such as `dropped` or `steps`, applies to every cut.
+        /// A percentage is of the cut's samples. The run ends with code 3, and nothing is published.
+        fail_on: Vec<FailOn> = Setting {
+            env: &["KNOWLEDGE_MIXING_FAIL_ON"],
+            heading: TRAINING,
+            value_name: "NAME=LIMIT",
+            kind: Kind::Texts,
+            kfp: Some(("fail_on", KfpType::String)),
+            recipe: RecipeKey::Same,
+            ..Setting::new("fail_on")
         };
 
         /// Columns of each row.

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::LogFormat;
-use crate::recipe::{Choice, Word};
+use crate::recipe::{Choice, Decimal, Word};
 use crate::sample::Reasoning;
 use crate::storage::Location;
 use std::path::PathBuf;
@@ -245,6 +245,54 @@ impl Value for Vec<(String, Location)> {
             Ok((name.to_owned(), Location::parse(location)?))
         };
         texts.iter().map(pair).collect()
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Vec::new())
+    }
+}
+
+/// A figure and the highest value that it may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FailOn {
+    /// The figure's name in metrics.json, or the part of it after `cut_N.preflight.`.
+    pub(crate) name: String,
+    /// The highest value.
+    pub(crate) limit: Limit,
+}
+
+/// The highest value that a figure may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// This number.
+    Number(u64),
+    /// This percentage of the cut's samples.
+    Percent(Decimal),
+}
+
+impl std::fmt::Display for FailOn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.limit {
+            Limit::Number(number) => write!(f, "{}={number}", self.name),
+            Limit::Percent(percent) => write!(f, "{}={percent}%", self.name),
+        }
+    }
+}
+
+/// `NAME=LIMIT`; one text can have several, separated by commas or as a JSON list.
+impl Value for Vec<FailOn> {
+    fn parse(texts: &[String], _: Kind) -> Result<Self> {
+        let one = |text: String| {
+            let expected = || invalid(&text, "NAME=LIMIT, such as dropped=1% or steps=1000");
+            let (name, limit) = text.split_once('=').ok_or_else(expected)?;
+            let limit = match limit.trim().strip_suffix('%') {
+                Some(percent) => percent.trim().parse().ok().map(Limit::Percent),
+                None => whole(limit.trim()).map(Limit::Number),
+            };
+            let name = name.trim().to_owned();
+            Ok(FailOn { name, limit: limit.ok_or_else(expected)? })
+        };
+        texts.iter().flat_map(|text| parts(text.trim())).map(one).collect()
     }
 
     fn absent() -> Option<Self> {

@@ -13,6 +13,7 @@ pub(super) fn manifest() -> Manifest {
         validation_samples: None,
         validation_tokens: None,
         sources: Vec::new(),
+        preflight: None,
     };
     let file = |cut: u32, rows: u64| OutputFile {
         name: format!("combined_cut_{cut}x.jsonl"),
@@ -44,6 +45,10 @@ pub(super) fn manifest() -> Manifest {
             formats: vec!["messages".into()],
             attention_mask: false,
             max_seq_len: None,
+            max_tokens_per_gpu: None,
+            effective_batch_size: None,
+            gpus: None,
+            epochs: None,
             recipe: None,
         },
         tokenizer: TokenizerRecord {

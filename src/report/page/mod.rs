@@ -40,6 +40,8 @@ pub(crate) fn page(manifest: &Manifest, statistics: &Statistics) -> Result<Strin
         infeasible => infeasible_cuts(manifest, RunKind::Mix).collect::<Vec<_>>(),
         average_summaries => average_summaries(statistics),
         cuts => views::cuts(manifest),
+        preflights => views::preflights(manifest),
+        training_calls => views::training_calls(manifest),
         bars => views::bars(statistics),
         drops => views::drops(manifest),
         distributions => lengths::distributions(statistics),

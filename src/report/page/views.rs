@@ -5,7 +5,7 @@ use crate::manifest::{CutRecord, Manifest, Measure, ShareRecord};
 use crate::report::format::{counted, cut_name, line, percent, thousands};
 use crate::report::metrics::reason_key;
 use crate::report::statistics::{CutSourceStatistics, CutStatistics, Statistics};
-use crate::report::wording::DEFAULT_RULE;
+use crate::report::wording::{self, DEFAULT_RULE, preflight_notes};
 use minijinja::context;
 use minijinja::value::{Serde, Value};
 use std::collections::BTreeMap;
@@ -36,6 +36,21 @@ fn cut_view(cut: &CutRecord) -> Value {
         has_validation => cut.validation_samples.is_some(),
         sources,
     }
+}
+
+/// The cuts of which it is known how they will be trained.
+pub(super) fn preflights(manifest: &Manifest) -> Vec<Value> {
+    let view = |cut: &CutRecord| {
+        let notes: Vec<String> = preflight_notes(cut.cut, cut.preflight.as_ref()?).collect();
+        Some(context! { cut => cut.cut, name => cut_name(cut.cut), notes })
+    };
+    manifest.cuts.iter().filter_map(view).collect()
+}
+
+/// The calls that train the largest of them.
+pub(super) fn training_calls(manifest: &Manifest) -> Vec<String> {
+    let largest = manifest.cuts.iter().filter(|cut| cut.preflight.is_some()).map(|cut| cut.cut).max();
+    wording::training_calls(&manifest.settings, largest)
 }
 
 /// The stacked bars of samples and of tokens.

@@ -1,0 +1,196 @@
+//! What a trainer will do with a mix: what it drops, and how many steps it takes.
+//!
+//! The trainers are training_hub's: instructlab-training 0.16.2 (`sft`) and mini-trainer 0.9.0 (`osft`). Both shuffle the samples of
+//! each epoch, take `effective_batch_size` of them at a time, drop those longer than `max_tokens_per_gpu`, and pack the rest into
+//! micro-batches of at most that many tokens for each GPU, longest first, each onto the GPU with the least
+//! (`EpochSampler`, `MaxTokensPerRankCollator`, `batch_packer.py`).
+
+use super::left_out::left_out;
+use super::plan::CutPlan;
+use super::row::Row;
+use crate::manifest::Preflight;
+use std::collections::BTreeMap;
+
+/// The reason for samples that are dropped from their batch.
+const OVER_MAX_TOKENS_PER_GPU: &str = "over_max_tokens_per_gpu";
+
+/// How a mix will be trained.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct PreflightOptions {
+    /// The sequence length at which samples are dropped.
+    pub(crate) max_seq_len: Option<u32>,
+    /// The tokens that a GPU takes at a time.
+    pub(crate) max_tokens_per_gpu: Option<u32>,
+    /// The samples of a step.
+    pub(crate) effective_batch_size: Option<u32>,
+    /// The number of GPUs.
+    pub(crate) gpus: Option<u32>,
+    /// The number of epochs.
+    pub(crate) epochs: Option<u32>,
+}
+
+impl PreflightOptions {
+    /// Whether anything is given.
+    pub(crate) fn is_requested(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+/// What a trainer will do with the mix of a cut. Needs rows whose training tokens are counted.
+pub(crate) fn preflight(plan: &CutPlan, rows: &[Row], options: &PreflightOptions) -> Preflight {
+    let lengths = rows.iter().enumerate().map(|(at, row)| {
+        let left_out = left_out(&row.record, options.max_seq_len).map(super::left_out::LeftOut::reason);
+        let copies = u64::from(plan.copies(at, row.record.source));
+        SampleLength { tokens: row.record.train_tokens, loss_tokens: row.record.loss_tokens, copies, left_out }
+    });
+    of_lengths(lengths, options)
+}
+
+/// A sample, as far as preflight is concerned.
+#[derive(Debug, Clone, Copy)]
+struct SampleLength {
+    tokens: u32,
+    loss_tokens: u32,
+    copies: u64,
+    left_out: Option<&'static str>,
+}
+
+fn of_lengths(lengths: impl Iterator<Item = SampleLength>, options: &PreflightOptions) -> Preflight {
+    let (mut samples, mut tokens, mut loss_tokens, mut over) = (0u64, 0u64, 0u64, 0u64);
+    let mut dropped: BTreeMap<String, u64> = BTreeMap::new();
+    for length in lengths.filter(|length| length.copies > 0) {
+        if let Some(reason) = length.left_out {
+            *dropped.entry(reason.to_owned()).or_default() += length.copies;
+        } else if options.max_tokens_per_gpu.is_some_and(|most| length.tokens > most) {
+            over += length.copies;
+        } else {
+            samples += length.copies;
+            tokens += u64::from(length.tokens) * length.copies;
+            loss_tokens += u64::from(length.loss_tokens) * length.copies;
+        }
+    }
+    if over > 0 {
+        dropped.insert(OVER_MAX_TOKENS_PER_GPU.to_owned(), over);
+    }
+    // A sample that is dropped from its batch still takes a place in it.
+    let batch = options.effective_batch_size.map(u64::from);
+    let steps_per_epoch = batch.map(|batch| (samples + over).div_ceil(batch));
+    let micro_batches = steps_per_epoch.zip(options.max_tokens_per_gpu).map(|(steps, most)| {
+        micro_batches(steps, samples, tokens, u64::from(most) * u64::from(options.gpus.unwrap_or(1)))
+    });
+    Preflight {
+        samples,
+        tokens,
+        loss_tokens,
+        dropped,
+        steps_per_epoch,
+        steps: steps_per_epoch.map(|steps| steps * u64::from(options.epochs.unwrap_or(1))),
+        tokens_per_step: steps_per_epoch.filter(|steps| *steps > 0).map(|steps| tokens / steps),
+        micro_batches,
+        balance_percent: micro_batches.zip(options.max_tokens_per_gpu).map(|([_, most], per_gpu)| {
+            let capacity = most * u64::from(per_gpu) * u64::from(options.gpus.unwrap_or(1));
+            (tokens * 100).checked_div(capacity).unwrap_or(100)
+        }),
+    }
+}
+
+/// Bounds of the number of micro-batches of each GPU in an epoch, whatever the order of samples; `capacity` is what all GPUs take
+/// in one micro-batch.
+///
+/// At least one for each step, and enough for all tokens. At most: all micro-batches of a step but its last hold more than half of
+/// the capacity. For a sample did not fit into any GPU; if it has at most half of what a GPU takes, every GPU holds more than the
+/// other half, and if it has more, every GPU holds a sample that is no shorter.
+fn micro_batches(steps: u64, samples: u64, tokens: u64, capacity: u64) -> [u64; 2] {
+    let at_least = steps.max(tokens.div_ceil(capacity));
+    let at_most = steps + tokens.saturating_mul(2) / capacity;
+    [at_least, at_most.min(steps + samples).max(at_least)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Packs one batch as the trainers do; returns what each GPU has in each micro-batch.
+    fn pack(mut lengths: Vec<u64>, per_gpu: u64, gpus: usize) -> Vec<Vec<u64>> {
+        lengths.sort_unstable_by(|a, b| b.cmp(a));
+        let mut micro_batches = vec![vec![0; gpus]];
+        for length in lengths {
+            let loads = micro_batches.last_mut().unwrap();
+            let least = (0..gpus).min_by_key(|gpu| loads[*gpu]).unwrap();
+            if loads[least] + length > per_gpu {
+                micro_batches.push(vec![0; gpus]);
+            }
+            let loads = micro_batches.last_mut().unwrap();
+            let least = (0..gpus).min_by_key(|gpu| loads[*gpu]).unwrap();
+            loads[least] += length;
+        }
+        micro_batches
+    }
+
+    fn sample((tokens, loss_tokens, copies): (u32, u32, u64)) -> SampleLength {
+        SampleLength { tokens, loss_tokens, copies, left_out: (tokens < 20).then_some("too_short") }
+    }
+
+    #[test]
+    fn what_is_dropped_from_its_batch_still_takes_a_place() {
+        let options = PreflightOptions {
+            max_tokens_per_gpu: Some(100),
+            effective_batch_size: Some(2),
+            gpus: Some(2),
+            epochs: Some(3),
+            ..PreflightOptions::default()
+        };
+        let lengths = [(10, 1, 1), (50, 5, 2), (101, 9, 1), (100, 10, 2)].map(sample);
+        let made = of_lengths(lengths.into_iter(), &options);
+        assert_eq!((made.samples, made.tokens, made.loss_tokens), (4, 300, 30));
+        assert_eq!(made.dropped, [("too_short".into(), 1), ("over_max_tokens_per_gpu".into(), 1)].into());
+        assert_eq!((made.steps_per_epoch, made.steps, made.tokens_per_step), (Some(3), Some(9), Some(100)));
+        assert_eq!(made.micro_batches, Some([3, 6]));
+        assert_eq!(made.balance_percent, Some(25));
+        let nothing = of_lengths(std::iter::empty(), &options);
+        assert_eq!((nothing.steps, nothing.tokens_per_step, nothing.balance_percent), (Some(0), None, Some(100)));
+    }
+
+    proptest! {
+        /// Whatever the order of samples, the trainers' packing stays within the bounds.
+        #[test]
+        fn packing_stays_within_the_bounds(
+            lengths in prop::collection::vec((20u32..400, 0u32..20, 1u64..3), 1..60),
+            per_gpu in 100u32..500,
+            batch in 1u32..20,
+            gpus in 1u32..6,
+            seed in any::<u64>(),
+        ) {
+            let options = PreflightOptions {
+                max_tokens_per_gpu: Some(per_gpu),
+                effective_batch_size: Some(batch),
+                gpus: Some(gpus),
+                ..PreflightOptions::default()
+            };
+            let made = of_lengths(lengths.iter().copied().map(sample), &options);
+            let mut all: Vec<u64> =
+                lengths.iter().flat_map(|(tokens, _, copies)| (0..*copies).map(|_| u64::from(*tokens))).collect();
+            let mut state = seed;
+            all.sort_by_cached_key(|length| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(*length);
+                state
+            });
+            let (mut steps, mut micro_batches, mut longest) = (0, 0, 0);
+            for batch in all.chunks(batch as usize) {
+                let kept = batch.iter().copied().filter(|length| *length <= per_gpu.into()).collect();
+                let packed = pack(kept, per_gpu.into(), gpus as usize);
+                steps += 1;
+                micro_batches += packed.len() as u64;
+                longest += packed.iter().map(|loads| loads.iter().max().unwrap()).sum::<u64>();
+            }
+            prop_assert_eq!(made.steps_per_epoch, Some(steps));
+            let [at_least, at_most] = made.micro_batches.unwrap();
+            prop_assert!((at_least..=at_most).contains(&micro_batches), "{micro_batches} {at_least} {at_most}");
+            if longest > 0 {
+                let balance = made.tokens * 100 / (longest * u64::from(gpus));
+                prop_assert!(balance >= made.balance_percent.unwrap());
+            }
+        }
+    }
+}
