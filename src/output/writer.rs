@@ -96,15 +96,13 @@ pub(crate) async fn write_rows(
         let codec = if file.format.is_parquet() { Codec::None } else { options.compression.into() };
         let name = codec.file_name(&format!("{}{}", file.stem, file.format.ending()));
         let encoder = codec.encoder().map_err(cannot_compress)?;
-        let first = if file.format == Format::Messages {
-            rows_to_move(pool, source, file.rows, options).await?
-        } else {
-            Vec::new()
-        };
+        // In every format, so that all files of a mix have the same order.
+        let first = rows_to_move(pool, source, file.rows, options).await?;
         let writer = FileWriter {
             source: source.clone(),
             rows: file.rows,
             first,
+            contents: contents.clone(),
             content: contents.iter().position(|content| *content == Content::of(file.format)).unwrap_or_default(),
             bytes: Some(FileBytes { assembler: assembler(file.format, source, options.compression)?, encoder }),
             sink: publication.create(&name).await?,
@@ -300,7 +298,9 @@ struct FileWriter {
     rows: FileRows,
     /// The rows that come before all others.
     first: Vec<OutputRow>,
-    /// The place of its content among those of a batch.
+    /// The contents of a batch.
+    contents: Vec<Content>,
+    /// The place of its own content among these.
     content: usize,
     /// `None` while a job has it.
     bytes: Option<FileBytes>,
@@ -312,8 +312,8 @@ impl FileWriter {
     /// Writes what the file holds of each batch; `None` is the end of the file.
     async fn run(mut self, mut batches: mpsc::Receiver<Option<Arc<Batch>>>) -> Result<StagedFile> {
         if !self.first.is_empty() {
-            let first = encode_on(&self.pool, &self.source, vec![Content::Messages], self.first.clone()).await?;
-            let rows = first.encoded.into_iter().map(|rows| rows.bytes).collect();
+            let first = encode_on(&self.pool, &self.source, self.contents.clone(), self.first.clone()).await?;
+            let rows = held_rows(&first, self.content, |_| true);
             self.write(rows).await?;
         }
         loop {

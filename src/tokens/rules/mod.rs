@@ -93,14 +93,19 @@ fn class_name(files: &TokenizerFiles, config: &TokenizerConfig) -> Result<Option
     };
     let text = |key: &str| model_config.get(key).and_then(serde_json::Value::as_str);
     let of_tokenizer = config.text("tokenizer_class");
-    let Some(declared) = of_tokenizer.or_else(|| text("tokenizer_class")) else { return Ok(None) };
+    let model_type = text("model_type").unwrap_or_default();
+    let registered = registered(model_type);
+    let Some(declared) = of_tokenizer.or_else(|| text("tokenizer_class")) else {
+        return Ok(match registered {
+            Registered::Class(class) => Some(class.to_owned()),
+            Registered::File | Registered::Unknown => None,
+        });
+    };
     let declared = without_fast(declared);
     // Code of the repository would build it; it is never run.
     if config.has("auto_map") {
         return Ok(None);
     }
-    let model_type = text("model_type").unwrap_or_default();
-    let registered = registered(model_type);
     // `LlamaTokenizer` is for SentencePiece; files like those of Llama 3 are taken as they are.
     if declared == "LlamaTokenizer"
         && !model_types::has_wrong_class(model_type)
@@ -143,6 +148,8 @@ mod tests {
     fn the_class_comes_from_the_configurations() {
         const LLAMA: &str = r#"{"tokenizer_class": "LlamaTokenizerFast"}"#;
         assert_eq!(class("{}", None), None);
+        assert_eq!(class("{}", Some(r#"{"model_type": "gemma2"}"#)), Some("GemmaTokenizer"));
+        assert_eq!(class("{}", Some(r#"{"model_type": "llama"}"#)), None);
         assert_eq!(class(LLAMA, None), Some("LlamaTokenizer"));
         assert_eq!(class("{}", Some(r#"{"tokenizer_class": "LlamaTokenizer"}"#)), Some("LlamaTokenizer"));
         assert_eq!(class(LLAMA, Some(r#"{"model_type": "llama"}"#)), Some("LlamaTokenizer"));

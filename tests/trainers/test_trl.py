@@ -1,0 +1,56 @@
+"""TRL's SFTTrainer takes our tokens file, as JSON lines and as Parquet, packed and not: two steps, and labels equal ours.
+
+    python test_trl.py --binary BINARY
+"""
+import argparse
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import datasets
+import published
+import tiny
+
+
+def check(path, kind, packing, folder):
+    from trl import SFTConfig, SFTTrainer
+
+    table = datasets.load_dataset(kind, data_files=str(path), split="train")
+    config = SFTConfig(output_dir=str(folder / "trl"), max_steps=2, per_device_train_batch_size=4, use_cpu=True, report_to=[], packing=packing,
+                       max_length=1024, bf16=False, gradient_checkpointing=False, save_strategy="no", logging_strategy="no",
+                       **({"packing_strategy": "wrapped"} if packing else {}))
+    trainer = SFTTrainer(model=tiny.model(), args=config, train_dataset=table, processing_class=tiny.tokenizer())
+    assert trainer.train().global_step == 2
+    ours = published.rows_of(path.with_suffix("").with_suffix(".tokens.jsonl"))
+    made = trainer.train_dataset
+    if packing:
+        joined = [label for row in ours for label in row["labels"]]
+        packed = [label for row in made for label in row["labels"]]
+        assert packed == joined[:len(packed)] and len(packed) > len(joined) // 2
+    else:
+        assert [row["labels"] for row in made] == [row["labels"] for row in ours]
+        batch = trainer.data_collator([made[number] for number in range(4)])
+        for number in range(4):
+            labels = [label for label, seen in zip(batch["labels"][number].tolist(), batch["attention_mask"][number].tolist()) if seen] \
+                if "attention_mask" in batch else batch["labels"][number].tolist()[:ours[number]["len"]]
+            assert labels == ours[number]["labels"], f"row {number}"
+    print(f"ok     TRL: two steps on {path.name}, {'packed' if packing else 'not packed'}, labels equal", flush=True)
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--binary", type=pathlib.Path, required=True)
+    o = arguments.parse_args()
+    datasets.disable_progress_bars()
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        subprocess.run([str(o.binary), "mix", "--quiet", "--input", str(published.ROOT / "examples" / "step_02"), "--tokenizer-model", "builtin",
+                        "--cut-sizes", "4", "--formats", "tokens,tokens-parquet", "--output", str(folder / "out")], check=True)
+        for name, kind in (("combined_cut_4x.tokens.jsonl", "json"), ("combined_cut_4x.tokens.parquet", "parquet")):
+            for packing in (False, True):
+                check(folder / "out" / name, kind, packing, folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
