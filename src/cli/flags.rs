@@ -94,8 +94,9 @@ fn flag(setting: &Setting) -> Arg {
 /// Variables and default, as the help shows them.
 fn notes(setting: &Setting) -> String {
     let mut notes = String::new();
-    if !setting.env.is_empty() {
-        notes.push_str(&format!(" [env: {}]", setting.env.join(", ")));
+    let variables = setting.shown_variables();
+    if !variables.is_empty() {
+        notes.push_str(&format!(" [env: {}]", variables.join(", ")));
     }
     if let Some(default) = setting.shown_default() {
         notes.push_str(&format!(" [default: {default}]"));

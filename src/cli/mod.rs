@@ -137,6 +137,9 @@ pub(crate) struct ComponentArguments {
     /// Container image of the component.
     #[arg(long, value_name = "IMAGE", default_value = DEFAULT_IMAGE)]
     pub(crate) image: String,
+    /// Print the component with the names of the public knowledge-tuning pipeline's own mixing component.
+    #[arg(long)]
+    pub(crate) upstream: bool,
 }
 
 /// The default image in `component.yaml`.

@@ -55,7 +55,7 @@ fn help_shows_variable_default_and_choices() {
     let help = command.find_subcommand_mut("mix").unwrap().render_help().to_string();
     let flat = help.split_whitespace().collect::<Vec<_>>().join(" ");
     for part in [
-        "[env: TOKENIZER_MODEL, TOKENIZER_MODEL_NAME] [default: RedHatAI/Llama-3.1-8B-Instruct]",
+        "[env: TOKENIZER_MODEL, TOKENIZER_MODEL_NAME, STUDENT_MODEL] [default: RedHatAI/Llama-3.1-8B-Instruct]",
         "[env: CUT_SIZES] [default: 5,50]",
         "[default: the number of CPUs that the cgroup allows]",
         "[possible values: none, gzip, zstd]",

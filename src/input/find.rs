@@ -51,13 +51,18 @@ pub(crate) struct Inputs {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Checks that the output is outside of all inputs; the next run would read it as input.
+/// The folder below an input in which the upstream notebooks put their mixes; it is no source.
+pub(crate) const MIX_FOLDER: &str = "training_mix";
+
+/// Checks that the output is outside of all inputs, or is the [`MIX_FOLDER`] of one; the next run would read it as input.
 ///
 /// # Errors
 /// A usage error that names the input.
 pub(crate) fn check_output<'a>(output: &Location, inputs: impl Iterator<Item = &'a Location>) -> Result<()> {
     for input in inputs {
-        if input.contains(output) {
+        let mix_folder = input.join(MIX_FOLDER);
+        let is_mix_folder = mix_folder.contains(output) && output.contains(&mix_folder);
+        if input.contains(output) && !is_mix_folder {
             return Err(Error::new(ErrorKind::Usage, format!("the output is inside the input {input}"))
                 .at(output)
                 .hint("pass --output a folder that is not inside any input"));
@@ -121,7 +126,8 @@ async fn find_in_inputs(storage: &Storage, options: &FindOptions<'_>, found: &mu
         }
         let objects = storage.list(input).await?;
         let discovered = discover(&names, objects.iter().map(|object| object.key.as_str()));
-        let unknown = discovered.other_folders.into_iter().filter(|name| !(options.is_disabled)(name));
+        let unknown =
+            discovered.other_folders.into_iter().filter(|name| name != MIX_FOLDER && !(options.is_disabled)(name));
         others.extend(unknown.map(|name| input.join(&name).to_string()));
         let files = discovered.files.into_iter().filter(|file| options.sources[file.source].locations.is_empty());
         found.files.extend(files.map(|file| input_object(file, folder, &objects)));

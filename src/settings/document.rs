@@ -60,7 +60,7 @@ fn row(text: &mut String, setting: &Setting) {
         if is_shared { " \\*" } else { "" },
         meaning(setting),
         default.unwrap_or_default(),
-        setting.env.iter().map(|variable| code(variable)).collect::<Vec<_>>().join(", "),
+        setting.shown_variables().iter().map(|variable| code(variable)).collect::<Vec<_>>().join(", "),
         setting.recipe_key().map(|(key, _)| code(key)).unwrap_or_default(),
         setting.kfp.map(|(name, _)| code(name)).unwrap_or_default(),
     );

@@ -81,9 +81,16 @@ impl Resolver<'_> {
     }
 
     fn by_variable(&self, setting: &Setting) -> Option<Found> {
-        setting.env.iter().find_map(|variable| {
+        let of_variable = setting.env.iter().find_map(|variable| {
             let text = self.environment.get(*variable)?;
             found(std::slice::from_ref(text), setting.kind, format!("{variable} (or {})", setting.flag()))
+        });
+        of_variable.or_else(|| {
+            let (variable, below) = setting.folder_env?;
+            let folder = self.environment.get(variable).filter(|folder| !is_empty(folder))?;
+            let text =
+                if below.is_empty() { folder.clone() } else { format!("{}/{below}", folder.trim_end_matches('/')) };
+            found(&[text], setting.kind, format!("{variable} (or {})", setting.flag()))
         })
     }
 }

@@ -10,6 +10,8 @@ pub(crate) struct Setting {
     pub(crate) name: &'static str,
     /// The environment variables; the first one that is set wins.
     pub(crate) env: &'static [&'static str],
+    /// A variable of the upstream notebooks that names a folder, and what the value is below that folder; it comes after the others.
+    pub(crate) folder_env: Option<(&'static str, &'static str)>,
     /// The value if nothing else sets it.
     pub(crate) default: DefaultValue,
     /// The section of the help.
@@ -86,6 +88,7 @@ impl Setting {
         Self {
             name,
             env: &[],
+            folder_env: None,
             default: DefaultValue::None,
             heading: "",
             value_name: "",
@@ -102,6 +105,15 @@ impl Setting {
     /// Adds what the table derives from an entry's doc comment and type.
     pub(super) const fn with(self, doc: &'static [&'static str], check: fn(&[String], Kind) -> Result<()>) -> Self {
         Self { doc, check, ..self }
+    }
+
+    /// The variables as the help shows them.
+    pub(crate) fn shown_variables(&self) -> Vec<String> {
+        let folder = self.folder_env.map(|(variable, below)| match below {
+            "" => variable.to_owned(),
+            below => format!("{variable}/{below}"),
+        });
+        self.env.iter().map(|variable| (*variable).to_owned()).chain(folder).collect()
     }
 
     /// The flag, with its dashes.

@@ -10,6 +10,7 @@ use super::resolve::Resolver;
 use super::setting::{DefaultValue, KfpType, RecipeKey, Setting};
 use super::values::{FailOn, Kind, Value};
 use crate::error::Result;
+use crate::input::MIX_FOLDER;
 use crate::progress::LogFormat;
 use crate::recipe::{BadRows, Choice, Columns, Compression, Format, InfeasibleCuts, Order, Thinking, TokenizerRules};
 use crate::sample::Reasoning;
@@ -80,6 +81,7 @@ settings! {
         /// Rows keep the order in which the folders are given.
         inputs: Vec<Location> = Setting {
             env: &["INPUT_URI"],
+            folder_env: Some(("OUTPUT_DATA_FOLDER", "")),
             default: DefaultValue::Text("output/step_02"),
             heading: INPUT_AND_OUTPUT,
             value_name: "LOCATION",
@@ -102,6 +104,7 @@ settings! {
         /// Folder or URL to write the mixes, manifest.json, metrics.json and report.html to.
         output: Location = Setting {
             env: &["OUTPUT_URI"],
+            folder_env: Some(("OUTPUT_DATA_FOLDER", MIX_FOLDER)),
             default: DefaultValue::Text("output/step_03"),
             heading: INPUT_AND_OUTPUT,
             value_name: "LOCATION",
@@ -115,7 +118,7 @@ settings! {
         ///
         /// A repository id is OWNER/NAME or OWNER/NAME@REVISION. An existing folder wins over a repository id.
         tokenizer_model: TokenizerModel = Setting {
-            env: &["TOKENIZER_MODEL", "TOKENIZER_MODEL_NAME"],
+            env: &["TOKENIZER_MODEL", "TOKENIZER_MODEL_NAME", "STUDENT_MODEL"],
             default: DefaultValue::Text("RedHatAI/Llama-3.1-8B-Instruct"),
             heading: TOKENS,
             value_name: "MODEL",

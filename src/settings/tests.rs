@@ -56,6 +56,24 @@ fn a_flag_wins_over_the_recipe_the_recipe_over_a_variable_and_a_variable_over_th
     assert_eq!(seed(&[], "", &[]), 42);
 }
 
+/// The notebooks name one folder for everything, and the model to train.
+#[test]
+fn the_variables_of_the_notebooks_come_after_ours() {
+    let places = |variables: &[(&str, &str)]| {
+        let settings = resolve(&[], "{}", variables).unwrap();
+        (settings.inputs[0].to_string(), settings.output.to_string(), settings.inputs_given)
+    };
+    let folder = ("OUTPUT_DATA_FOLDER", "data/");
+    assert_eq!(places(&[folder]), ("data/".into(), "data/training_mix".into(), true));
+    assert_eq!(places(&[folder, ("INPUT_URI", "in")]), ("in".into(), "data/training_mix".into(), true));
+    assert_eq!(places(&[folder, ("OUTPUT_URI", "out")]), ("data/".into(), "out".into(), true));
+    assert_eq!(places(&[("OUTPUT_DATA_FOLDER", " ")]).1, "output/step_03");
+    let model = |variables: &[(&str, &str)]| resolve(&[], "{}", variables).unwrap().tokenizer_model.clone();
+    let student = ("STUDENT_MODEL", "a/student");
+    assert_eq!(model(&[student]), TokenizerModel::Hub("a/student".into()));
+    assert_eq!(model(&[student, ("TOKENIZER_MODEL_NAME", "a/name")]), TokenizerModel::Hub("a/name".into()));
+}
+
 #[test]
 fn an_empty_value_counts_as_not_given() {
     let seed = |flag, recipe, variable| resolve(&[("seed", flag)], recipe, &[("SEED", variable)]).unwrap().seed;

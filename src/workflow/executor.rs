@@ -3,6 +3,7 @@
 //! Two dialects are read with the same types. The backend omits unset inputs and identifies artifacts by URL; the SDK's
 //! local runner writes `null`, turns whole numbers in lists into `5.0`, and identifies artifacts by local path.
 
+use super::upstream::our_name;
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings;
 use serde::Deserialize;
@@ -130,7 +131,9 @@ impl ExecutorInput {
         let output_parameters = outputs.parameters.unwrap_or_default().into_iter();
         Ok(Self {
             parameters: inputs.parameter_values.unwrap_or_default(),
-            input_artifacts: input_artifacts.filter_map(|(name, list)| Some((name, list?.artifacts))).collect(),
+            input_artifacts: input_artifacts
+                .filter_map(|(name, list)| Some((our_name(&name).to_owned(), list?.artifacts)))
+                .collect(),
             output_parameters: output_parameters.map(|(name, parameter)| (name, parameter.output_file)).collect(),
             // Kubeflow reads only the first artifact of a list.
             output_artifacts: output_artifacts
@@ -154,7 +157,8 @@ impl ExecutorInput {
             if texts.is_empty() || name.starts_with(CHANNEL) {
                 continue;
             }
-            let info = settings::all().find(|info| info.kfp.is_some_and(|(parameter, _)| parameter == name));
+            let ours = our_name(name);
+            let info = settings::all().find(|info| info.kfp.is_some_and(|(parameter, _)| parameter == ours));
             let Some(info) = info else {
                 let known: Vec<_> = settings::all().filter_map(|info| info.kfp).map(|(name, _)| name).collect();
                 return Err(Error::new(ErrorKind::Usage, "unknown setting")
@@ -171,12 +175,12 @@ impl ExecutorInput {
         self.input_artifacts.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// An output artifact by the name of its output.
+    /// An output artifact by our name for its output.
     pub(super) fn output_artifact(&self, name: &str) -> Option<&Artifact> {
-        self.output_artifacts.get(name)
+        self.output_artifacts().find(|(output, _)| our_name(output) == name).map(|(_, artifact)| artifact)
     }
 
-    /// Every output artifact, by the name of its output.
+    /// Every output artifact, by the name that the component gives its output.
     pub(super) fn output_artifacts(&self) -> impl Iterator<Item = (&str, &Artifact)> {
         self.output_artifacts.iter().map(|(name, artifact)| (name.as_str(), artifact))
     }

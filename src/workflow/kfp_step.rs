@@ -9,10 +9,11 @@ use super::files::{create_parent, open, staging_path, write_atomically};
 use super::inputs;
 use super::mix_result::MixResult;
 use super::outputs::{self, DATASET, METRICS, MIXES, MixLocation, REPORT, SUMMARY};
-use super::parameters::OutputParameters;
+use super::upstream::our_name;
 use crate::codec::{Codec, DecodingReader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::SettingValues;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// The general options of a run (retries, log format) in an executor input: they are needed before anything runs.
@@ -76,7 +77,7 @@ impl KfpStep {
         let output = outputs::executor_output(&self.input, result, &self.mix_location)?;
         for (name, artifact) in self.input.output_artifacts() {
             let path = artifact.path();
-            match name {
+            match our_name(name) {
                 DATASET if self.mix_location == MixLocation::Artifact => self.publish_dataset(result, &path)?,
                 METRICS => {
                     let text = serde_json::to_string_pretty(&result.metrics).map_err(|error| {
@@ -89,11 +90,14 @@ impl KfpStep {
                 _ => {}
             }
         }
-        let values = OutputParameters::of(&result.manifest, result.selected_cut)?.values();
+        let values = outputs::parameter_values(&self.input, result, &self.mix_location)?;
         for (name, path) in self.input.output_parameters() {
             // An unknown parameter is left alone: the engine reports it if it is missing.
-            if let Some(value) = values.get(name) {
-                write_atomically(path, value.to_string().as_bytes())?;
+            match values.get(name) {
+                // Engines use a text as it is.
+                Some(Value::String(text)) => write_atomically(path, text.as_bytes())?,
+                Some(value) => write_atomically(path, value.to_string().as_bytes())?,
+                None => {}
             }
         }
         // Last, because this file tells the engine that the step's outputs are complete.

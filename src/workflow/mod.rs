@@ -11,3 +11,4 @@ pub(crate) mod mix_result;
 mod outputs;
 pub(crate) mod parameters;
 pub(crate) mod termination;
+mod upstream;

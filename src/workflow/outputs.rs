@@ -3,6 +3,7 @@
 use super::executor::{Artifact, ExecutorInput};
 use super::mix_result::MixResult;
 use super::parameters::OutputParameters;
+use super::upstream::{RETURNED, our_name};
 use crate::error::Result;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -55,7 +56,7 @@ pub(super) fn executor_output(input: &ExecutorInput, result: &MixResult, locatio
     let parameters = OutputParameters::of(&result.manifest, result.selected_cut)?;
     let mut artifacts = Map::new();
     for (name, artifact) in input.output_artifacts() {
-        let metadata = match name {
+        let metadata = match our_name(name) {
             MIXES => mixes_metadata(result, &parameters, location),
             DATASET => dataset_metadata(result, &parameters, location, artifact)?,
             // Kubeflow's interface shows only numbers here, and a null would fail the task.
@@ -69,9 +70,33 @@ pub(super) fn executor_output(input: &ExecutorInput, result: &MixResult, locatio
         artifacts.insert(name.to_string(), json!({"artifacts": [entry]}));
     }
     let declared: Vec<_> = input.output_parameters().map(|(name, _)| name).collect();
-    let values = parameters.values();
+    let values = parameter_values(input, result, location)?;
     let values: Map<_, _> = values.iter().filter(|(name, _)| declared.contains(&name.as_str())).map(owned).collect();
     Ok(json!({"parameterValues": values, "artifacts": artifacts}))
+}
+
+/// Name and value of each output parameter that a component can declare.
+///
+/// # Errors
+/// The selected cut is not in the manifest: a bug of the caller.
+pub(super) fn parameter_values(
+    input: &ExecutorInput,
+    result: &MixResult,
+    location: &MixLocation,
+) -> Result<Map<String, Value>> {
+    let mut values = OutputParameters::of(&result.manifest, result.selected_cut)?.values();
+    let file = &result.selected_file()?.name;
+    let path = match location {
+        MixLocation::Artifact => {
+            input.output_artifact(MIXES).map(|mixes| mixes.path().join(file).display().to_string())
+        }
+        MixLocation::Volume(folder) => Some(folder.join(file).display().to_string()),
+        MixLocation::Bucket(url) => Some(format!("{url}/{file}")),
+    };
+    if let Some(path) = path {
+        values.insert(RETURNED.to_owned(), path.into());
+    }
+    Ok(values)
 }
 
 fn owned((name, value): (&String, &Value)) -> (String, Value) {

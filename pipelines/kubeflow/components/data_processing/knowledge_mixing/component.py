@@ -30,19 +30,31 @@ def knowledge_mixing(
     input_uri: Optional[str] = None,
     output_uri: Optional[str] = None,
     tokenizer_model: Optional[str] = None,
+    tokenizer_rules: Optional[str] = None,
     cut_sizes: Optional[str] = None,
     qa_per_doc: Optional[str] = None,
     save_gpt_oss_format: Optional[bool] = None,
     seed: Optional[str] = None,
     reasoning: Optional[str] = None,
+    thinking: Optional[str] = None,
+    unmask: Optional[str] = None,
     recipe: Optional[str] = None,
     chat_template: Optional[str] = None,
+    max_seq_len: Optional[str] = None,
+    max_tokens_per_gpu: Optional[str] = None,
+    effective_batch_size: Optional[str] = None,
+    gpus: Optional[str] = None,
+    epochs: Optional[str] = None,
+    fail_on: Optional[str] = None,
     columns: Optional[str] = None,
+    formats: Optional[str] = None,
+    attention_mask: Optional[bool] = None,
     compression: Optional[str] = None,
     shuffle: Optional[bool] = None,
     infeasible_cuts: Optional[str] = None,
     bad_rows: Optional[str] = None,
     select_cut: Optional[str] = None,
+    select_format: Optional[str] = None,
     threads: Optional[str] = None,
     max_retries: Optional[str] = None,
     retry_timeout: Optional[str] = None,
@@ -74,6 +86,7 @@ def knowledge_mixing(
             then stay empty and their metadata names the files' location.
         tokenizer_model: Tokenizer of the model to train: a folder, a URL, a Hugging Face repository id, or
             builtin [default: RedHatAI/Llama-3.1-8B-Instruct].
+        tokenizer_rules: Which rules make a tokenizer of its files [one of: auto, file] [default: auto].
         cut_sizes: Number of summaries per raw document in a mix; one mix per number [default: 5,50].
         qa_per_doc: Maximum number of question-answer pairs per sampled summary (a whole number, as a string)
             [default: 3].
@@ -83,10 +96,24 @@ def knowledge_mixing(
             string) [default: 42].
         reasoning: Column with the teacher's reasoning: auto, none, a column, or a path into one [default:
             auto].
+        thinking: Whether messages have the teacher's reasoning [one of: auto, always, never] [default: auto].
+        unmask: Train on all messages but the system's instead of only on the assistant's [default: true for
+            question-answer pairs, false for chats].
         recipe: Recipe: a file, a URL, or the YAML text itself.
         chat_template: Chat template to use instead of the tokenizer's own: a file or URL [default: the
             tokenizer's own].
+        max_seq_len: Sequence length at which the trainer drops samples: those with this many tokens or more (a
+            whole number, as a string).
+        max_tokens_per_gpu: Tokens that a GPU takes at a time; the trainer drops longer samples from their batch
+            (a whole number, as a string).
+        effective_batch_size: Samples of a training step, over all GPUs (a whole number, as a string).
+        gpus: Number of GPUs (a whole number, as a string).
+        epochs: Number of epochs (a whole number, as a string).
+        fail_on: Fail if a figure is higher: NAME=LIMIT, such as dropped=1%; can be given several times.
         columns: Columns of each row [one of: full, training] [default: full].
+        formats: Formats of the mixes, separated by commas; each mix is written in each of them [one of:
+            messages, tokens, messages-parquet, tokens-parquet] [default: messages].
+        attention_mask: Add attention_mask to the rows of tokens files [default: false].
         compression: Compression of the mixes [one of: none, gzip, zstd] [default: none].
         shuffle: Write rows in a random order, set by the seed, instead of source by source [default: false].
         infeasible_cuts: What to do with a cut size that the input cannot fill [one of: drop, keep, fail]
@@ -94,6 +121,8 @@ def knowledge_mixing(
         bad_rows: What to do with a row that cannot be read [one of: fail, skip] [default: fail].
         select_cut: Cut whose mix the next step of a workflow gets, and whose totals are output parameters (a
             whole number, as a string) [default: the largest cut written].
+        select_format: Format of the file that the next step of a workflow gets: one of --formats [one of:
+            messages, tokens, messages-parquet, tokens-parquet] [default: the first of --formats].
         threads: Number of threads (a whole number, as a string) [default: the number of CPUs that the cgroup
             allows].
         max_retries: Maximum number of retries of a request to a storage service (a whole number, as a string)
