@@ -7,8 +7,11 @@
 PYTHON ?= python3
 VENV := target/venv
 VENV4 := target/venv-transformers4
+VENV_TRAINERS := target/venv-trainers
 BINARY := target/release/knowledge-mixing
 STATIC_BINARY := target/static/knowledge-mixing
+# Its data processing alone, without torch and everything around it.
+DATA_PROCESSING := instructlab-training==0.16.2
 NPM := $(shell command -v npm)
 AZURITE := tests/azurite/node_modules/.package-lock.json
 STORAGE_SERVERS = KM_MOTO_PYTHON=$(abspath $(VENV)/bin/python) $(if $(NPM),KM_AZURITE=$(abspath tests/azurite/serve.mjs))
@@ -18,11 +21,13 @@ TOKENIZER ?= assets/builtin-tokenizer
 SIZES ?= wide:10,narrow:20
 RUNS ?= 5
 
-.PHONY: help build static test test-long test-rust test-judge test-workflow test-browser lint bench compare criterion
+.PHONY: help build static test test-long test-rust test-judge test-rows test-trainers test-workflow test-browser lint bench compare criterion
 
 help:
 	@echo "make test        all tests of the gate; skips what needs Docker, npm or a browser if that is missing, and says so"
-	@echo "make test-long   also the image from source, the ignored (long) tests, and all tests with overflow checks"
+	@echo "make test-long   also the published trainers, the image from source, the ignored (long) tests, and all tests with"
+	@echo "                 overflow checks"
+	@echo "make test-trainers  the published trainers alone (6 GB of packages); TOKENIZERS=folder with more tokenizers"
 	@echo "make lint        formatting and clippy"
 	@echo "make static      the static binary of the image, in $(STATIC_BINARY)"
 	@echo "make bench       the program against its peers and the machine's limits, its storage layer against a bare copy;"
@@ -39,7 +44,7 @@ static:
 	mkdir -p $(dir $(STATIC_BINARY))
 	cp $(BINARY) $(STATIC_BINARY)
 
-test: test-rust test-judge test-workflow test-browser
+test: test-rust test-judge test-rows test-workflow test-browser
 
 # Unit tests, properties, snapshots, and everything that Rust drives end to end. An S3 server from PyPI and an Azure emulator
 # from npm are two of the storage backends.
@@ -51,6 +56,14 @@ test-rust: $(VENV)/installed $(if $(NPM),$(AZURITE))
 test-judge: $(VENV)/installed $(VENV4)/installed build
 	$(VENV)/bin/python tests/python/run_all.py --binary $(BINARY) --transformers4 $(VENV4)/bin/python
 
+# training_hub's published data processing makes the rows of our tokens files of our messages files; without torch.
+test-rows: $(VENV)/installed $(VENV4)/installed build
+	$(VENV)/bin/python tests/trainers/run_all.py --binary $(BINARY) --transformers4 $(VENV4)/bin/python --light
+
+# The published trainers themselves: 6 GB of packages.
+test-trainers: $(VENV_TRAINERS)/installed $(VENV4)/installed build
+	$(VENV_TRAINERS)/bin/python tests/trainers/run_all.py --binary $(BINARY) --transformers4 $(VENV4)/bin/python $(if $(TOKENIZERS),--tokenizers $(TOKENIZERS))
+
 # Kubeflow's SDK, Argo's schema, the image around the static binary, compose.
 test-workflow: $(VENV)/installed static
 	$(VENV)/bin/python tests/workflow/run_all.py $(STATIC_BINARY)
@@ -61,7 +74,7 @@ test-browser: build
 
 # What takes too long for every change: the image from source with the dist profile, long fuzzing and kill tests, and the dev
 # profile, which checks arithmetic for overflow.
-test-long: test
+test-long: test test-trainers
 	$(STORAGE_SERVERS) cargo test --release -- --ignored
 	$(STORAGE_SERVERS) cargo test
 	$(VENV)/bin/python tests/workflow/run_all.py $(STATIC_BINARY) --from-source
@@ -83,15 +96,24 @@ compare: build
 criterion:
 	cargo bench --bench hot_paths
 
-$(VENV)/installed: tests/python/requirements.txt tests/workflow/requirements.txt
+$(VENV)/installed: tests/python/requirements.txt tests/workflow/requirements.txt tests/trainers/requirements-light.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt -r tests/workflow/requirements.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt -r tests/workflow/requirements.txt \
+		-r tests/trainers/requirements-light.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(DATA_PROCESSING)
 	touch $@
 
 # transformers 4.57, which takes tokenizer.json as it is.
 $(VENV4)/installed: tests/python/requirements-transformers4.txt
 	$(PYTHON) -m venv $(VENV4)
-	$(VENV4)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/python/requirements-transformers4.txt
+	$(VENV4)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/python/requirements-transformers4.txt \
+		-r tests/trainers/requirements-light.txt
+	$(VENV4)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(DATA_PROCESSING)
+	touch $@
+
+$(VENV_TRAINERS)/installed: tests/trainers/requirements.txt
+	$(PYTHON) -m venv $(VENV_TRAINERS)
+	$(VENV_TRAINERS)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/trainers/requirements.txt
 	touch $@
 
 $(AZURITE): tests/azurite/package-lock.json

@@ -10,7 +10,7 @@ use super::plan::{MixPlan, PlanOptions, nothing_left, plan_mix};
 use super::prepare::{PrepareOptions, prepare};
 use super::statistics::statistics;
 use super::survey::{Survey, SurveyOptions, survey};
-use super::write::{WriteMixOptions, write_mix};
+use super::write::{Encoding, WriteMixOptions, write_mix};
 use crate::error::Result;
 use crate::index::Index;
 use crate::manifest::{Manifest, Measure, TokenizerRecord};
@@ -19,7 +19,7 @@ use crate::report::{self, statistics::Statistics};
 use crate::sample::{Reasoning, written_reasoning};
 use crate::settings::Settings;
 use crate::storage::Publication;
-use crate::tokens::{self, ChatTemplate, LoadedTokenizer, TokenizerFiles, TrainingEncoder};
+use crate::tokens::{self, ChatTemplate, LoadedTokenizer, TokenizerFiles};
 use std::sync::Arc;
 
 /// Reports what [`mix`] would make, and whether it is what the recipe requests; writes nothing.
@@ -61,7 +61,7 @@ struct Planned {
     manifest: Manifest,
     statistics: Statistics,
     /// What encodes for the trainer, if the run needs that.
-    encoding: Option<(Arc<ChatTemplate>, TrainingEncoder)>,
+    encoding: Option<Encoding>,
 }
 
 /// Prepares, surveys and plans; the tokenizer loads while the input is read.
@@ -136,7 +136,7 @@ fn plan_survey(
     tokenizer: LoadedTokenizer,
     options: &PlanOptions,
     context: &Context,
-) -> Result<(MixPlan, Statistics, TokenizerRecord, Option<(Arc<ChatTemplate>, TrainingEncoder)>)> {
+) -> Result<(MixPlan, Statistics, TokenizerRecord, Option<Encoding>)> {
     if survey.samples.is_empty() {
         return Err(nothing_left(&survey.ledgers, &[]));
     }

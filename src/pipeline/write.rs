@@ -43,6 +43,9 @@ impl WriteMixOptions {
     }
 }
 
+/// What encodes conversations for the trainer.
+pub(super) type Encoding = (Arc<ChatTemplate>, TrainingEncoder);
+
 /// Writes the files of all mixes under staging names; returns what the manifest says of them. `encoding` is what encodes for
 /// the trainer; files of tokens need it.
 ///
@@ -52,7 +55,7 @@ pub(crate) async fn write_mix(
     sources: Vec<Source>,
     survey: Survey,
     plan: MixPlan,
-    encoding: Option<(Arc<ChatTemplate>, TrainingEncoder)>,
+    encoding: Option<Encoding>,
     options: WriteMixOptions,
     publication: &Publication,
     context: &Context,

@@ -111,7 +111,7 @@ fn training(manifest: &Manifest) -> String {
     for (cut, preflight) in cuts() {
         text.extend(preflight_notes(cut, preflight).map(|note| format!("- {}\n", escape(&note))));
     }
-    let calls = training_calls(&manifest.settings, cuts().last().map(|(cut, _)| cut));
+    let calls = training_calls(&manifest.settings, cuts().next_back().map(|(cut, _)| cut));
     text.extend(calls.iter().map(|call| format!("- `{call}`\n")));
     if !text.is_empty() {
         text.push('\n');

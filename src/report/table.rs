@@ -161,7 +161,7 @@ fn training(manifest: &Manifest, width: u16) -> String {
         ]);
         notes.push_str(&preflight_notes(cut, preflight).map(|note| note + "\n").collect::<String>());
     }
-    let calls: String = training_calls(&manifest.settings, cuts().last().map(|(cut, _)| cut))
+    let calls: String = training_calls(&manifest.settings, cuts().next_back().map(|(cut, _)| cut))
         .into_iter()
         .map(|call| call + "\n")
         .collect();

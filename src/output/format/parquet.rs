@@ -270,11 +270,11 @@ fn leaves_of(schema: &Schema) -> Vec<LeafColumn> {
 }
 
 /// Divides a value into its leaf columns, the next of `leaves`. A missing value is null.
-fn divide<'l>(
+fn divide(
     column: &Column,
     value: Option<&Value>,
     levels: Levels,
-    leaves: &mut dyn Iterator<Item = &'l mut LeafColumn>,
+    leaves: &mut dyn Iterator<Item = &mut LeafColumn>,
 ) -> Result<()> {
     let value = value.filter(|value| !value.is_null());
     let mut one = |value: Option<&Value>, definition: i16| -> Result<()> {
@@ -300,11 +300,7 @@ fn divide<'l>(
 }
 
 /// Marks every leaf of a value as null from the given level on.
-fn divide_null<'l>(
-    column: &Column,
-    levels: Levels,
-    leaves: &mut dyn Iterator<Item = &'l mut LeafColumn>,
-) -> Result<()> {
+fn divide_null(column: &Column, levels: Levels, leaves: &mut dyn Iterator<Item = &mut LeafColumn>) -> Result<()> {
     match column {
         Column::Leaf(_) => divide(column, None, levels, leaves),
         Column::List(element) => divide_null(element, levels, leaves),
@@ -313,11 +309,11 @@ fn divide_null<'l>(
 }
 
 /// Divides the items of a list. Leaves are visited once for each item, so they are collected first.
-fn divide_list<'l>(
+fn divide_list(
     element: &Column,
     items: &[Value],
     levels: Levels,
-    leaves: &mut dyn Iterator<Item = &'l mut LeafColumn>,
+    leaves: &mut dyn Iterator<Item = &mut LeafColumn>,
 ) -> Result<()> {
     // An empty list is defined, its items are not.
     let empty = Levels { definition: levels.definition + 1, ..levels };
