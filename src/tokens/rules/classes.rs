@@ -1,11 +1,17 @@
 //! The classes that build a tokenizer by their own rules, as far as chat models use them: each is a file in
 //! `transformers/models/*/tokenization_*.py` (5.24).
 
-use super::TextEnds;
 use crate::tokens::config::TokenizerConfig;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+
+/// Whether each text begins with the beginning-of-sequence token and ends with the end-of-sequence token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::tokens) struct TextEnds {
+    pub(in crate::tokens) bos: bool,
+    pub(in crate::tokens) eos: bool,
+}
 
 /// A class of tokenizers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,6 +13,7 @@ use super::files::TokenizerFiles;
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::TokenizerRules;
 use bytes::Bytes;
+pub(super) use classes::TextEnds;
 use classes::{Class, Rebuilt};
 use model_types::{Registered, registered};
 
@@ -29,13 +30,6 @@ pub(super) struct RuledTokenizer {
     pub(super) class: Option<&'static str>,
     /// A warning: a class whose rules are not known here.
     pub(super) warning: Option<String>,
-}
-
-/// Whether each text begins with the beginning-of-sequence token and ends with the end-of-sequence token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TextEnds {
-    pub(super) bos: bool,
-    pub(super) eos: bool,
 }
 
 /// The tokenizer of a folder by these rules.

@@ -84,6 +84,47 @@ fn a_step_writes_everything_that_the_engine_reads() {
     assert_eq!(left.len(), 7, "a staged file is left: {left:?}");
 }
 
+/// Declared with the names of the public pipeline's component, the step does the same.
+#[test]
+fn the_names_of_the_public_component_are_understood() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let summaries = root.join("merged/extractive_summary");
+    std::fs::create_dir_all(&summaries).unwrap();
+    std::fs::write(summaries.join("gen.jsonl"), "{}").unwrap();
+    let artifact = |name: &str, uri: PathBuf| json!({"artifacts": [{"name": name, "uri": uri}]});
+    let executor_input = json!({
+        "inputs": {
+            "artifacts": {"datasets_path": artifact("merged_output", root.join("merged"))},
+            "parameterValues": {
+                "tokenizer_model_name": "builtin", "cut_size": "2,5", "qa_per_doc": 3.0, "save_gpt_oss_format": false,
+            },
+        },
+        "outputs": {
+            "artifacts": {
+                "output_path": artifact("output_path", root.join("mixes")),
+                "dataset_file": artifact("dataset_file", root.join("file")),
+            },
+            "parameters": {"Output": {"outputFile": root.join("Output")}},
+            "outputFile": root.join("executor_output.json"),
+        }
+    });
+    run(&executor_input.to_string(), |settings| {
+        assert_eq!(settings.first("tokenizer_model"), Some("builtin"));
+        assert_eq!(settings.first("cut_sizes"), Some("2,5"));
+        assert_eq!(settings.first("input"), root.join("merged").to_str());
+        write_files(&settings, &[("combined_cut_2x.jsonl", b"{2}"), ("combined_cut_5x.jsonl", b"{5}")]);
+        Ok(mix_result())
+    })
+    .unwrap();
+    assert_eq!(read(root.join("file")), "{5}");
+    let returned = root.join("mixes/combined_cut_5x.jsonl").display().to_string();
+    assert_eq!(read(root.join("Output")), returned);
+    let output: Value = serde_json::from_str(&read(root.join("executor_output.json"))).unwrap();
+    assert_eq!(output["parameterValues"]["Output"], returned.as_str());
+    assert_eq!(output["artifacts"]["dataset_file"]["artifacts"][0]["metadata"]["cut"], 5);
+}
+
 #[test]
 fn a_compressed_mix_is_passed_on_as_plain_lines() {
     for (extension, bytes) in [
