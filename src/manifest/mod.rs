@@ -238,6 +238,29 @@ impl Preflight {
     }
 }
 
+impl CutRecord {
+    /// What a source contributes.
+    pub fn source(&self, name: &str) -> Option<&ShareRecord> {
+        self.sources.iter().find(|share| share.name == name)
+    }
+
+    /// What the trainer gets of all sources, if that was counted.
+    pub fn training(&self) -> Option<TrainingRecord> {
+        let mut of_sources = self.sources.iter().filter_map(|share| share.training.as_ref()).peekable();
+        of_sources.peek()?;
+        let mut sum = TrainingRecord::default();
+        for training in of_sources {
+            sum.samples += training.samples;
+            sum.tokens += training.tokens;
+            sum.loss_tokens += training.loss_tokens;
+            for (reason, samples) in &training.left_out {
+                *sum.left_out.entry(reason.clone()).or_default() += samples;
+            }
+        }
+        Some(sum)
+    }
+}
+
 /// What one source contributes to one mix.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShareRecord {

@@ -98,10 +98,10 @@ async fn plan_run(settings: &Settings, context: &Context) -> Result<Planned> {
 
 /// Fetches the tokenizer's files and compiles its chat template, or the given one.
 async fn fetch_template(settings: &Settings, context: &Context) -> Result<(TokenizerFiles, Arc<ChatTemplate>)> {
-    let date = tokens::date_of_run()?;
+    let (rules, date) = (settings.tokenizer_rules, tokens::date_of_run()?);
     let files = tokens::fetch(&context.storage, &settings.tokenizer_model).await?;
     let given = tokens::given_template(&context.storage, settings.chat_template.as_ref()).await?;
-    let compile = move |_: &Context| Ok((Arc::new(ChatTemplate::load(&files, given, date)?), files));
+    let compile = move |_: &Context| Ok((Arc::new(ChatTemplate::load(&files, given, rules, date)?), files));
     let (template, files) = context.compute("compiling the chat template", compile).await?;
     Ok((files, template))
 }

@@ -93,11 +93,11 @@ choice! {
 }
 
 choice! {
-    /// Which rules make a tokenizer of its files.
+    /// Which rules make a tokenizer of its files and pass messages to its chat template.
     TokenizerRules, default Auto {
         /// Those of AutoTokenizer in transformers 5, which builds some classes by rules of its own.
         Auto = "auto",
-        /// Those of tokenizer.json alone, as in transformers 4.57.
+        /// Those of transformers 4.57: tokenizer.json alone, and messages as they are.
         File = "file",
     }
 }

@@ -70,7 +70,7 @@ fn mix(map: &mut Map<String, Value>, cut: &CutRecord, details: Option<&CutStatis
     let prefix = format!("cut_{}", cut.cut);
     put(map, &format!("{prefix}.samples"), cut.samples);
     put(map, &format!("{prefix}.tokens"), cut.tokens);
-    if let Some(training) = training(cut) {
+    if let Some(training) = cut.training() {
         put_training(map, &prefix, &training);
     }
     if let Some(preflight) = &cut.preflight {
@@ -104,22 +104,6 @@ fn source_in_mix(map: &mut Map<String, Value>, mix: &str, share: &ShareRecord, c
     if let Some(counts) = counts {
         lengths(map, &prefix, counts);
     }
-}
-
-/// What the trainer gets of all sources of a cut, if that was counted.
-fn training(cut: &CutRecord) -> Option<TrainingRecord> {
-    let of_sources: Vec<&TrainingRecord> = cut.sources.iter().filter_map(|share| share.training.as_ref()).collect();
-    let mut sum = TrainingRecord::default();
-    for training in &of_sources {
-        sum.samples += training.samples;
-        sum.tokens += training.tokens;
-        sum.loss_tokens += training.loss_tokens;
-        training
-            .left_out
-            .iter()
-            .for_each(|(reason, samples)| *sum.left_out.entry(reason.clone()).or_default() += samples);
-    }
-    (!of_sources.is_empty()).then_some(sum)
 }
 
 fn put_preflight(map: &mut Map<String, Value>, cut: &str, preflight: &Preflight) {

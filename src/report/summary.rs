@@ -3,7 +3,7 @@
 use super::format::{counted, cut_name, line, percent, thousands};
 use super::statistics::{CutSourceStatistics, CutStatistics, LIMITS, SourceStatistics, Statistics};
 use super::wording::{DEFAULT_RULE, RunKind, average_summaries, infeasible_cuts, preflight_notes, training_calls};
-use crate::manifest::Manifest;
+use crate::manifest::{CutRecord, Manifest};
 use std::ops::Range;
 
 /// The run in Markdown: warnings, mixes by source, token lengths, recipe targets, rows.
@@ -25,7 +25,7 @@ pub(crate) fn summary(manifest: &Manifest, statistics: &Statistics) -> String {
     if !warnings.is_empty() {
         text.push_str(&format!("## Warnings\n\n{warnings}\n"));
     }
-    text.push_str(&mixes(statistics));
+    text.push_str(&mixes(manifest, statistics));
     let mut notes: Vec<String> = infeasible_cuts(manifest, RunKind::Mix).collect();
     if !notes.is_empty() {
         notes.extend(average_summaries(statistics));
@@ -39,9 +39,31 @@ pub(crate) fn summary(manifest: &Manifest, statistics: &Statistics) -> String {
     text + "\n"
 }
 
-fn mixes(statistics: &Statistics) -> String {
-    let rows = statistics.cuts.iter().flat_map(mix_rows);
-    table_of("Samples and tokens", &["cut", "source", "samples", "of mix", "tokens", "of mix"], 2..6, rows)
+fn mixes(manifest: &Manifest, statistics: &Statistics) -> String {
+    let mut header = vec!["cut", "source", "samples", "of mix", "tokens", "of mix"];
+    let with_loss_tokens = manifest.cuts.iter().any(|cut| cut.training().is_some());
+    if with_loss_tokens {
+        header.push("loss tokens");
+    }
+    let rows = statistics.cuts.iter().flat_map(|cut| {
+        let mut rows = mix_rows(cut);
+        if with_loss_tokens {
+            add_loss_tokens(&mut rows, manifest.cuts.iter().find(|record| record.cut == cut.cut), cut);
+        }
+        rows
+    });
+    table_of("Samples and tokens", &header, 2..header.len(), rows)
+}
+
+/// Adds a column to the rows of a mix: the loss tokens of each source, then of all; empty for what is held out.
+fn add_loss_tokens(rows: &mut [Vec<String>], record: Option<&CutRecord>, cut: &CutStatistics) {
+    let of_sources = cut.sources.iter().map(|source| {
+        let training = record.and_then(|record| record.source(&source.name)?.training.as_ref());
+        training.map_or_else(String::new, |training| thousands(training.loss_tokens))
+    });
+    let all = record.and_then(CutRecord::training).map_or_else(String::new, |training| thousands(training.loss_tokens));
+    let column = of_sources.chain([bold(&all)]).chain(std::iter::repeat(String::new()));
+    rows.iter_mut().zip(column).for_each(|(row, cell)| row.push(cell));
 }
 
 /// A row for each source of a mix, their sum, and what is held out.

@@ -5,8 +5,8 @@ use super::statistics::{
     CutSourceStatistics, CutStatistics, DocumentStatistics, Example, SourceStatistics, Statistics,
 };
 use crate::manifest::{
-    CutRecord, InputFile, MANIFEST_FORMAT, Manifest, Measure, OutputFile, OutputKind, Program, Requested,
-    SettingsRecord, ShareRecord, SourceRecord, TokenizerRecord,
+    CutRecord, InputFile, MANIFEST_FORMAT, Manifest, Measure, OutputFile, OutputKind, Preflight, Program, Requested,
+    SettingsRecord, ShareRecord, SourceRecord, TokenizerRecord, TrainingRecord,
 };
 
 /// The size of a run.
@@ -87,6 +87,8 @@ pub(crate) fn with_recipe() -> (Manifest, Statistics) {
         }
         cut.validation = Some((40, 60_000));
         *record = cut_record(cut, record.feasible);
+        record.sources.iter_mut().for_each(|source| source.training = Some(training_record(source)));
+        record.preflight = Some(preflight(&record.training().unwrap()));
         record.sources.last_mut().unwrap().distinct = 700;
     }
     (manifest, statistics)
@@ -257,6 +259,30 @@ fn cut_record(cut: &CutStatistics, feasible: bool) -> CutRecord {
         validation_tokens: cut.validation.map(|(_, tokens)| tokens),
         sources: shares.collect(),
         preflight: None,
+    }
+}
+
+/// Two samples of each source are too short for the trainer.
+fn training_record(source: &ShareRecord) -> TrainingRecord {
+    TrainingRecord {
+        samples: source.samples - 2,
+        tokens: source.tokens - 30,
+        loss_tokens: source.tokens / 5,
+        left_out: [("too_short".to_owned(), 2)].into(),
+    }
+}
+
+fn preflight(training: &TrainingRecord) -> Preflight {
+    Preflight {
+        samples: training.samples - 5,
+        tokens: training.tokens - 45_000,
+        loss_tokens: training.loss_tokens - 9_000,
+        dropped: [("too_short".to_owned(), 10), ("over_max_tokens_per_gpu".to_owned(), 5)].into(),
+        steps_per_epoch: Some(training.samples / 128),
+        steps: Some(training.samples / 128 * 2),
+        tokens_per_step: Some(training.tokens / (training.samples / 128)),
+        micro_batches: Some([training.tokens / 20_000, training.tokens / 10_000]),
+        balance_percent: Some(71),
     }
 }
 

@@ -6,7 +6,7 @@ use super::format::{cut_name, line, percent, thousands};
 use super::length_counts::LengthCounts;
 use super::statistics::{CutStatistics, SourceStatistics, Statistics};
 use super::wording::{DEFAULT_RULE, RunKind, average_summaries, infeasible_cuts, preflight_notes, training_calls};
-use crate::manifest::{Manifest, Measure};
+use crate::manifest::{CutRecord, Manifest, Measure};
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, TableComponent};
 
 /// The width of the table if the terminal's width is unknown.
@@ -28,7 +28,7 @@ const MIN_WIDTH: u16 = 64;
 pub(crate) fn table(manifest: &Manifest, statistics: &Statistics, run: RunKind, width: u16) -> String {
     let mut text = sources(manifest, statistics, width);
     text.push_str(&drops(&statistics.sources));
-    text.push_str(&mixes(statistics, run, width));
+    text.push_str(&mixes(manifest, statistics, run, width));
     text.push_str(&infeasible(manifest, statistics, run));
     text.push_str(&lengths(statistics, width));
     text.push_str(&targets(statistics, run, width));
@@ -75,26 +75,37 @@ fn drops(sources: &[SourceStatistics]) -> String {
     text
 }
 
-fn mixes(statistics: &Statistics, run: RunKind, width: u16) -> String {
+fn mixes(manifest: &Manifest, statistics: &Statistics, run: RunKind, width: u16) -> String {
     let title = match run {
         RunKind::Mix => "Mixes",
         RunKind::Plan => "Planned",
     };
-    let mut table = new_table(&[title, "source", "samples", "of mix", "tokens", "of mix"], 2, width);
+    let mut header = vec![title, "source", "samples", "of mix", "tokens", "of mix"];
+    if manifest.cuts.iter().any(|cut| cut.training().is_some()) {
+        header.push("loss tokens");
+    }
+    let mut table = new_table(&header, 2, width);
     for cut in &statistics.cuts {
         let (samples, tokens) = (cut.samples(), cut.tokens());
+        let record = manifest.cuts.iter().find(|record| record.cut == cut.cut);
         let mut name = cut_name(cut.cut);
         for source in &cut.sources {
-            table.add_row([
+            let training = record.and_then(|cut| cut.source(&source.name)?.training.as_ref());
+            let mut row = vec![
                 std::mem::take(&mut name),
                 line(&source.name),
                 thousands(source.samples()),
                 percent(source.samples(), samples),
                 thousands(source.tokens()),
                 percent(source.tokens(), tokens),
-            ]);
+            ];
+            row.extend(training.map(|training| thousands(training.loss_tokens)));
+            table.add_row(row);
         }
-        table.add_row([name, "all".to_owned(), thousands(samples), String::new(), thousands(tokens), String::new()]);
+        let empty = String::new;
+        let mut row = vec![name, "all".to_owned(), thousands(samples), empty(), thousands(tokens), empty()];
+        row.extend(record.and_then(CutRecord::training).map(|training| thousands(training.loss_tokens)));
+        table.add_row(row);
         if let Some((samples, tokens)) = cut.validation {
             let name = "held out for validation".to_owned();
             table.add_row([String::new(), name, thousands(samples), String::new(), thousands(tokens), String::new()]);

@@ -6,8 +6,7 @@ use std::borrow::Cow;
 /// One conversation.
 #[derive(Debug, Clone)]
 pub(crate) enum Conversation<'a> {
-    /// A question and its answer, as a chat of two messages. (Templates do not see a user message's `"thinking": null`:
-    /// transformers drops keys whose value is null.)
+    /// A question and its answer, as a chat of two messages.
     Pair {
         /// The content of the user's message.
         user: Cow<'a, str>,
@@ -15,6 +14,8 @@ pub(crate) enum Conversation<'a> {
         assistant: Cow<'a, str>,
         /// The teacher's reasoning and its key, if the message has one.
         reasoning: Option<(ReasoningKey, Cow<'a, str>)>,
+        /// Whether the user's message has `"thinking": null`.
+        null_thinking: bool,
     },
     /// A ready chat.
     Messages {

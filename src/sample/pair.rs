@@ -203,6 +203,7 @@ impl SampleKind for Pair {
             user: Cow::Owned(self.user_parts(source, texts).concat()),
             assistant: Cow::Borrowed(texts.get(self.response)),
             reasoning: self.written_reasoning(source, texts).map(|(key, text)| (key, text.into())),
+            null_thinking: source.reasoning == WrittenReasoning::Everywhere,
         }
     }
 

@@ -122,7 +122,7 @@ impl Tokenizer {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime starts");
         let storage = Storage::with_environment(StorageOptions::default(), Environment::default());
         let files = runtime.block_on(tokens::fetch(&storage, &TokenizerModel::Builtin))?;
-        let template = Arc::new(ChatTemplate::load(&files, None, tokens::date_of_run()?)?);
+        let template = Arc::new(ChatTemplate::load(&files, None, TokenizerRules::Auto, tokens::date_of_run()?)?);
         Ok(Self(LoadedTokenizer::load(&files, template, TokenizerRules::Auto, false, &pool)?, pool))
     }
 

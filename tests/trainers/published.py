@@ -24,7 +24,20 @@ import transformers  # noqa: E402
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 TOKENIZERS = ROOT / "tests" / "fixtures" / "tokenizers"
-STAND_INS = ("torch", "peft", "aiofiles", "cpuinfo", "numba", "trl")
+STAND_INS = ("torch", "accelerate", "peft", "aiofiles", "cpuinfo", "numba", "trl")
+
+
+class Anything(type):
+    """A class whose every attribute is another such class: `torch.nn.Module` can be named, inherited from and called."""
+
+    def __getattr__(cls, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return anything(name)
+
+
+def anything(name):
+    return Anything(name, (), {"__init__": lambda self, *a, **k: None, "__call__": lambda self, *a, **k: a[0] if a else None})
 
 
 class StandIn(types.ModuleType):
@@ -35,9 +48,8 @@ class StandIn(types.ModuleType):
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        made = type(name, (), {"__init__": lambda self, *a, **k: None, "__call__": lambda self, *a, **k: a[0] if a else None})
-        setattr(self, name, made)
-        return made
+        setattr(self, name, anything(name))
+        return getattr(self, name)
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):

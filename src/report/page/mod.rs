@@ -40,6 +40,7 @@ pub(crate) fn page(manifest: &Manifest, statistics: &Statistics) -> Result<Strin
         infeasible => infeasible_cuts(manifest, RunKind::Mix).collect::<Vec<_>>(),
         average_summaries => average_summaries(statistics),
         cuts => views::cuts(manifest),
+        trainings => views::trainings(manifest),
         preflights => views::preflights(manifest),
         training_calls => views::training_calls(manifest),
         bars => views::bars(statistics),

@@ -5,7 +5,7 @@ use crate::manifest::{CutRecord, Manifest, Measure, ShareRecord};
 use crate::report::format::{counted, cut_name, line, percent, thousands};
 use crate::report::metrics::reason_key;
 use crate::report::statistics::{CutSourceStatistics, CutStatistics, Statistics};
-use crate::report::wording::{self, DEFAULT_RULE, preflight_notes};
+use crate::report::wording::{self, DEFAULT_RULE};
 use minijinja::context;
 use minijinja::value::{Serde, Value};
 use std::collections::BTreeMap;
@@ -38,13 +38,35 @@ fn cut_view(cut: &CutRecord) -> Value {
     }
 }
 
+/// The cuts whose tokens were counted as the trainer encodes them.
+pub(super) fn trainings(manifest: &Manifest) -> Vec<Value> {
+    let source = |(index, share): (usize, &ShareRecord)| {
+        let reasons = reasons(&share.training.as_ref()?.left_out);
+        Some(context! { name => share.name.as_str(), color => color(index), reasons })
+    };
+    let view = |cut: &CutRecord| {
+        let reasons = reasons(&cut.training()?.left_out);
+        let sources: Vec<Value> = cut.sources.iter().enumerate().filter_map(source).collect();
+        Some(context! { cut => cut.cut, name => cut_name(cut.cut), sources, reasons })
+    };
+    manifest.cuts.iter().filter_map(view).collect()
+}
+
 /// The cuts of which it is known how they will be trained.
 pub(super) fn preflights(manifest: &Manifest) -> Vec<Value> {
     let view = |cut: &CutRecord| {
-        let notes: Vec<String> = preflight_notes(cut.cut, cut.preflight.as_ref()?).collect();
-        Some(context! { cut => cut.cut, name => cut_name(cut.cut), notes })
+        let reasons = reasons(&cut.preflight.as_ref()?.dropped);
+        Some(context! { cut => cut.cut, name => cut_name(cut.cut), reasons })
     };
     manifest.cuts.iter().filter_map(view).collect()
+}
+
+/// The reasons for which samples are not trained: the part of their metric's name, and text.
+fn reasons(samples: &BTreeMap<String, u64>) -> Vec<Value> {
+    samples
+        .keys()
+        .map(|reason| context! { key => reason_key(reason), text => line(&reason.replace('_', " ")) })
+        .collect()
 }
 
 /// The calls that train the largest of them.

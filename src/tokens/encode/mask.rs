@@ -19,7 +19,7 @@ pub(super) const SPECIAL_TOKENS: [&str; 5] = [CONTENT[0], CONTENT[1], REASONING[
 #[derive(Debug)]
 pub(super) enum Masked {
     /// A question and its answer.
-    Pair { user: String, assistant: String, reasoning: Option<(ReasoningKey, String)> },
+    Pair { user: String, assistant: String, reasoning: Option<(ReasoningKey, String)>, null_thinking: bool },
     /// Any messages, as JSON.
     Messages(String),
 }
@@ -32,7 +32,7 @@ impl Masked {
     /// If the messages are not a list of objects, or a content is not a string.
     pub(super) fn new(conversation: &Conversation<'_>, unmask: bool) -> Result<(Self, Vec<TrainedMessage>)> {
         match conversation {
-            Conversation::Pair { user, assistant, reasoning } => {
+            Conversation::Pair { user, assistant, reasoning, null_thinking } => {
                 let question = TrainedMessage { is_assistant: false, has_reasoning: false, has_content: true };
                 let answer =
                     TrainedMessage { is_assistant: true, has_reasoning: reasoning.is_some(), has_content: true };
@@ -40,6 +40,7 @@ impl Masked {
                     user: if unmask { wrap(CONTENT, user) } else { user.as_ref().to_owned() },
                     assistant: wrap(CONTENT, assistant),
                     reasoning: reasoning.as_ref().map(|(key, text)| (*key, wrap(REASONING, text))),
+                    null_thinking: *null_thinking,
                 };
                 Ok((masked, if unmask { vec![question, answer] } else { vec![answer] }))
             }
@@ -58,10 +59,11 @@ impl Masked {
     /// The conversation to render.
     pub(super) fn conversation(&self) -> Conversation<'_> {
         match self {
-            Self::Pair { user, assistant, reasoning } => Conversation::Pair {
+            Self::Pair { user, assistant, reasoning, null_thinking } => Conversation::Pair {
                 user: user.into(),
                 assistant: assistant.into(),
                 reasoning: reasoning.as_ref().map(|(key, text)| (*key, text.into())),
+                null_thinking: *null_thinking,
             },
             Self::Messages(messages) => Conversation::Messages { messages, tools: None },
         }

@@ -1,6 +1,7 @@
 //! A conversation in the form that the template engine takes.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::recipe::TokenizerRules;
 use crate::sample::Conversation;
 use minijinja::context;
 use minijinja::value::{Value, ValueKind};
@@ -9,36 +10,30 @@ impl Conversation<'_> {
     /// Its length in bytes, which limits what its render may build.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Pair { user, assistant, reasoning } => {
+            Self::Pair { user, assistant, reasoning, .. } => {
                 user.len() + assistant.len() + reasoning.as_ref().map_or(0, |(_, text)| text.len())
             }
             Self::Messages { messages, tools } => messages.len() + tools.map_or(0, str::len),
         }
     }
 
-    /// The variables of its render.
+    /// The variables of its render, with the messages as the transformers of these rules passes them to a template.
     ///
     /// # Errors
     /// If messages or tools are not the JSON that [`Conversation::Messages`] requires.
-    pub(super) fn context(&self) -> Result<Value> {
+    pub(super) fn context(&self, rules: TokenizerRules) -> Result<Value> {
         match self {
-            Self::Pair { user, assistant, reasoning } => {
-                let question = context! { role => "user", content => user.as_ref() };
-                let assistant = assistant.as_ref();
-                // Whichever key the message has, transformers offers both.
-                let answer = match reasoning.as_ref().map(|(_, text)| Value::from(text.as_ref())) {
-                    None => context! { role => "assistant", content => assistant },
-                    Some(reasoning) => context! {
-                        thinking => reasoning.clone(),
-                        role => "assistant",
-                        content => assistant,
-                        reasoning_content => reasoning,
-                    },
-                };
-                Ok(context! { messages => vec![question, answer] })
+            Self::Pair { user, assistant, reasoning, null_thinking } => {
+                let question = [("role", Value::from("user")), ("content", Value::from(user.as_ref()))];
+                let null = null_thinking.then_some(("thinking", Value::from(())));
+                let question = question.into_iter().chain(null);
+                let answer = [("role", Value::from("assistant")), ("content", Value::from(assistant.as_ref()))];
+                let reasoning = reasoning.as_ref().map(|(key, text)| (key.name(), Value::from(text.as_ref())));
+                let answer = answer.into_iter().chain(reasoning);
+                Ok(context! { messages => vec![message(question, rules), message(answer, rules)] })
             }
             Self::Messages { messages, tools } => {
-                let messages = template_messages(&parse(messages, "messages")?)?;
+                let messages = template_messages(&parse(messages, "messages")?, rules)?;
                 Ok(match tools {
                     Some(tools) => context! { messages => messages, tools => parse(tools, "tools")? },
                     None => context! { messages => messages },
@@ -57,30 +52,40 @@ fn parse(text: &str, what: &str) -> Result<Value> {
 /// The keys of a message that can contain its reasoning, in order of precedence.
 const REASONING_KEYS: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 
-/// The messages as transformers 5 passes them to a template: without keys whose value is null, and with the first of
-/// [`REASONING_KEYS`] that a message has also under `reasoning_content` and `thinking`, unless the message has those itself.
-fn template_messages(messages: &Value) -> Result<Value> {
+/// All messages, each as [`message`] makes it.
+fn template_messages(messages: &Value, rules: TokenizerRules) -> Result<Value> {
     let data = |what: String| Error::new(ErrorKind::Data, what);
     let list = match messages.kind() {
         ValueKind::Seq => messages.try_iter().map_err(|error| data(error.to_string()))?,
         other => return Err(data(format!("messages: expected a list, found a {other}"))),
     };
     let mut out = Vec::with_capacity(messages.len().unwrap_or(0));
-    for (index, message) in list.enumerate() {
-        if message.kind() != ValueKind::Map {
-            return Err(data(format!("messages[{index}]: expected an object, found a {}", message.kind())));
+    for (index, entry) in list.enumerate() {
+        if entry.kind() != ValueKind::Map {
+            return Err(data(format!("messages[{index}]: expected an object, found a {}", entry.kind())));
         }
         let mut pairs: Vec<(Value, Value)> = Vec::with_capacity(5);
-        for key in message.try_iter().map_err(|error| data(error.to_string()))? {
-            let value = message.get_item(&key).map_err(|error| data(error.to_string()))?;
-            if !value.is_none() {
-                pairs.push((key, value));
-            }
+        for key in entry.try_iter().map_err(|error| data(error.to_string()))? {
+            let value = entry.get_item(&key).map_err(|error| data(error.to_string()))?;
+            pairs.push((key, value));
         }
-        add_reasoning(&mut pairs);
-        out.push(Value::from_pairs(pairs));
+        out.push(message(pairs, rules));
     }
     Ok(out.into())
+}
+
+/// A message as a template sees it: as it is with transformers 4.57. Version 5 drops keys whose value is null, and offers the
+/// first of [`REASONING_KEYS`] that the message has under `reasoning_content` and `thinking`, unless it has those itself.
+fn message<K: Into<Value>>(pairs: impl IntoIterator<Item = (K, Value)>, rules: TokenizerRules) -> Value {
+    let pairs = pairs.into_iter().map(|(key, value)| (key.into(), value));
+    match rules {
+        TokenizerRules::File => Value::from_pairs(pairs),
+        TokenizerRules::Auto => {
+            let mut pairs: Vec<(Value, Value)> = pairs.filter(|(_, value)| !value.is_none()).collect();
+            add_reasoning(&mut pairs);
+            Value::from_pairs(pairs)
+        }
+    }
 }
 
 /// Adds a message's reasoning under the keys that templates read: `thinking` comes first, `reasoning_content` stays in its

@@ -20,6 +20,7 @@ pub(crate) use find::GivenTemplate;
 use super::config::TokenizerConfig;
 use super::files::TokenizerFiles;
 use crate::error::{Error, ErrorKind, Result};
+use crate::recipe::TokenizerRules;
 use crate::sample::Conversation;
 use budget::RenderBudget;
 use chrono::NaiveDateTime;
@@ -50,6 +51,7 @@ pub(crate) struct ChatTemplate {
     environment: Environment<'static>,
     place: String,
     digest: String,
+    rules: TokenizerRules,
     date: NaiveDateTime,
     date_used: Arc<AtomicBool>,
 }
@@ -61,11 +63,17 @@ impl std::fmt::Debug for ChatTemplate {
 }
 
 impl ChatTemplate {
-    /// Compiles the given template, or the tokenizer's own if none is given. `now` is the date of `strftime_now`.
+    /// Compiles the given template, or the tokenizer's own if none is given. `rules` say which version of transformers passes
+    /// messages to it; `now` is the date of `strftime_now`.
     ///
     /// # Errors
     /// If there is no template, a configuration file is not valid JSON, or the template does not parse.
-    pub(crate) fn load(files: &TokenizerFiles, given: Option<GivenTemplate>, now: NaiveDateTime) -> Result<Self> {
+    pub(crate) fn load(
+        files: &TokenizerFiles,
+        given: Option<GivenTemplate>,
+        rules: TokenizerRules,
+        now: NaiveDateTime,
+    ) -> Result<Self> {
         let config = TokenizerConfig::load(files)?;
         let GivenTemplate { text, place } = match given {
             Some(given) => given,
@@ -81,7 +89,7 @@ impl ChatTemplate {
         }
         compile(&mut environment, &text, &place)?;
         let digest = blake3::hash(text.as_bytes()).to_hex().to_string();
-        Ok(Self { environment, place, digest, date: now, date_used })
+        Ok(Self { environment, place, digest, rules, date: now, date_used })
     }
 
     /// Renders a conversation to the text whose tokens are counted.
@@ -89,7 +97,7 @@ impl ChatTemplate {
     /// # Errors
     /// If the messages are not valid JSON, or the template fails (`raise_exception` included).
     pub(crate) fn render(&self, conversation: &Conversation<'_>) -> Result<String> {
-        self.render_context(conversation.context()?, conversation.bytes())
+        self.render_context(conversation.context(self.rules)?, conversation.bytes())
     }
 
     /// Renders a template's variables; `bytes` is the size of their conversation.

@@ -1,6 +1,6 @@
 use super::snippets::SNIPPETS;
 use super::*;
-use crate::recipe::ReasoningKey;
+use crate::recipe::{ReasoningKey, TokenizerRules};
 use crate::sample::TemplateProbe;
 use crate::tokens::fixtures::folder;
 use bytes::Bytes;
@@ -15,8 +15,12 @@ fn now() -> NaiveDateTime {
 }
 
 fn given(text: &str) -> Result<ChatTemplate> {
+    given_by(text, TokenizerRules::Auto)
+}
+
+fn given_by(text: &str, rules: TokenizerRules) -> Result<ChatTemplate> {
     let files = folder(r#"{"bos_token": "<s>", "eos_token": {"content": "</s>", "lstrip": false}, "pad_token": null}"#);
-    ChatTemplate::load(&files, Some(GivenTemplate { text: text.into(), place: "my.jinja".into() }), now())
+    ChatTemplate::load(&files, Some(GivenTemplate { text: text.into(), place: "my.jinja".into() }), rules, now())
 }
 
 fn render(template: &str) -> Result<String> {
@@ -53,7 +57,8 @@ fn a_pair_renders_like_its_messages() {
         ]);
         let mut pair = String::from("before|");
         let reasoning = Some((ReasoningKey::Thinking, thinking.into()));
-        let conversation = Conversation::Pair { user: user.into(), assistant: assistant.into(), reasoning };
+        let conversation =
+            Conversation::Pair { user: user.into(), assistant: assistant.into(), reasoning, null_thinking: false };
         template.render_into(&conversation, &mut pair).unwrap();
         let all = template.render(&Conversation::Messages { messages: &messages.to_string(), tools: None }).unwrap();
         let parsed = |text: &str| -> Vec<serde_json::Value> {
@@ -73,9 +78,25 @@ fn reasoning_is_available_under_every_name_that_templates_use() {
     assert_eq!(text, "||;r|r|r;c|t|;||;");
     let string = "{% for m in messages %}{{ m.reasoning_content is string }} {% endfor %}";
     for (reasoning, rendered) in [(None, "False False "), (Some((ReasoningKey::Thinking, "".into())), "False True ")] {
-        let pair = Conversation::Pair { user: "u".into(), assistant: "a".into(), reasoning };
+        let pair = Conversation::Pair { user: "u".into(), assistant: "a".into(), reasoning, null_thinking: false };
         assert_eq!(given(string).unwrap().render(&pair).unwrap(), rendered);
     }
+}
+
+#[test]
+fn transformers_4_passes_messages_as_they_are() {
+    let template = given_by("{{ messages|tojson }}", TokenizerRules::File).unwrap();
+    let messages =
+        r#"[{"role": "user", "content": "", "thinking": null}, {"role": "assistant", "reasoning_content": "r"}]"#;
+    assert_eq!(template.render(&Conversation::Messages { messages, tools: None }).unwrap(), messages);
+    let pair = |reasoning, null_thinking| {
+        let pair = Conversation::Pair { user: "u".into(), assistant: "a".into(), reasoning, null_thinking };
+        template.render(&pair).unwrap()
+    };
+    let always = r#"[{"role": "user", "content": "u", "thinking": null}, {"role": "assistant", "content": "a", "thinking": ""}]"#;
+    assert_eq!(pair(Some((ReasoningKey::Thinking, "".into())), true), always);
+    let auto = r#"[{"role": "user", "content": "u"}, {"role": "assistant", "content": "a", "reasoning_content": "r"}]"#;
+    assert_eq!(pair(Some((ReasoningKey::ReasoningContent, "r".into())), false), auto);
 }
 
 #[test]
@@ -99,7 +120,7 @@ fn the_date_comes_from_the_caller_and_its_use_is_reported() {
 #[test]
 fn the_template_is_found_with_the_precedence_of_transformers() {
     let text = |files: &TokenizerFiles| {
-        let template = ChatTemplate::load(files, None, now()).map_err(|e| e.to_string())?;
+        let template = ChatTemplate::load(files, None, TokenizerRules::Auto, now()).map_err(|e| e.to_string())?;
         template.render(&Conversation::Messages { messages: "[]", tools: None }).map_err(|e| e.to_string())
     };
     let mut files = folder(r#"{"chat_template": "config"}"#);
@@ -127,7 +148,7 @@ fn a_config_that_lists_its_tokens_replaces_the_older_file() {
     let text = |files: &TokenizerFiles| {
         let text = "{{ bos_token }} {{ eos_token }} {{ image_token }} {{ add_bos_token is defined }}".to_owned();
         let given = GivenTemplate { text, place: "t".into() };
-        ChatTemplate::load(files, Some(given), now())
+        ChatTemplate::load(files, Some(given), TokenizerRules::Auto, now())
             .unwrap()
             .render(&Conversation::Messages { messages: "[]", tools: None })
             .unwrap()
@@ -232,7 +253,7 @@ proptest! {
     fn contents_are_copied_exactly(user in any::<String>(), assistant in any::<String>(), thinking in any::<String>()) {
         let template = given("{% for m in messages %}{{ m.role + ':' ~ m.content }}{{ m.thinking or '' }};{% endfor %}").unwrap();
         let reasoning = Some((ReasoningKey::Thinking, thinking.as_str().into()));
-        let pair = Conversation::Pair { user: user.as_str().into(), assistant: assistant.as_str().into(), reasoning };
+        let pair = Conversation::Pair { user: user.as_str().into(), assistant: assistant.as_str().into(), reasoning, null_thinking: false };
         prop_assert_eq!(template.render(&pair).unwrap(), format!("user:{user};assistant:{assistant}{thinking};"));
     }
 }
