@@ -1,9 +1,10 @@
-//! `tokenizer_config.json` and `special_tokens_map.json`: special tokens for the template, added tokens for the encoder, and
-//! the template itself. The precedence is that of transformers.
+//! `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`: special tokens for the template, added tokens for
+//! the encoder, and the template itself. The precedence is that of transformers.
 
 use super::files::TokenizerFiles;
 use crate::error::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// The special tokens that any tokenizer can have. Others are recognized by a key that ends in `_token`.
 const STANDARD_TOKENS: [&str; 7] =
@@ -62,6 +63,8 @@ pub(super) struct TokenizerConfig {
     named: Vec<(String, Token)>,
     /// Special tokens without a name.
     extra: Vec<Token>,
+    /// The tokens of `added_tokens.json`, by id.
+    added: BTreeMap<u64, String>,
 }
 
 impl TokenizerConfig {
@@ -74,17 +77,21 @@ impl TokenizerConfig {
             Some(bytes) => parse_object(bytes, &files.location_of("tokenizer_config.json"))?,
             None => Map::new(),
         };
-        let mut this = Self { config, named: Vec::new(), extra: Vec::new() };
+        let mut this = Self { config, ..Self::default() };
         let mut declared: Vec<(String, Value)> = this.config.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-        // A config that lists its added tokens is complete; transformers ignores the older file then.
-        if !this.config.contains_key("added_tokens_decoder")
-            && let Some(bytes) = &files.special_tokens_map
-        {
-            for (key, value) in parse_object(bytes, &files.location_of("special_tokens_map.json"))? {
-                match declared.iter_mut().find(|(k, _)| *k == key) {
-                    Some(slot) => slot.1 = value,
-                    None => declared.push((key, value)),
+        // A config that lists its added tokens is complete; transformers ignores the older files then.
+        if !this.config.contains_key("added_tokens_decoder") {
+            if let Some(bytes) = &files.special_tokens_map {
+                for (key, value) in parse_object(bytes, &files.location_of("special_tokens_map.json"))? {
+                    match declared.iter_mut().find(|(k, _)| *k == key) {
+                        Some(slot) => slot.1 = value,
+                        None => declared.push((key, value)),
+                    }
                 }
+            }
+            if let Some(bytes) = &files.added_tokens {
+                let tokens = parse_object(bytes, &files.location_of("added_tokens.json"))?;
+                this.added = tokens.into_iter().filter_map(|(text, id)| Some((id.as_u64()?, text))).collect();
             }
         }
         this.collect(&declared);
@@ -162,16 +169,24 @@ impl TokenizerConfig {
             listed.sort_by_key(|(id, _)| *id);
             add.extend(listed.into_iter().map(|(_, token)| token).filter(|token| !known.contains(token)));
         }
+        let is_known = |text: &str| known.iter().any(|other| other.content == text);
+        add.extend(self.added.values().filter(|text| !is_known(text)).map(|text| self.added_token(text)));
         for token in &mut add {
             token.special |= self.named.iter().any(|(_, named)| named.content == token.content);
         }
         for token in self.named.iter().map(|(_, token)| token).chain(&self.extra) {
             let same_content = |other: &Token| other.content == token.content;
-            if !token.content.is_empty() && !known.iter().any(same_content) && !add.iter().any(same_content) {
+            if !token.content.is_empty() && !is_known(&token.content) && !add.iter().any(same_content) {
                 add.push(token.clone());
             }
         }
         add
+    }
+
+    /// A token of `added_tokens.json`, which says only its text: special if the configuration lists it among special tokens.
+    fn added_token(&self, text: &str) -> Token {
+        let special = self.named.iter().map(|(_, token)| token).chain(&self.extra).any(|token| token.content == text);
+        Token { special, normalized: !special, ..Token::special(text) }
     }
 
     /// `chat_template` of `tokenizer_config.json`, if present.

@@ -1,6 +1,6 @@
 //! Reads a tokenizer's files from a folder, object storage, the Hugging Face hub, or the program itself.
 
-use super::files::TokenizerFiles;
+use super::files::{TOOL_USE_TEMPLATE, TokenizerFiles};
 use super::template::GivenTemplate;
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::{Location, Storage, hub};
@@ -53,10 +53,8 @@ pub(crate) fn builtin() -> TokenizerFiles {
         place: "the built-in tokenizer".to_owned(),
         tokenizer_json: builtin!("tokenizer.json"),
         tokenizer_config: Some(builtin!("tokenizer_config.json")),
-        special_tokens_map: None,
-        config: None,
         chat_template_jinja: Some(builtin!("chat_template.jinja")),
-        chat_template_json: None,
+        ..TokenizerFiles::default()
     }
 }
 
@@ -68,15 +66,25 @@ async fn from_folder(storage: &Storage, folder: &Location) -> Result<TokenizerFi
              tokenizer_config.json, to a Hugging Face repository id (OWNER/NAME), or to builtin",
         ));
     };
+    let (tokenizer_config, special_tokens_map, added_tokens, config) = tokio::try_join!(
+        read("tokenizer_config.json"),
+        read("special_tokens_map.json"),
+        read("added_tokens.json"),
+        read("config.json"),
+    )?;
+    let (chat_template_jinja, tool_use_jinja, chat_template_json) =
+        tokio::try_join!(read("chat_template.jinja"), read(TOOL_USE_TEMPLATE), read("chat_template.json"))?;
     Ok(TokenizerFiles {
         name: folder.name().to_owned(),
         place: folder.to_string(),
         tokenizer_json,
-        tokenizer_config: read("tokenizer_config.json").await?,
-        special_tokens_map: read("special_tokens_map.json").await?,
-        config: read("config.json").await?,
-        chat_template_jinja: read("chat_template.jinja").await?,
-        chat_template_json: read("chat_template.json").await?,
+        tokenizer_config,
+        special_tokens_map,
+        added_tokens,
+        config,
+        chat_template_jinja,
+        tool_use_jinja,
+        chat_template_json,
     })
 }
 
@@ -94,8 +102,10 @@ async fn from_hub(storage: &Storage, repository: &str) -> Result<TokenizerFiles>
         tokenizer_json,
         tokenizer_config: files.remove("tokenizer_config.json"),
         special_tokens_map: files.remove("special_tokens_map.json"),
+        added_tokens: files.remove("added_tokens.json"),
         config: files.remove("config.json"),
         chat_template_jinja: files.remove("chat_template.jinja"),
+        tool_use_jinja: files.remove(TOOL_USE_TEMPLATE),
         chat_template_json: files.remove("chat_template.json"),
     })
 }

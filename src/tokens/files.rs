@@ -2,6 +2,9 @@
 
 use bytes::Bytes;
 
+/// The file of the template named `tool_use`.
+pub(crate) const TOOL_USE_TEMPLATE: &str = "additional_chat_templates/tool_use.jinja";
+
 /// The files of one tokenizer folder, in memory.
 #[derive(Clone, Default)]
 pub(crate) struct TokenizerFiles {
@@ -15,11 +18,15 @@ pub(crate) struct TokenizerFiles {
     pub(crate) tokenizer_config: Option<Bytes>,
     /// `special_tokens_map.json`, written by older versions of transformers.
     pub(crate) special_tokens_map: Option<Bytes>,
+    /// `added_tokens.json`, written by older versions of transformers: the id of each added token.
+    pub(crate) added_tokens: Option<Bytes>,
     /// `config.json` of the model: its type decides which class builds the tokenizer.
     pub(crate) config: Option<Bytes>,
-    /// `chat_template.jinja`: takes precedence over the other two places of a template.
+    /// `chat_template.jinja`: takes precedence over the other places of a template.
     pub(crate) chat_template_jinja: Option<Bytes>,
-    /// `chat_template.json`: an object whose `chat_template` is the template.
+    /// [`TOOL_USE_TEMPLATE`]: the template of conversations with tools.
+    pub(crate) tool_use_jinja: Option<Bytes>,
+    /// `chat_template.json`: an object whose `chat_template` is the template. It belongs to processors, so it comes last.
     pub(crate) chat_template_json: Option<Bytes>,
 }
 

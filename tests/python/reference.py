@@ -52,10 +52,6 @@ class Reference:
         elif not self.tokenizer.chat_template and (folder / "chat_template.json").is_file():
             # transformers reads this name for processors only
             self.tokenizer.chat_template = json.loads((folder / "chat_template.json").read_text("utf-8"))["chat_template"]
-        template = self.tokenizer.chat_template
-        if isinstance(template, dict):
-            # With tools, transformers would use `tool_use`; the program always uses `default`
-            self.tokenizer.chat_template = template["default"]
         self.counted = {}
 
     def render(self, messages, tools=None):

@@ -57,6 +57,28 @@ def rebuilt(folder):
         yield f"{name} over {fixture} {changes or ''}".strip(), target, in_version_4
 
 
+def older(folder):
+    """Folders as older and newer versions of transformers write them; yields a name, a folder, and whether 4.57 is asked, too."""
+    target = folder / "added-tokens"
+    shutil.copytree(TOKENIZERS / "llama3", target)
+    config = json.loads((target / "tokenizer_config.json").read_text("utf-8"))
+    special = json.loads((target / "special_tokens_map.json").read_text("utf-8"))
+    last = max(token["id"] for token in json.loads((target / "tokenizer.json").read_text("utf-8"))["added_tokens"])
+    (target / "tokenizer_config.json").write_text(json.dumps({key: value for key, value in config.items() if key != "added_tokens_decoder"}))
+    (target / "special_tokens_map.json").write_text(json.dumps({**special, "sep_token": "harbour"}))
+    (target / "added_tokens.json").write_text(json.dumps({" ferry": last + 2, "harbour": last + 1, "the ": last + 3}))
+    yield "added_tokens.json", target, True
+    target = folder / "tool-use"
+    shutil.copytree(TOKENIZERS / "chatml", target)
+    config = json.loads((target / "tokenizer_config.json").read_text("utf-8"))
+    templates = {template["name"]: template["template"] for template in config["chat_template"]}
+    (target / "chat_template.jinja").write_text(templates["default"])
+    (target / "additional_chat_templates").mkdir()
+    (target / "additional_chat_templates" / "tool_use.jinja").write_text(templates["tool_use"])
+    (target / "tokenizer_config.json").write_text(json.dumps({**config, "chat_template": "{{ raise_exception('replaced') }}"}))
+    yield "additional_chat_templates", target, True
+
+
 def mixes():
     """Yields name, input folders, tokenizer, flags for the program, and whether the rows are compared with the model."""
     families = {"builtin": ROOT / "assets" / "builtin-tokenizer"}
@@ -64,7 +86,7 @@ def mixes():
     for name, folder in families.items():
         yield f"examples, {name}", [EXAMPLES], folder, ["--cut-sizes", "2,5"], False
         yield f"everything, {name}", [EXAMPLES], folder, [*EVERYTHING, "--thinking", "always"], True
-    for name in ("builtin", "llama3"):
+    for name in ("builtin", "llama3", "chatml"):
         yield f"chats, {name}", [EXAMPLES], families[name], ["--cut-sizes", "2,5", "--recipe", CHATS], False
     # The recipe sets the input, the tokenizer (the built-in one) and the cuts; its paths are relative to the repository.
     for recipe in sorted((ROOT / "examples" / "recipes").glob("*.yaml")):
@@ -137,7 +159,7 @@ def main():
             inputs = [generated.get(entry, entry) for entry in inputs]
             report(name, judge_mix(binary, work, inputs, tokenizer, flags, compared))
         chats = ["--cut-sizes", "2,5", "--recipe", CHATS]
-        families = list(rebuilt(pathlib.Path(folder)))
+        families = [*rebuilt(pathlib.Path(folder)), *older(pathlib.Path(folder))]
         if not given.transformers4:
             print("SKIPPED: --tokenizer-rules file against transformers 4.57: no --transformers4")
         for number, (name, tokenizer, in_version_4) in enumerate(families):

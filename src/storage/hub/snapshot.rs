@@ -6,12 +6,13 @@ use bytes::Bytes;
 pub(super) const TOKENIZER: &str = "tokenizer.json";
 
 /// The other files of a tokenizer.
-const OPTIONAL: [&str; 6] = [
+const OPTIONAL: [&str; 7] = [
     "config.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
     "chat_template.jinja",
+    "additional_chat_templates/tool_use.jinja",
     "chat_template.json",
 ];
 

@@ -1,4 +1,4 @@
-//! The chat template: compiled once, rendered many times, from any thread.
+//! The chat templates: compiled once, rendered many times, from any thread.
 
 mod budget;
 mod conversation;
@@ -24,6 +24,7 @@ use crate::recipe::TokenizerRules;
 use crate::sample::Conversation;
 use budget::RenderBudget;
 use chrono::NaiveDateTime;
+use find::Templates;
 use minijinja::Environment;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
@@ -39,17 +40,21 @@ const MAX_TEMPLATE_BYTES: usize = 128 << 10;
 const STACK_PER_BYTE: usize = 4 << 10;
 const MIN_STACK: usize = 2 << 20;
 
-/// The name of the only template of its environment.
+/// The name of the template in its environment.
 const NAME: &str = "chat_template";
+/// The name of the template of conversations with tools, if they have one of their own.
+const TOOL_USE: &str = "tool_use";
 /// Steps that a render may take. A real template takes a few hundred for a pair.
 const FUEL: u64 = 4_000_000;
 /// Size of a conversation for each multiple of which a render gets [`FUEL`] once more.
 const FUEL_BYTES: usize = 1 << 20;
 
-/// A compiled chat template with the special tokens of its tokenizer.
+/// A tokenizer's compiled chat template, with its special tokens; perhaps another one for conversations with tools.
 pub(crate) struct ChatTemplate {
     environment: Environment<'static>,
     place: String,
+    /// The place of [`TOOL_USE`].
+    tool_use_place: Option<String>,
     digest: String,
     rules: TokenizerRules,
     date: NaiveDateTime,
@@ -75,21 +80,25 @@ impl ChatTemplate {
         now: NaiveDateTime,
     ) -> Result<Self> {
         let config = TokenizerConfig::load(files)?;
-        let GivenTemplate { text, place } = match given {
-            Some(given) => given,
+        let Templates { default, tool_use } = match given {
+            Some(given) => given.into(),
             None => find::find(files, &config)?,
         };
-        if text.len() > MAX_TEMPLATE_BYTES {
-            return Err(failed(&format!("longer than {MAX_TEMPLATE_BYTES} bytes"), &place));
-        }
         let date_used = Arc::new(AtomicBool::new(false));
         let mut environment = environment(now, date_used.clone());
         for (name, content) in config.template_variables() {
             environment.add_global(name.to_owned(), Value::from(content));
         }
-        compile(&mut environment, &text, &place)?;
-        let digest = blake3::hash(text.as_bytes()).to_hex().to_string();
-        Ok(Self { environment, place, digest, rules, date: now, date_used })
+        compile(&mut environment, NAME, &default)?;
+        let mut digest = blake3::Hasher::new();
+        digest.update(default.text.as_bytes());
+        if let Some(tool_use) = &tool_use {
+            compile(&mut environment, TOOL_USE, tool_use)?;
+            digest.update(&[0]).update(tool_use.text.as_bytes());
+        }
+        let digest = digest.finalize().to_hex().to_string();
+        let tool_use_place = tool_use.map(|tool_use| tool_use.place);
+        Ok(Self { environment, place: default.place, tool_use_place, digest, rules, date: now, date_used })
     }
 
     /// Renders a conversation to the text whose tokens are counted.
@@ -97,20 +106,25 @@ impl ChatTemplate {
     /// # Errors
     /// If the messages are not valid JSON, or the template fails (`raise_exception` included).
     pub(crate) fn render(&self, conversation: &Conversation<'_>) -> Result<String> {
-        self.render_context(conversation.context(self.rules)?, conversation.bytes())
+        let has_tools = matches!(conversation, Conversation::Messages { tools: Some(_), .. });
+        let (name, place) = match &self.tool_use_place {
+            Some(place) if has_tools => (TOOL_USE, place),
+            _ => (NAME, &self.place),
+        };
+        self.render_context((name, place), conversation.context(self.rules)?, conversation.bytes())
     }
 
-    /// Renders a template's variables; `bytes` is the size of their conversation.
-    fn render_context(&self, context: Value, bytes: usize) -> Result<String> {
+    /// Renders a template, given by name and place, with its variables; `bytes` is the size of their conversation.
+    fn render_context(&self, (name, place): (&str, &str), context: Value, bytes: usize) -> Result<String> {
         let _budget = RenderBudget::start(bytes);
         let environment = self.environment_for(bytes);
-        let template = environment.get_template(NAME).map_err(|error| explain(&error, &self.place))?;
+        let template = environment.get_template(name).map_err(|error| explain(&error, place))?;
         // minijinja panics on a few unusual templates, such as a `break` inside a `with`.
         match catch_unwind(AssertUnwindSafe(|| template.render(context))) {
-            Ok(text) => text.map_err(|error| explain(&error, &self.place)),
+            Ok(text) => text.map_err(|error| explain(&error, place)),
             Err(_) => {
                 let message = "the template engine cannot run it (a `break` or `continue` inside a `with`?)";
-                Err(failed(message, &self.place))
+                Err(failed(message, place))
             }
         }
     }
@@ -129,7 +143,7 @@ impl ChatTemplate {
         Ok(())
     }
 
-    /// The BLAKE3 digest of the template's text, in hex.
+    /// The BLAKE3 digest of the template's text, in hex. If there is another template for tools, its text follows a zero byte.
     pub(crate) fn digest(&self) -> String {
         self.digest.clone()
     }
@@ -171,8 +185,12 @@ fn environment(now: NaiveDateTime, date_used: Arc<AtomicBool>) -> Environment<'s
 
 /// Parses a template. The engine parses recursively, and a template can nest as deeply as it is long, so it is parsed on a
 /// thread with a stack to match.
-fn compile(environment: &mut Environment<'static>, text: &str, place: &str) -> Result<()> {
-    let mut parse = || environment.add_template_owned(NAME, rewrite::rewrite(text));
+fn compile(environment: &mut Environment<'static>, name: &'static str, template: &GivenTemplate) -> Result<()> {
+    let GivenTemplate { text, place } = template;
+    if text.len() > MAX_TEMPLATE_BYTES {
+        return Err(failed(&format!("longer than {MAX_TEMPLATE_BYTES} bytes"), place));
+    }
+    let mut parse = || environment.add_template_owned(name, rewrite::rewrite(text));
     let parsed = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size((text.len() * STACK_PER_BYTE).max(MIN_STACK));
         thread.spawn_scoped(scope, || catch_unwind(AssertUnwindSafe(&mut parse))).map(|thread| thread.join())

@@ -123,10 +123,11 @@ fn the_template_is_found_with_the_precedence_of_transformers() {
         let template = ChatTemplate::load(files, None, TokenizerRules::Auto, now()).map_err(|e| e.to_string())?;
         template.render(&Conversation::Messages { messages: "[]", tools: None }).map_err(|e| e.to_string())
     };
-    let mut files = folder(r#"{"chat_template": "config"}"#);
-    assert_eq!(text(&files).unwrap(), "config");
+    let mut files = folder("{}");
     files.chat_template_json = Some(Bytes::from_static(br#"{"chat_template": "json"}"#));
     assert_eq!(text(&files).unwrap(), "json");
+    files.tokenizer_config = Some(Bytes::from_static(br#"{"chat_template": "config"}"#));
+    assert_eq!(text(&files).unwrap(), "config");
     files.chat_template_jinja = Some(Bytes::from_static(b"jinja\r\n"));
     assert_eq!(text(&files).unwrap(), "jinja");
     let named = r#"{"chat_template": [{"name": "rag", "template": "r"}, {"name": "default", "template": "d"}]}"#;
@@ -136,9 +137,31 @@ fn the_template_is_found_with_the_precedence_of_transformers() {
       hint: choose a template, save it to a file, and pass --chat-template FILE
     ");
     insta::assert_snapshot!(text(&folder("{}")).unwrap_err(), @"
-    folder: the tokenizer has no chat template: no chat_template.jinja, no chat_template.json, and no `chat_template` in tokenizer_config.json
+    folder: the tokenizer has no chat template: no chat_template.jinja, and no `chat_template` in tokenizer_config.json
       hint: pass --chat-template FILE, or use the tokenizer of an instruct model
     ");
+}
+
+#[test]
+fn conversations_with_tools_have_the_template_tool_use() {
+    let named = r#"{"chat_template": [{"name": "default", "template": "d"}, {"name": "tool_use", "template": "{{ raise_exception('t') }}"}]}"#;
+    let render = |files: &TokenizerFiles, tools| {
+        let template = ChatTemplate::load(files, None, TokenizerRules::Auto, now())?;
+        template.render(&Conversation::Messages { messages: "[]", tools })
+    };
+    let mut files = folder(named);
+    assert_eq!(render(&files, None).unwrap(), "d");
+    assert!(render(&files, Some("[]")).unwrap_err().to_string().contains("folder/tokenizer_config.json:1"));
+    // Template files replace those of the configuration.
+    files.chat_template_jinja = Some(Bytes::from_static(b"jinja"));
+    assert_eq!(render(&files, Some("[]")).unwrap(), "jinja");
+    files.tool_use_jinja = Some(Bytes::from_static(b"{% if"));
+    let error = render(&files, None).unwrap_err().to_string();
+    assert!(error.contains("additional_chat_templates/tool_use.jinja"), "{error}");
+    files.tool_use_jinja = Some(Bytes::from_static(b"tools"));
+    assert_eq!((render(&files, None).unwrap(), render(&files, Some("[]")).unwrap()), ("jinja".into(), "tools".into()));
+    files.chat_template_jinja = None;
+    assert!(render(&files, None).unwrap_err().to_string().contains("found tool_use"));
 }
 
 #[test]
