@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measure tokens files next to the published data processing that they replace.
 
-    python bench/trainers.py --binary target/release/knowledge-mixing --tokenizer FOLDER [--docs 20] [--runs 5]
+    python bench/trainers.py --binary target/release/knowledge-mixing --tokenizer FOLDER [--shape narrow] [--docs 40] [--runs 5]
 
-The data (narrow rows) is generated once. The program writes messages alone, and messages and tokens; the peer is
+The data is generated once. The program writes messages alone, and messages and tokens; the peer is
 `process_messages_into_input_ids` of instructlab-training, with one process, on the messages file. Each takes turns, --runs times (the
 peer once, it takes minutes). Figures are medians of the wall time, and the largest peak of resident memory. The Python that runs
 this needs what tests/trainers/test_rows.py needs.
@@ -44,7 +44,8 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--binary", type=pathlib.Path, required=True)
     arguments.add_argument("--tokenizer", type=pathlib.Path, required=True)
-    arguments.add_argument("--docs", type=int, default=20)
+    arguments.add_argument("--shape", default="narrow", choices=["narrow", "wide"])
+    arguments.add_argument("--docs", type=int, default=40)
     arguments.add_argument("--runs", type=int, default=5)
     o = arguments.parse_args()
     sys.path.insert(0, str(TRAINERS))
@@ -53,7 +54,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         model = published.model_folder(o.tokenizer, "llama", folder / "model")
-        subprocess.run([sys.executable, HERE / "generate.py", folder / "input", "--docs", str(o.docs), "--shape", "narrow"], check=True)
+        subprocess.run([sys.executable, HERE / "generate.py", folder / "input", "--docs", str(o.docs), "--shape", o.shape], check=True)
         runs = {"messages": [], "messages,tokens": [], "tokens": []}
         for number in range(o.runs + 1):
             for formats, figures in runs.items():
@@ -66,7 +67,7 @@ def main():
         mix = folder / "out-messages" / "combined_cut_50x.jsonl"
         rows = sum(1 for _ in mix.open("rb"))
         peer, peer_memory = measure([sys.executable, "-c", PEER, TRAINERS, mix, model, folder / "published"])
-    print(f"{rows} rows, {o.tokenizer.name}, median of {o.runs} runs\n")
+    print(f"{rows} {o.shape} rows, {o.tokenizer.name}, median of {o.runs} runs\n")
     print("| | seconds | peak MB |\n|---|---:|---:|")
     seconds = {formats: statistics.median(figure[0] for figure in figures) for formats, figures in runs.items()}
     memory = {formats: max(figure[1] for figure in figures) for formats, figures in runs.items()}

@@ -17,12 +17,11 @@ pub(super) struct SampleCounter<'c> {
     pub(super) samples: &'c [Sample],
     pub(super) texts: &'c TextStore,
     pub(super) template: &'c ChatTemplate,
-    pub(super) counter: &'c Counter,
 }
 
 impl SampleCounter<'_> {
     /// The token lengths of the samples at these places, in their order; returns what counted them.
-    pub(super) fn count(&self, places: &[u32]) -> Result<(Vec<u32>, String)> {
+    pub(super) fn count(&self, counter: &Counter, places: &[u32]) -> Result<(Vec<u32>, String)> {
         let bar = self.context.progress.bar("counting", places.len() as u64, ProgressUnit::Rows);
         let progress = bar.counter();
         let done = AtomicUsize::new(0);
@@ -35,7 +34,7 @@ impl SampleCounter<'_> {
             },
             check: &|| Ok(()),
         };
-        let counted = self.counter.encode_all(&texts, |_, length| length, &self.context.pool)?;
+        let counted = counter.encode_all(&texts, |_, length| length, &self.context.pool)?;
         if let Some(fallback) = counted.fallback {
             self.context.warnings.warn(fallback);
         }
@@ -46,8 +45,8 @@ impl SampleCounter<'_> {
     }
 
     /// Counts the samples of rows into their records; returns what counted them.
-    pub(super) fn count_rows(&self, rows: &mut [Row], places: &[u32]) -> Result<String> {
-        let (lengths, counted_by) = self.count(places)?;
+    pub(super) fn count_rows(&self, counter: &Counter, rows: &mut [Row], places: &[u32]) -> Result<String> {
+        let (lengths, counted_by) = self.count(counter, places)?;
         for (at, length) in places.iter().zip(lengths) {
             rows[*at as usize].record.tokens = length;
         }

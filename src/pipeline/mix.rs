@@ -140,27 +140,20 @@ fn plan_survey(
     if survey.samples.is_empty() {
         return Err(nothing_left(&survey.ledgers, &[]));
     }
-    let counter = SampleCounter {
-        context,
-        sources,
-        samples: &survey.samples,
-        texts: &survey.texts,
-        template: &tokenizer.template,
-        counter: &tokenizer.counter,
-    };
-    let plan = plan_mix(index, sources, &survey.ledgers, options, &counter, tokenizer.encoder.as_ref(), context)?;
-    let statistics = statistics(survey, &plan, sources, &counter, context.warnings.all())?;
+    let LoadedTokenizer { template, counter, training, .. } = tokenizer;
+    let samples =
+        SampleCounter { context, sources, samples: &survey.samples, texts: &survey.texts, template: &template };
+    let (plan, encoder) = plan_mix(index, &survey.ledgers, options, &samples, counter, training)?;
+    let statistics = statistics(survey, &plan, sources, &samples, context.warnings.all())?;
     let record = TokenizerRecord {
         name: tokenizer.name,
         digest: tokenizer.digest,
         rules: tokenizer.rules.name().to_owned(),
         class: tokenizer.class.map(str::to_owned),
-        chat_template_digest: tokenizer.template.digest(),
-        chat_template_date: tokenizer.template.date_used(),
+        chat_template_digest: template.digest(),
+        chat_template_date: template.date_used(),
     };
-    // Freeing hundreds of thousands of strings is not worth waiting for.
-    context.pool.spawn(move || drop(tokenizer.counter));
-    Ok((plan, statistics, record, tokenizer.encoder.map(|encoder| (tokenizer.template, encoder))))
+    Ok((plan, statistics, record, encoder.map(|encoder| (template, encoder))))
 }
 
 /// A run whose rows are written and not yet visible.

@@ -7,9 +7,9 @@ use crate::index::Index;
 use crate::input::SourceLedger;
 use crate::manifest::Preflight;
 use crate::mixing::{self, CutPlan, Cuts, PreflightOptions, Row, TrainedSize, select_cut};
-use crate::recipe::{InfeasibleCuts, OnLong, Recipe, Source};
+use crate::recipe::{InfeasibleCuts, OnLong, Recipe};
 use crate::settings::Settings;
-use crate::tokens::TrainingEncoder;
+use crate::tokens::{Counter, TrainingEncoder, TrainingTokenizer};
 
 /// What is requested of the mixes.
 #[derive(Debug, Clone)]
@@ -76,23 +76,24 @@ pub(crate) struct MixPlan {
 }
 
 /// Decides which samples each mix holds. Tokens are counted in between: all of them if a filter needs them, else those that
-/// a cut can hold. With an encoder, what the trainer makes of the latter is counted, too.
+/// a cut can hold. With a tokenizer for training, what the trainer makes of the latter is counted, too, and its encoder
+/// returned.
 ///
 /// # Errors
 /// If no sample is left, no cut is feasible, or the selected cut is not written.
 pub(super) fn plan_mix(
     mut index: Index,
-    sources: &[Source],
     ledgers: &[SourceLedger],
     options: &PlanOptions,
-    counter: &SampleCounter<'_>,
-    encoder: Option<&TrainingEncoder>,
-    context: &Context,
-) -> Result<MixPlan> {
+    samples: &SampleCounter<'_>,
+    counter: Counter,
+    training: Option<TrainingTokenizer>,
+) -> Result<(MixPlan, Option<TrainingEncoder>)> {
+    let SampleCounter { context, sources, .. } = *samples;
     let mut counted_by = None;
     if mixing::needs_tokens(&options.mixing) {
         let all: Vec<u32> = (0..).take(index.records.len()).collect();
-        let (lengths, by) = counter.count(&all)?;
+        let (lengths, by) = samples.count(&counter, &all)?;
         index.records.iter_mut().zip(lengths).for_each(|(record, length)| record.tokens = length);
         counted_by = Some(by);
     }
@@ -109,17 +110,28 @@ pub(super) fn plan_mix(
     let candidates = mixing::candidates(&rows, sources, written.last().copied().unwrap_or_default());
     let counted_by = match counted_by {
         Some(counted_by) => counted_by,
-        None => counter.count_rows(&mut rows, &candidates)?,
+        None => samples.count_rows(&counter, &mut rows, &candidates)?,
     };
-    if let Some(encoder) = encoder {
-        counter.count_training_tokens(encoder, &mut rows, &candidates)?;
-    }
+    let encoder = match training {
+        Some(training) => {
+            // Two vocabularies at once would be the peak of the run's memory.
+            drop(counter);
+            let encoder = training.into_encoder()?;
+            samples.count_training_tokens(&encoder, &mut rows, &candidates)?;
+            Some(encoder)
+        }
+        None => {
+            // Freeing hundreds of thousands of strings is not worth waiting for.
+            context.pool.spawn(move || drop(counter));
+            None
+        }
+    };
     let plan_cut = |cut: &u32| mixing::plan_cut(&rows, sources, &options.mixing, *cut);
     let plans: Vec<CutPlan> = context.pool.install(|| written.iter().map(plan_cut).collect());
     if let (Some(plan), Some(most)) = (plans.last(), options.keep_longer_than) {
         warn_of_long_samples(plan, &rows, most, context);
     }
-    let trained = encoder.map(|_| {
+    let trained = encoder.as_ref().map(|_| {
         let of_plan = |plan: &CutPlan| {
             mixing::trained_sizes(&rows, sources.len(), options.preflight.max_seq_len, |at, source| {
                 plan.copies(at, source)
@@ -128,9 +140,10 @@ pub(super) fn plan_mix(
         plans.iter().map(of_plan).collect()
     });
     let preflights = encoder
+        .as_ref()
         .map(|_| plans.iter().map(|plan| mixing::preflight(plan, &rows, &options.preflight)).collect::<Vec<_>>());
     let checked = mixing::check(&plans, sources, options.mixing.on_shortfall);
-    Ok(MixPlan { rows, cuts, plans, selected_cut, checked, trained, preflights, counted_by })
+    Ok((MixPlan { rows, cuts, plans, selected_cut, checked, trained, preflights, counted_by }, encoder))
 }
 
 /// The error for an input of which no sample is left.

@@ -24,27 +24,27 @@ pub(super) fn statistics(
     survey: &Survey,
     plan: &MixPlan,
     sources: &[Source],
-    counter: &SampleCounter<'_>,
+    samples: &SampleCounter<'_>,
     warnings: Vec<String>,
 ) -> Result<Statistics> {
     Ok(Statistics {
         sources: source_statistics(survey, sources, &plan.rows),
         cuts: plan.plans.iter().map(|cut| cut_statistics(cut, sources, &plan.rows)).collect(),
-        examples: examples(counter, sources, plan)?,
+        examples: examples(samples, sources, plan)?,
         warnings,
         counted_by: plan.counted_by.clone(),
     })
 }
 
 /// The first conversations of each source in the largest mix.
-fn examples(counter: &SampleCounter<'_>, sources: &[Source], plan: &MixPlan) -> Result<Vec<Example>> {
+fn examples(samples: &SampleCounter<'_>, sources: &[Source], plan: &MixPlan) -> Result<Vec<Example>> {
     let Some(largest) = plan.plans.last() else { return Ok(Vec::new()) };
     let mut examples = Vec::new();
     for range in source_ranges(&plan.rows) {
         let source = plan.rows[range.start].record.source;
         for at in range.filter(|at| largest.copies(*at, source) > 0).take(EXAMPLES) {
             let mut text = String::new();
-            counter.render(at as u32, &mut text)?;
+            samples.render(at as u32, &mut text)?;
             let tokens = plan.rows[at].record.tokens;
             examples.push(Example { source: sources[source as usize].name.clone(), text, tokens });
         }

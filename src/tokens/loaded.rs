@@ -1,7 +1,7 @@
 //! A tokenizer that is ready for a run.
 
 use super::count::{BaseTokenizer, Counter};
-use super::encode::TrainingEncoder;
+use super::encode::TrainingTokenizer;
 use super::files::TokenizerFiles;
 use super::template::ChatTemplate;
 use crate::error::Result;
@@ -27,7 +27,7 @@ pub(crate) struct LoadedTokenizer {
     /// Counts the tokens of rendered conversations.
     pub(crate) counter: Counter,
     /// Encodes conversations for the trainer, if the run needs that.
-    pub(crate) encoder: Option<TrainingEncoder>,
+    pub(crate) training: Option<TrainingTokenizer>,
 }
 
 impl LoadedTokenizer {
@@ -52,7 +52,7 @@ impl LoadedTokenizer {
             digest: blake3::hash(&files.tokenizer_json).to_hex().to_string(),
             template,
             counter: tokenizer.counter(),
-            encoder: encodes.then(|| TrainingEncoder::new(&tokenizer, files)).transpose()?,
+            training: encodes.then(|| TrainingTokenizer::new(tokenizer, files)).transpose()?,
         })
     }
 }

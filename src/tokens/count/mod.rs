@@ -56,6 +56,7 @@ impl<E> std::fmt::Debug for CheckedEncoder<E> {
 }
 
 /// A tokenizer as its files describe it, of which counters and encoders are made.
+#[derive(Debug)]
 pub(super) struct BaseTokenizer {
     reference: Arc<ReferenceEncoder>,
     /// The class whose rules replaced those of `tokenizer.json`.
@@ -82,12 +83,15 @@ impl BaseTokenizer {
         CheckedEncoder::new(Arc::clone(&self.reference) as _, word_cache.map(|cache| Arc::new(cache) as _))
     }
 
-    /// Encodes texts to ids, after adding special tokens.
+    /// Encodes texts to ids, after adding special tokens. If a counter of this tokenizer still exists, this takes a copy of the
+    /// vocabulary.
     ///
     /// # Errors
     /// If the tokenizer cannot take one of them.
-    pub(super) fn id_encoder(&self, special_tokens: &[&str]) -> Result<IdEncoder> {
-        let extended = Arc::new(self.reference.with_special_tokens(special_tokens).map_err(cannot_encode)?);
+    pub(super) fn into_id_encoder(self, special_tokens: &[&str]) -> Result<IdEncoder> {
+        let mut extended = Arc::unwrap_or_clone(self.reference);
+        extended.add_special_tokens(special_tokens).map_err(cannot_encode)?;
+        let extended = Arc::new(extended);
         let word_cache = WordCache::<Vec<u32>>::new(Arc::clone(&extended));
         Ok(CheckedEncoder::new(extended as _, word_cache.map(|cache| Arc::new(cache) as _)))
     }

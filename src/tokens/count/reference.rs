@@ -10,6 +10,7 @@ use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, ModelWrapper, PostProcessorWrapper, Tokenizer};
 
 /// Encodes with `tokenizers`, as transformers does.
+#[derive(Debug, Clone)]
 pub(super) struct ReferenceEncoder {
     tokenizer: Tokenizer,
     /// Whether the configuration makes special tokens within a text plain text.
@@ -57,15 +58,13 @@ impl ReferenceEncoder {
         &self.tokenizer
     }
 
-    /// This tokenizer with more special tokens.
+    /// Adds special tokens.
     ///
     /// # Errors
     /// If a token cannot be added.
-    pub(super) fn with_special_tokens(&self, contents: &[&str]) -> Result<Self, String> {
-        let mut tokenizer = self.tokenizer.clone();
+    pub(super) fn add_special_tokens(&mut self, contents: &[&str]) -> Result<(), String> {
         let tokens = contents.iter().map(|content| AddedToken::from(*content, true).normalized(false));
-        tokenizer.add_special_tokens(tokens).map_err(|e| e.to_string())?;
-        Ok(Self { tokenizer, splits_special_tokens: self.splits_special_tokens })
+        self.tokenizer.add_special_tokens(tokens).map(drop).map_err(|e| e.to_string())
     }
 
     pub(super) fn splits_special_tokens(&self) -> bool {

@@ -14,8 +14,8 @@ use tokenizers::{
     AddedToken, Model, NormalizerWrapper, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
 };
 
-/// What one shard of a cache may hold, in cached numbers. 64 shards of two caches take some 100 MB if all are full.
-const MAX_SHARD: usize = 1 << 14;
+/// What one shard of a cache may hold, in entries of 24 bytes. 64 shards of two caches take some 100 MB if all are full.
+const MAX_SHARD: usize = 1 << 15;
 
 /// The encoded forms of known pieces of text.
 struct PieceCache<E: Pieces> {

@@ -46,25 +46,41 @@ pub(crate) struct TrainingLengths {
     pub(crate) fallback: Option<String>,
 }
 
-impl TrainingEncoder {
-    /// An encoder for a tokenizer and its files.
+/// A tokenizer that can become a [`TrainingEncoder`].
+#[derive(Debug)]
+pub(crate) struct TrainingTokenizer {
+    tokenizer: BaseTokenizer,
+    /// The text of the token after which an answer ends.
+    eos: Option<String>,
+}
+
+impl TrainingTokenizer {
+    /// # Errors
+    /// If a configuration file is not valid.
+    pub(super) fn new(tokenizer: BaseTokenizer, files: &TokenizerFiles) -> Result<Self> {
+        let config = TokenizerConfig::load(files)?;
+        let eos = config.template_variables().find(|(name, _)| *name == "eos_token");
+        Ok(Self { tokenizer, eos: eos.map(|(_, text)| text.to_owned()) })
+    }
+
+    /// The encoder. It takes over the vocabulary of the tokenizer's counter if that no longer exists, else a copy.
     ///
     /// # Errors
-    /// If a configuration file is not valid, or the tokenizer cannot take the marker tokens.
-    pub(super) fn new(tokenizer: &BaseTokenizer, files: &TokenizerFiles) -> Result<Self> {
-        let encoder = tokenizer.id_encoder(&SPECIAL_TOKENS)?;
+    /// If the tokenizer cannot take the marker tokens.
+    pub(crate) fn into_encoder(self) -> Result<TrainingEncoder> {
+        let encoder = self.tokenizer.into_id_encoder(&SPECIAL_TOKENS)?;
         let marker = |number: usize| {
             let text = SPECIAL_TOKENS[number];
             let missing = || Error::new(ErrorKind::Data, format!("the tokenizer has no token for `{text}`"));
             encoder.first_id(text)?.ok_or_else(missing)
         };
         let markers = MarkerIds { content: [marker(0)?, marker(1)?], reasoning: [marker(2)?, marker(3)?] };
-        let config = TokenizerConfig::load(files)?;
-        let eos = config.template_variables().find(|(name, _)| *name == "eos_token");
-        let eos = eos.map(|(_, text)| encoder.first_id(text)).transpose()?.flatten();
-        Ok(Self { encoder, markers, eos })
+        let eos = self.eos.map(|text| encoder.first_id(&text)).transpose()?.flatten();
+        Ok(TrainingEncoder { encoder, markers, eos })
     }
+}
 
+impl TrainingEncoder {
     /// Encodes many conversations on `pool`, which must not be the pool of the calling thread; returns their lengths.
     ///
     /// `conversation` returns the conversation with an index and whether its user messages are trained.
