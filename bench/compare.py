@@ -59,6 +59,7 @@ def main():
     o = a.parse_args()
     failed = False
     print("| case | | before | after | ratio | limit |\n|---|---|---:|---:|---:|---:|")
+    o.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=o.work) as scratch:
         outputs = {name: pathlib.Path(scratch) / name for name in ("before", "after")}
         for case, (shape, docs, more) in CASES.items():

@@ -9,7 +9,7 @@ use super::files::{create_parent, open, staging_path, write_atomically};
 use super::inputs;
 use super::mix_result::MixResult;
 use super::outputs::{self, DATASET, METRICS, MIXES, MixLocation, REPORT, SUMMARY};
-use super::upstream::our_name;
+use super::upstream::{RETURNED, our_name};
 use crate::codec::{Codec, DecodingReader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::SettingValues;
@@ -67,6 +67,11 @@ impl KfpStep {
     /// The settings of the mix, including `output`.
     pub(crate) fn settings(&self) -> &SettingValues {
         &self.settings
+    }
+
+    /// Whether the next step gets the selected file decompressed: through the artifact `dataset`, not by its location.
+    pub(crate) fn passes_plain_file(&self) -> bool {
+        self.mix_location == MixLocation::Artifact && !self.input.output_parameters().any(|(name, _)| name == RETURNED)
     }
 
     /// Writes what the engine reads, after the mix is complete.

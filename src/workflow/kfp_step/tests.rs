@@ -149,6 +149,22 @@ fn a_compressed_mix_is_passed_on_as_plain_lines() {
 }
 
 #[test]
+fn a_step_knows_whether_the_next_one_gets_a_plain_file() {
+    let plain = |parameters: Value, returned: bool| {
+        let root = tempfile::tempdir().unwrap();
+        let mut input: Value = serde_json::from_str(&executor_input(root.path(), parameters)).unwrap();
+        if returned {
+            input["outputs"]["parameters"]["Output"] = json!({"outputFile": root.path().join("Output")});
+        }
+        KfpStep::prepare(&input.to_string()).unwrap().passes_plain_file()
+    };
+    assert!(plain(json!({}), false));
+    assert!(!plain(json!({"output_uri": "s3://bucket/mixes"}), false));
+    // The public component's returned value is the path of the file in the folder with all files.
+    assert!(!plain(json!({}), true));
+}
+
+#[test]
 fn a_mix_on_a_volume_or_in_a_bucket_is_referenced_and_not_copied() {
     let volume = tempfile::tempdir().unwrap();
     let on_volume = volume.path().join("mixes");
