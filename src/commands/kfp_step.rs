@@ -8,15 +8,12 @@ use crate::pipeline;
 use crate::report::wording::RunKind;
 use crate::workflow::kfp_step::KfpStep;
 use crate::workflow::mix_result::MixResult;
-use crate::workflow::next_step::trainer_warning;
 
 pub(super) async fn run(arguments: &KfpStepArguments, session: &Session<'_>) -> Result<()> {
     // Dropped on an error, the step removes its outputs.
     let step = KfpStep::prepare(&arguments.executor_input)?;
     let (settings, context) = session.prepare(step.settings()).await?;
-    if let Some(warning) = trainer_warning(settings.selected_format, settings.compression, step.passes_plain_file()) {
-        context.warnings.warn(warning);
-    }
+    step.check(&settings, &context.warnings);
     let outcome = pipeline::mix(&settings, &context).await?;
     if !session.progress.is_quiet() {
         print_table(&outcome, RunKind::Mix)?;

@@ -7,18 +7,15 @@ use crate::manifest::MANIFEST_NAME;
 use crate::pipeline;
 use crate::report::wording::RunKind;
 use crate::settings::SettingValues;
-use crate::workflow::next_step::trainer_warning;
 use crate::workflow::parameters::{self, OutputParameters};
+use crate::workflow::trainer;
 
 pub(super) async fn run(given: &SettingValues, session: &Session<'_>) -> Result<()> {
     let (settings, context) = session.prepare(given).await?;
     if let Some(folder) = &settings.output_parameters {
         parameters::create_folder(folder)?;
-        // A workflow engine reads the parameters: a next step gets the file of the selected cut.
-        if let Some(warning) = trainer_warning(settings.selected_format, settings.compression, false) {
-            context.warnings.warn(warning);
-        }
     }
+    trainer::check_step(&settings, &context.warnings);
     let outcome = pipeline::mix(&settings, &context).await?;
     if let Some(folder) = &settings.output_parameters {
         OutputParameters::of(&outcome.manifest, outcome.selected_cut)?.write(folder)?;

@@ -6,9 +6,11 @@ use crate::cli::{PlanArguments, PlanFormat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{self, Outcome};
 use crate::report::wording::RunKind;
+use crate::workflow::trainer;
 
 pub(super) async fn run(arguments: &PlanArguments, session: &Session<'_>) -> Result<()> {
     let (settings, context) = session.prepare(&arguments.settings).await?;
+    trainer::check_step(&settings, &context.warnings);
     let (outcome, shortfall) = pipeline::plan(&settings, &context).await?;
     match arguments.format {
         PlanFormat::Table => print_table(&outcome, RunKind::Plan)?,

@@ -3,7 +3,7 @@
 use super::first_rows::first_rows;
 use super::format::{Content, FileAssembler, assembler};
 use super::source::WriteSource;
-use crate::codec::{Codec, Transform};
+use crate::codec::Transform;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mixing::{OutputRow, ShuffledOrder, natural_order};
 use crate::pool::spawn;
@@ -92,8 +92,7 @@ pub(crate) async fn write_rows(
     let mut senders = Vec::new();
     let mut writers = Vec::new();
     for file in files {
-        // Parquet compresses by itself.
-        let codec = if file.format.is_parquet() { Codec::None } else { options.compression.into() };
+        let codec = options.compression.codec(file.format);
         let name = codec.file_name(&format!("{}{}", file.stem, file.format.ending()));
         let encoder = codec.encoder().map_err(cannot_compress)?;
         // In every format, so that all files of a mix have the same order.

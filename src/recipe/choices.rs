@@ -201,12 +201,14 @@ choice! {
     }
 }
 
-impl From<Compression> for Codec {
-    fn from(compression: Compression) -> Self {
-        match compression {
-            Compression::None => Self::None,
-            Compression::Gzip => Self::Gzip,
-            Compression::Zstd => Self::Zstd,
+impl Compression {
+    /// The codec of a whole file of a format. Parquet compresses its columns itself.
+    pub(crate) fn codec(self, format: Format) -> Codec {
+        match self {
+            _ if format.is_parquet() => Codec::None,
+            Self::None => Codec::None,
+            Self::Gzip => Codec::Gzip,
+            Self::Zstd => Codec::Zstd,
         }
     }
 }

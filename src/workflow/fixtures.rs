@@ -1,6 +1,13 @@
-//! A manifest for the tests of this module.
+//! Settings and a manifest for the tests of this module.
 
 use crate::manifest::{CutRecord, Manifest, OutputFile, OutputKind, Program, SettingsRecord, TokenizerRecord};
+use crate::settings::{Environment, SettingValues, Settings};
+
+/// The settings of a run with these values.
+pub(super) fn settings(values: &[(&str, &str)]) -> Settings {
+    let values = values.iter().map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()])).collect();
+    Settings::resolve(&SettingValues::of_flags(values), None, &Environment::default()).unwrap()
+}
 
 /// A manifest with the cuts 2 and 5, and with cut 9, which was requested but is not feasible.
 pub(super) fn manifest() -> Manifest {

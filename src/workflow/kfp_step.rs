@@ -9,10 +9,12 @@ use super::files::{create_parent, open, staging_path, write_atomically};
 use super::inputs;
 use super::mix_result::MixResult;
 use super::outputs::{self, DATASET, METRICS, MIXES, MixLocation, REPORT, SUMMARY};
+use super::trainer;
 use super::upstream::{RETURNED, our_name};
 use crate::codec::{Codec, DecodingReader};
 use crate::error::{Error, ErrorKind, Result};
-use crate::settings::SettingValues;
+use crate::settings::{SettingValues, Settings};
+use crate::warnings::Warnings;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -69,9 +71,18 @@ impl KfpStep {
         &self.settings
     }
 
-    /// Whether the next step gets the selected file decompressed: through the artifact `dataset`, not by its location.
-    pub(crate) fn passes_plain_file(&self) -> bool {
-        self.mix_location == MixLocation::Artifact && !self.input.output_parameters().any(|(name, _)| name == RETURNED)
+    /// Warns, before anything is read, if the next step gets a file that training_hub refuses. The artifact `dataset` is
+    /// decompressed if the engine copies it; nothing else that refers to a mix is.
+    pub(crate) fn check(&self, settings: &Settings, warnings: &Warnings) {
+        let (place, is_decompressed) = match self.mix_location {
+            MixLocation::Volume(_) | MixLocation::Bucket(_) => ("output_uri", false),
+            MixLocation::Artifact if self.input.output_parameters().any(|(name, _)| name == RETURNED) => {
+                (RETURNED, false)
+            }
+            MixLocation::Artifact if self.input.output_artifact(DATASET).is_none() => (MIXES, false),
+            MixLocation::Artifact => (DATASET, true),
+        };
+        trainer::warn_of_refused_file(place, is_decompressed, settings, warnings);
     }
 
     /// Writes what the engine reads, after the mix is complete.

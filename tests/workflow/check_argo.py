@@ -75,7 +75,9 @@ def check_conventions(name, template):
 
 
 def run_mix(binary, step_02, name, template, work):
-    """Runs the command line of a template, with its parameters filled in and its mounts replaced by a local folder."""
+    """Runs the command line of a template, with its parameters filled in and its mounts replaced by a local folder.
+
+    A second run, with a compressed mix, warns that the trainer does not read it."""
     data, outputs = work / "data", work / "outputs"
     data.mkdir(parents=True)
     (data / "step_02").symlink_to(step_02)
@@ -108,6 +110,7 @@ def run_mix(binary, step_02, name, template, work):
     extra = [] if "recipe" not in values else ["--cut-sizes=2,3"]
     done = subprocess.run([binary, *command_line, *extra], capture_output=True, text=True, cwd=work)
     assert done.returncode == 0, f"{name}: {template['name']}: {done.returncode}\n{command_line}\n{done.stderr[-3000:]}"
+    assert "--compression" not in done.stderr, done.stderr
     for parameter in template["outputs"]["parameters"]:
         path = outputs / pathlib.Path(parameter["valueFrom"]["path"]).name
         text = path.read_text()
@@ -116,6 +119,10 @@ def run_mix(binary, step_02, name, template, work):
     for artifact in template["outputs"].get("artifacts", []):
         path = fill(artifact["path"]).replace("/data/", f"{data}/", 1)
         assert pathlib.Path(path).is_file(), path
+    done = subprocess.run([binary, *command_line, *extra, "--compression=gzip"], capture_output=True, text=True, cwd=work)
+    assert done.returncode == 0, done.stderr[-3000:]
+    warnings = [line for line in done.stderr.splitlines() if "pass --compression none" in line]
+    assert len(warnings) == 1 and "the next step gets a .jsonl.gz file" in warnings[0], f"{template['name']}: {done.stderr}"
     return data / "step_03"
 
 

@@ -65,6 +65,25 @@ def check_component():
     assert container["args"] == ["--executor-input", "{{$}}"]
 
 
+def check_upstream_component():
+    """The interface of the mixing component in the public knowledge-tuning pipeline: names, types and defaults."""
+    component = components.load_component_from_file(str(KUBEFLOW / "component-upstream.yaml"))
+    spec = compiled(component)["components"]["comp-knowledge-mixing"]
+    inputs, outputs = spec["inputDefinitions"], spec["outputDefinitions"]
+    artifacts = [{name: each["artifactType"]["schemaTitle"] for name, each in side["artifacts"].items()} for side in (inputs, outputs)]
+    assert artifacts == [{"datasets_path": "system.Artifact"}, {"output_path": "system.Artifact", "dataset_file": "system.Dataset"}], artifacts
+    parameters = {name: (each["parameterType"], each["defaultValue"]) for name, each in inputs["parameters"].items()}
+    assert parameters == {
+        "tokenizer_model_name": ("STRING", "RedHatAI/Llama-3.1-8B-Instruct"),
+        "cut_size": ("STRING", "1,5,10"),
+        "qa_per_doc": ("NUMBER_INTEGER", 3),
+        "save_gpt_oss_format": ("BOOLEAN", False),
+    }, parameters
+    # That of a Python component that returns a str.
+    returned = {name: each["parameterType"] for name, each in outputs["parameters"].items()}
+    assert returned == {"Output": "STRING"}, returned
+
+
 def check_pipeline():
     import pipeline
 
@@ -84,12 +103,15 @@ def check_pipeline():
 
 def main(binary=None):
     check_component()
+    check_upstream_component()
     check_pipeline()
     subprocess.run([sys.executable, str(KUBEFLOW / "make_component.py"), "--check"], check=True)
     if binary:
-        printed = subprocess.run([binary, "component"], check=True, capture_output=True, text=True).stdout
-        assert printed == (ROOT / "component.yaml").read_text(), "component.yaml is stale: run `knowledge-mixing component > component.yaml`"
-    print("kubeflow: component.yaml loads, pipeline.py compiles, all generated files are up to date")
+        for options, file in [([], ROOT / "component.yaml"), (["--upstream"], KUBEFLOW / "component-upstream.yaml")]:
+            command = [binary, "component", *options]
+            printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            assert printed == file.read_text(), f"{file.name} is stale: run `knowledge-mixing {' '.join(command[1:])} > {file.name}`"
+    print("kubeflow: component.yaml and component-upstream.yaml load, pipeline.py compiles, all generated files are up to date")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ import tempfile
 from typing import NamedTuple
 
 import engine
-import yaml
 from kfp import components, dsl, local
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -67,11 +66,22 @@ def count(dataset: dsl.Input[dsl.Dataset], samples: int, lines: dsl.OutputPath(i
     return dsl.ContainerSpec(image=HELPER, command=command, args=[dataset.path, samples, lines])
 
 
-def load(image):
-    """component.yaml with another image name."""
-    spec = yaml.safe_load((ROOT / "component.yaml").read_text())
-    spec["implementation"]["container"]["image"] = image if ":" in image else f"{image}:latest"
-    return components.load_component_from_text(yaml.safe_dump(spec))
+@dsl.container_component
+def read_returned(dataset: dsl.Input[dsl.Dataset], path: str, lines: dsl.OutputPath(int)):
+    """A next step that reads both results of the public component: the artifact, as the public trainer does, and the path."""
+    script = (
+        'set -e; [ -f "$1" ]; n=$(busybox wc -l < "$1"); [ "$n" -gt 0 ]; busybox cmp "$0" "$1";'
+        ' busybox mkdir -p "${2%/*}"; busybox printf %s "$n" > "$2"'
+    )
+    command = ["/bin/busybox", "sh", "-c", script]
+    return dsl.ContainerSpec(image=HELPER, command=command, args=[dataset.path, path, lines])
+
+
+def load(image, file="component.yaml"):
+    """A component with another image name."""
+    text = (ROOT / file).read_text()
+    assert text.count("knowledge-mixing:0.1.0") == 1, file
+    return components.load_component_from_text(text.replace("knowledge-mixing:0.1.0", image if ":" in image else f"{image}:latest"))
 
 
 Outputs = NamedTuple(
@@ -149,6 +159,86 @@ def one_artifact(step, rows, settings):
     return pipeline().outputs
 
 
+UpstreamOutputs = NamedTuple(
+    "UpstreamOutputs", [("output_path", dsl.Artifact), ("dataset_file", dsl.Dataset), ("Output", str), ("lines", int)]
+)
+
+
+def public_pipeline(knowledge_mixing, rows, **given):
+    """The public pipeline around its mixing step: the step's name and arguments are those of the public component."""
+
+    @dsl.pipeline
+    def pipeline(
+        tokenizer_model_name: str = "builtin", cut_size: str = "1,5,10", qa_per_doc: int = 3, save_gpt_oss_format: bool = False
+    ) -> UpstreamOutputs:
+        merged = generate_folder(folder=str(rows))
+        mixed = knowledge_mixing(
+            datasets_path=merged.outputs["rows"],
+            tokenizer_model_name=tokenizer_model_name,
+            cut_size=cut_size,
+            qa_per_doc=qa_per_doc,
+            save_gpt_oss_format=save_gpt_oss_format,
+        )
+        trained = read_returned(dataset=mixed.outputs["dataset_file"], path=mixed.outputs["Output"])
+        values = {name: mixed.outputs[name] for name in ["output_path", "dataset_file", "Output"]}
+        return UpstreamOutputs(**values, lines=trained.outputs["lines"])
+
+    return pipeline(**given).outputs
+
+
+def check_upstream(outputs, cut):
+    """Checks the outputs of the step with the public component's names; returns the mix of the largest cut."""
+    assert set(outputs) == {"output_path", "dataset_file", "Output", "lines"}, sorted(outputs)
+    mixes, returned = pathlib.Path(outputs["output_path"].path), pathlib.Path(outputs["Output"])
+    assert returned == mixes / f"combined_cut_{cut}x.jsonl" and returned.is_file(), returned
+    dataset = pathlib.Path(outputs["dataset_file"].path).read_bytes()
+    assert dataset == returned.read_bytes() and len(dataset.splitlines()) == outputs["lines"] > 0
+    assert all(json.loads(line)["messages"] for line in dataset.splitlines())
+    assert (mixes / "manifest.json").is_file() and outputs["dataset_file"].metadata["cut"] == cut
+    return dataset
+
+
+def largest_feasible(mixes) -> int:
+    manifest = json.loads((pathlib.Path(mixes) / "manifest.json").read_text())
+    return max(each["cut"] for each in manifest["cuts"] if each["written"])
+
+
+def compressed_mixes(step, upstream, rows, volume, settings):
+    """A compressed mix is a warning in the step's summary wherever the next step gets that file, and never for a plain `dataset`."""
+
+    def warnings(path):
+        return [line for line in pathlib.Path(path).read_text().splitlines() if "pass --compression none" in line]
+
+    compressed = {**settings, "input_uri": str(rows), "compression": "gzip", "formats": "messages,tokens", "select_cut": "2"}
+    for select_format, ending in [("messages", ".jsonl.gz"), ("tokens", ".tokens.jsonl.gz")]:
+        outputs = step(output_uri=str(volume / ending), select_format=select_format, **compressed).outputs
+        assert outputs["dataset"].metadata["pvc_path"].endswith(f"combined_cut_2x{ending}")
+        raised = warnings(outputs["summary"].path)
+        assert len(raised) == 1 and f"output_uri: the next step gets a {ending} file" in raised[0], raised
+
+        outputs = step(select_format=select_format, **compressed).outputs
+        rows_of = pathlib.Path(outputs["dataset"].path).read_bytes().splitlines()
+        assert len(rows_of) == outputs["dataset"].metadata["samples"] and all(map(json.loads, rows_of))
+        assert not warnings(outputs["summary"].path), "dataset is plain"
+
+    # The public component has no input for it, so it comes from a variable of the pod.
+    mix_outputs = NamedTuple("Mixed", [("output_path", dsl.Artifact), ("dataset_file", dsl.Dataset), ("Output", str)])
+
+    @dsl.pipeline
+    def pipeline() -> mix_outputs:
+        merged = generate_folder(folder=str(rows))
+        mixed = upstream(datasets_path=merged.outputs["rows"], tokenizer_model_name="builtin", cut_size="2")
+        mixed.set_env_variable("KNOWLEDGE_MIXING_COMPRESSION", "gzip")
+        return mix_outputs(**{name: mixed.outputs[name] for name in mix_outputs._fields})
+
+    outputs = pipeline().outputs
+    raised = warnings(pathlib.Path(outputs["output_path"].path) / "summary.md")
+    assert len(raised) == 1 and "Output: the next step gets a .jsonl.gz file" in raised[0], raised
+    assert outputs["Output"].endswith("combined_cut_2x.jsonl.gz")
+    rows_of = pathlib.Path(outputs["dataset_file"].path).read_bytes().splitlines()
+    assert rows_of and all(map(json.loads, rows_of)), "dataset_file is plain"
+
+
 def failing(step, root, rows, number):
     """Checks that a failing step leaves no output, whatever status the runner reports."""
     before = set(root.rglob("*"))
@@ -197,11 +287,26 @@ def run(image, step_02):
         outputs = step(input_uri=str(rows), select_cut="2", **settings).outputs
         assert outputs["selected_cut"] == 2 and outputs["dataset"].metadata["cut"] == 2
 
+        # The step in the place of the public pipeline's own.
+        upstream = load(image, "pipelines/kubeflow/component-upstream.yaml")
+        # It has no seed.
+        outputs = step(input_uri=str(rows), **{**settings, "seed": ""}).outputs
+        largest, same = outputs["selected_cut"], pathlib.Path(outputs["dataset"].path).read_bytes()
+        outputs = public_pipeline(upstream, rows, cut_size="2,3")
+        assert check_upstream(outputs, largest) == same, "the names of the public component give another mix"
+        outputs = public_pipeline(upstream, rows)
+        check_upstream(outputs, largest_feasible(outputs["output_path"].path))
+
+        compressed_mixes(step, upstream, rows, volume, settings)
+
         for number in range(3):
             failing(step, root, rows, number)
     finally:
         shutil.rmtree(root, ignore_errors=True)
-    print("kubeflow's local runner: own artifacts, one artifact, a volume, a selected cut and failing runs passed")
+    print(
+        "kubeflow's local runner: own artifacts, one artifact, a volume, a selected cut, the public component's names, compressed mixes"
+        " and failing runs passed"
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 //! Whole steps in temporary folders, with a stand-in for the mix.
 
 use super::*;
-use crate::workflow::fixtures::manifest;
+use crate::recipe::Format;
+use crate::workflow::fixtures::{manifest, settings};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 
@@ -16,7 +17,7 @@ fn mix_result() -> MixResult {
         report_html: "<p>".into(),
         summary_md: "# s".into(),
         selected_cut: 5,
-        selected_format: crate::recipe::Format::Messages,
+        selected_format: Format::Messages,
     }
 }
 
@@ -36,6 +37,38 @@ fn executor_input(root: &Path, parameters: Value) -> String {
         }
     })
     .to_string()
+}
+
+/// The executor input of a step that is declared with the names of the public component, and the folder that it reads.
+fn upstream_executor_input(root: &Path) -> String {
+    let summaries = root.join("merged/extractive_summary");
+    std::fs::create_dir_all(&summaries).unwrap();
+    std::fs::write(summaries.join("gen.jsonl"), "{}").unwrap();
+    let artifact = |name: &str, uri: PathBuf| json!({"artifacts": [{"name": name, "uri": uri}]});
+    json!({
+        "inputs": {
+            "artifacts": {"datasets_path": artifact("merged_output", root.join("merged"))},
+            "parameterValues": {
+                "tokenizer_model_name": "builtin", "cut_size": "2,5", "qa_per_doc": 3.0, "save_gpt_oss_format": false,
+            },
+        },
+        "outputs": {
+            "artifacts": {
+                "output_path": artifact("output_path", root.join("mixes")),
+                "dataset_file": artifact("dataset_file", root.join("file")),
+            },
+            "parameters": {"Output": {"outputFile": root.join("Output")}},
+            "outputFile": root.join("executor_output.json"),
+        }
+    })
+    .to_string()
+}
+
+/// The warnings of a step before it runs.
+fn check(executor_input: &str, values: &[(&str, &str)]) -> Result<Vec<String>> {
+    let warnings = Warnings::silent();
+    KfpStep::prepare(executor_input)?.check(&settings(values), &warnings);
+    Ok(warnings.all())
 }
 
 /// Writes files into the output folder, as a mix does.
@@ -89,27 +122,7 @@ fn a_step_writes_everything_that_the_engine_reads() {
 fn the_names_of_the_public_component_are_understood() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
-    let summaries = root.join("merged/extractive_summary");
-    std::fs::create_dir_all(&summaries).unwrap();
-    std::fs::write(summaries.join("gen.jsonl"), "{}").unwrap();
-    let artifact = |name: &str, uri: PathBuf| json!({"artifacts": [{"name": name, "uri": uri}]});
-    let executor_input = json!({
-        "inputs": {
-            "artifacts": {"datasets_path": artifact("merged_output", root.join("merged"))},
-            "parameterValues": {
-                "tokenizer_model_name": "builtin", "cut_size": "2,5", "qa_per_doc": 3.0, "save_gpt_oss_format": false,
-            },
-        },
-        "outputs": {
-            "artifacts": {
-                "output_path": artifact("output_path", root.join("mixes")),
-                "dataset_file": artifact("dataset_file", root.join("file")),
-            },
-            "parameters": {"Output": {"outputFile": root.join("Output")}},
-            "outputFile": root.join("executor_output.json"),
-        }
-    });
-    run(&executor_input.to_string(), |settings| {
+    run(&upstream_executor_input(root), |settings| {
         assert_eq!(settings.first("tokenizer_model"), Some("builtin"));
         assert_eq!(settings.first("cut_sizes"), Some("2,5"));
         assert_eq!(settings.first("input"), root.join("merged").to_str());
@@ -127,6 +140,7 @@ fn the_names_of_the_public_component_are_understood() {
 
 #[test]
 fn a_compressed_mix_is_passed_on_as_plain_lines() {
+    let formats = [(Format::Messages, ".jsonl"), (Format::Tokens, ".tokens.jsonl")];
     for (extension, bytes) in [
         ("gz", {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -135,33 +149,79 @@ fn a_compressed_mix_is_passed_on_as_plain_lines() {
         }),
         ("zst", zstd::encode_all(&b"{\"a\":1}\n"[..], 1).unwrap()),
     ] {
-        let root = tempfile::tempdir().unwrap();
-        let name = format!("combined_cut_5x.jsonl.{extension}");
-        run(&executor_input(root.path(), json!({})), |settings| {
-            write_files(&settings, &[(&name, &bytes)]);
-            let mut result = mix_result();
-            result.manifest.outputs[1].name = name.clone();
-            Ok(result)
-        })
-        .unwrap();
-        assert_eq!(read(root.path().join("dataset")), "{\"a\":1}\n", "{extension}");
+        for (format, ending) in formats {
+            let root = tempfile::tempdir().unwrap();
+            let name = format!("combined_cut_5x{ending}.{extension}");
+            run(&executor_input(root.path(), json!({})), |settings| {
+                write_files(&settings, &[(&name, &bytes)]);
+                let mut result = mix_result();
+                result.selected_format = format;
+                result.manifest.outputs[1].format = Some(format.name().to_owned());
+                result.manifest.outputs[1].name = name.clone();
+                Ok(result)
+            })
+            .unwrap();
+            assert_eq!(read(root.path().join("dataset")), "{\"a\":1}\n", "{name}");
+        }
     }
 }
 
 #[test]
-fn a_step_knows_whether_the_next_one_gets_a_plain_file() {
-    let plain = |parameters: Value, returned: bool| {
-        let root = tempfile::tempdir().unwrap();
-        let mut input: Value = serde_json::from_str(&executor_input(root.path(), parameters)).unwrap();
-        if returned {
-            input["outputs"]["parameters"]["Output"] = json!({"outputFile": root.path().join("Output")});
-        }
-        KfpStep::prepare(&input.to_string()).unwrap().passes_plain_file()
-    };
-    assert!(plain(json!({}), false));
-    assert!(!plain(json!({"output_uri": "s3://bucket/mixes"}), false));
-    // The public component's returned value is the path of the file in the folder with all files.
-    assert!(!plain(json!({}), true));
+fn a_compressed_mix_that_the_engine_copies_is_no_warning() {
+    let root = tempfile::tempdir().unwrap();
+    for format in ["messages", "tokens"] {
+        let values = [("compression", "gzip"), ("select_cut", "5"), ("formats", format)];
+        assert!(check(&executor_input(root.path(), json!({})), &values).unwrap().is_empty(), "dataset is plain");
+    }
+}
+
+#[test]
+fn a_compressed_mix_on_a_volume_or_in_a_bucket_is_a_warning() {
+    let root = tempfile::tempdir().unwrap();
+    for output_uri in ["/volume/mixes", "file:///volume/mixes", "s3://bucket/mixes", "minio://bucket/mixes"] {
+        let executor_input = executor_input(root.path(), json!({"output_uri": output_uri}));
+        assert_eq!(
+            check(&executor_input, &[("compression", "gzip"), ("select_cut", "5")]).unwrap(),
+            [
+                "output_uri: the next step gets a .jsonl.gz file, but training_hub reads only plain .jsonl files: pass --compression none"
+            ],
+            "{output_uri}"
+        );
+        let tokens = [("compression", "zstd"), ("formats", "messages,tokens"), ("select_format", "tokens")];
+        let raised = check(&executor_input, &tokens).unwrap();
+        assert!(raised.len() == 1 && raised[0].contains(" gets a .tokens.jsonl.zst file,"), "{raised:?}");
+        assert!(check(&executor_input, &[]).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_parquet_file_is_a_warning_wherever_it_is_passed_on() {
+    let root = tempfile::tempdir().unwrap();
+    for (parameters, place) in [(json!({}), "dataset"), (json!({"output_uri": "s3://bucket/mixes"}), "output_uri")] {
+        let raised = check(&executor_input(root.path(), parameters), &[("formats", "tokens-parquet")]).unwrap();
+        assert!(
+            raised.len() == 1 && raised[0].starts_with(&format!("{place}: the next step gets a .tokens.parquet file"))
+        );
+        assert!(raised[0].ends_with("pass --select-format messages or tokens"), "{raised:?}");
+    }
+}
+
+#[test]
+fn a_compressed_mix_is_a_warning_if_the_next_step_gets_only_the_folder() {
+    let artifacts = json!({"mixes": {"artifacts": [{"uri": "s3://b/run/mixes"}]}});
+    let executor_input = json!({"outputs": {"outputFile": "/o", "artifacts": artifacts}}).to_string();
+    let raised = check(&executor_input, &[("compression", "zstd")]).unwrap();
+    assert!(raised.len() == 1 && raised[0].starts_with("mixes: the next step gets a .jsonl.zst file"), "{raised:?}");
+}
+
+/// `dataset_file` is plain, but `Output` is the path of a file in the mix.
+#[test]
+fn a_compressed_mix_is_a_warning_with_the_names_of_the_public_component() {
+    let root = tempfile::tempdir().unwrap();
+    let executor_input = upstream_executor_input(root.path());
+    let raised = check(&executor_input, &[("compression", "gzip")]).unwrap();
+    assert!(raised.len() == 1 && raised[0].starts_with("Output: the next step gets a .jsonl.gz file"), "{raised:?}");
+    assert!(check(&executor_input, &[]).unwrap().is_empty());
 }
 
 #[test]
