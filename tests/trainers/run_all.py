@@ -3,7 +3,7 @@
 
     python run_all.py --binary BINARY [--transformers4 PYTHON] [--tokenizers FOLDER] [--light]
 
---light runs what needs no torch: the published data processing. --transformers4 is a Python with transformers 4.57 and
+--light runs what needs no torch: the published data processing, and `datasets`. --transformers4 is a Python with transformers 4.57 and
 instructlab-training, for --tokenizer-rules file. --tokenizers is a folder with more tokenizers.
 The last line counts what passed, failed and was skipped.
 """
@@ -32,7 +32,8 @@ def main():
         skipped.append("test_rows.py --rules file: no --transformers4")
     if not o.tokenizers:
         skipped.append("the tokenizers of qwen2.5 and phi-3-mini: no --tokenizers")
-    full = ["test_loaders.py", "test_trl.py", "test_eos.py", "test_other.py"]
+    runs.append(("test_types.py", sys.executable, []))
+    full = ["test_loaders.py", "test_hub.py", "test_trl.py", "test_eos.py", "test_other.py", "test_tools.py"]
     if o.light:
         skipped.append(f"{', '.join(full)}: they need torch and the trainers (make test-trainers)")
     else:
@@ -44,6 +45,7 @@ def main():
         done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
         passed, failed = passed + (done.returncode == 0), failed + (done.returncode != 0)
         shown = [line for line in done.stdout.splitlines() if line.startswith(("ok ", "rows:", "--thinking", "instructlab", "stand-ins"))]
+        skipped += [line.removeprefix("SKIPPED: ") for line in done.stdout.splitlines() if line.startswith("SKIPPED: ")]
         print(f"--- {name} {' '.join(map(str, flags))} ({time.monotonic() - start:.0f} s)", *shown, sep="\n", flush=True)
         if done.returncode:
             print(f"FAILED {name}", done.stdout[-2000:], done.stderr[-4000:], sep="\n", flush=True)

@@ -3,8 +3,8 @@
     python test_other.py --binary BINARY
 
 Neither package installs beside the other trainers (both pin older versions of the same libraries), so only their published sources are
-unpacked, into a temporary folder, and only the functions that judge a dataset run: axolotl's test for a tokenized dataset, and
-LLaMA-Factory's test for a tokenized path after the three lines of docs/trainers.md.
+unpacked, into a temporary folder, and only the functions that judge a dataset run: axolotl's test for a tokenized dataset,
+on what the YAML of docs/trainers.md names, and LLaMA-Factory's test for a tokenized path after the three lines of that page.
 """
 import argparse
 import ast
@@ -16,7 +16,9 @@ import tempfile
 import zipfile
 
 import datasets
+import docs
 import published
+import yaml
 
 PACKAGES = ("axolotl==0.19.0", "llamafactory==0.9.5")
 
@@ -54,30 +56,25 @@ def main():
                         *PACKAGES], check=True)
         for wheel in folder.glob("*.whl"):
             zipfile.ZipFile(wheel).extractall(folder / wheel.name.split("-")[0])
-        output = folder / "out"
-        subprocess.run([str(o.binary), "mix", "--quiet", "--input", str(published.ROOT / "examples" / "step_02"), "--tokenizer-model", "builtin",
-                        "--cut-sizes", "4", "--formats", "tokens,tokens-parquet", "--attention-mask", "--output", str(output)], check=True)
+        docs.mix(o.binary, folder, "tokens,tokens-parquet")
 
         is_tokenized = function(find(folder / "axolotl", "_is_dataset_already_tokenized"), "_is_dataset_already_tokenized",
                                 Dataset=datasets.Dataset, IterableDataset=datasets.IterableDataset)
-        for name, kind in (("combined_cut_4x.tokens.jsonl", "json"), ("combined_cut_4x.tokens.parquet", "parquet")):
-            table = datasets.load_dataset(kind, data_files=str(output / name), split="train")
-            assert is_tokenized(table), f"axolotl does not take {name} for tokenized"
+        (listed,) = yaml.safe_load(docs.blocks("axolotl", "yaml")[0])["datasets"]
+        assert listed["type"] is None, "axolotl processes a dataset that has a type"
+        for path, kind in ((listed["path"], listed["ds_type"]), (listed["path"].replace(".jsonl", ".parquet"), "parquet")):
+            table = datasets.load_dataset(kind, data_files=str(folder / path), split="train")
+            assert is_tokenized(table), f"axolotl does not take {path} for tokenized"
         print("ok     axolotl takes both files for tokenized datasets")
 
-        page = (published.ROOT / "docs" / "trainers.md").read_text("utf-8")
-        lines = page.split("<!-- llama-factory -->")[1].split("```python\n")[1].split("```")[0]
+        (lines,) = docs.blocks("LLaMA-Factory", "python")
         assert len(lines.strip().splitlines()) == 3, "docs/trainers.md promises three lines"
-        before = os.getcwd()
-        os.chdir(output)
-        try:
-            exec(compile(lines, "docs/trainers.md", "exec"), {})
+        docs.run(lines, folder)
+        with docs.inside(folder):
             has_tokenized = function(find(folder / "llamafactory", "has_tokenized_data"), "has_tokenized_data", os=os)
             assert has_tokenized("tokenized"), "LLaMA-Factory does not take the folder for tokenized data"
             saved = datasets.load_from_disk("tokenized")
             assert {"input_ids", "labels", "attention_mask"} <= set(saved["train"].column_names)
-        finally:
-            os.chdir(before)
         print("ok     LLaMA-Factory takes the folder that the three lines save")
 
 

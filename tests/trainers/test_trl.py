@@ -1,4 +1,5 @@
-"""TRL's SFTTrainer takes our tokens file, as JSON lines and as Parquet, packed and not: two steps, and labels equal ours.
+"""TRL's SFTTrainer takes our tokens file, as JSON lines and as Parquet, packed and not: two steps, and labels equal ours. The same for the
+lines of docs/trainers.md, to which only what a machine without a GPU needs is added.
 
     python test_trl.py --binary BINARY
 """
@@ -9,6 +10,7 @@ import sys
 import tempfile
 
 import datasets
+import docs
 import published
 import tiny
 
@@ -38,6 +40,21 @@ def check(path, kind, packing, folder):
     print(f"ok     TRL: two steps on {path.name}, {'packed' if packing else 'not packed'}, labels equal", flush=True)
 
 
+def check_docs(binary, folder):
+    output = docs.mix(binary, folder, "tokens")
+    tiny.model().save_pretrained(folder / "model")
+    tiny.tokenizer().save_pretrained(folder / "model")
+    code, config = docs.blocks("TRL", "python")[0], "SFTConfig("
+    assert code.count(config) == 1
+    code = code.replace(config, f"{config}use_cpu=True, bf16=False, max_steps=2, report_to=[], ")
+    trainer = docs.run(code, folder, MODEL=str(folder / "model"))["trainer"]
+    with docs.inside(folder):
+        assert trainer.train().global_step == 2
+    rows = published.rows_of(output / "combined_cut_50x.tokens.jsonl")
+    assert [(row["input_ids"], row["labels"]) for row in trainer.train_dataset] == [(row["input_ids"], row["labels"]) for row in rows]
+    print(f"ok     TRL: the lines of docs/trainers.md train: two steps on {len(rows)} rows, labels equal", flush=True)
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--binary", type=pathlib.Path, required=True)
@@ -50,6 +67,7 @@ def main():
         for name, kind in (("combined_cut_4x.tokens.jsonl", "json"), ("combined_cut_4x.tokens.parquet", "parquet")):
             for packing in (False, True):
                 check(folder / "out" / name, kind, packing, folder)
+        check_docs(o.binary, folder)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,42 @@
+"""The code blocks of docs/trainers.md, so that the tests run what a reader copies."""
+import contextlib
+import os
+import re
+import subprocess
+
+import published
+
+
+def blocks(heading, language):
+    """The fenced blocks of one language below one heading; a test asks for what the page has."""
+    page = (published.ROOT / "docs" / "trainers.md").read_text("utf-8")
+    sections = re.split(r"^## (.+)\n", page, flags=re.M)
+    section = dict(zip(sections[1::2], sections[2::2]))[heading]
+    found = re.findall(rf"^```{language}\n(.*?)^```$", section, flags=re.M | re.S)
+    assert found, f"docs/trainers.md has no block of {language} below {heading}"
+    return found
+
+
+def mix(binary, folder, formats):
+    """Writes what the page's paths name: `output/step_03/combined_cut_50x.*` in a folder, made of the examples."""
+    flags = ["--infeasible-cuts", "keep", "--cut-sizes", "50", "--formats", formats, "--attention-mask", "--tokenizer-model", "builtin"]
+    subprocess.run([str(binary), "mix", "--quiet", "--input", str(published.ROOT / "examples" / "step_02"),
+                    "--output", str(folder / "output" / "step_03"), *flags], check=True, stderr=subprocess.DEVNULL)
+    return folder / "output" / "step_03"
+
+
+@contextlib.contextmanager
+def inside(folder):
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def run(code, folder, **names):
+    """Runs a Python block in a folder; returns its names."""
+    with inside(folder):
+        exec(compile(code, "docs/trainers.md", "exec"), names)
+    return names
