@@ -24,13 +24,28 @@ impl Conversation<'_> {
     pub(super) fn context(&self, rules: TokenizerRules) -> Result<Value> {
         match self {
             Self::Pair { user, assistant, reasoning, null_thinking } => {
-                let question = [("role", Value::from("user")), ("content", Value::from(user.as_ref()))];
-                let null = null_thinking.then_some(("thinking", Value::from(())));
-                let question = question.into_iter().chain(null);
-                let answer = [("role", Value::from("assistant")), ("content", Value::from(assistant.as_ref()))];
+                let (user, assistant) = (user.as_ref(), assistant.as_ref());
                 let reasoning = reasoning.as_ref().map(|(key, text)| (key.name(), Value::from(text.as_ref())));
-                let answer = answer.into_iter().chain(reasoning);
-                Ok(context! { messages => vec![message(question, rules), message(answer, rules)] })
+                let messages = match (rules, reasoning) {
+                    // As `message` makes them, without the detour.
+                    (TokenizerRules::Auto, None) => [
+                        context! { role => "user", content => user },
+                        context! { role => "assistant", content => assistant },
+                    ],
+                    (TokenizerRules::Auto, Some((_, text))) => [
+                        context! { role => "user", content => user },
+                        context! { thinking => text.clone(), role => "assistant", content => assistant, reasoning_content => text },
+                    ],
+                    (TokenizerRules::File, reasoning) => {
+                        let null = null_thinking.then_some(("thinking", Value::from(())));
+                        let pairs = |role: &str, content: &str| [("role", role.into()), ("content", content.into())];
+                        [
+                            message(pairs("user", user).into_iter().chain(null), rules),
+                            message(pairs("assistant", assistant).into_iter().chain(reasoning), rules),
+                        ]
+                    }
+                };
+                Ok(context! { messages => messages.to_vec() })
             }
             Self::Messages { messages, tools } => {
                 let messages = template_messages(&parse(messages, "messages")?, rules)?;
