@@ -3,7 +3,7 @@
 
     python bench/trainers.py --binary target/release/knowledge-mixing --tokenizer FOLDER [--shape narrow] [--docs 40] [--runs 5]
 
-The data is generated once. The program writes messages alone, and messages and tokens; the peer is
+The data is generated once. The program writes messages, tokens, and both; the peer is
 `process_messages_into_input_ids` of instructlab-training, with one process, on the messages file. Each takes turns, --runs times (the
 peer once, it takes minutes). Figures are medians of the wall time, and the largest peak of resident memory. The Python that runs
 this needs what tests/trainers/test_rows.py needs.
@@ -21,7 +21,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 TRAINERS = HERE.parent / "tests" / "trainers"
 PEER = """
-import pathlib, sys
+import sys
 sys.path.insert(0, sys.argv[1])
 import published
 rows = published.process(published.load(), sys.argv[2], sys.argv[3], 100_000, sys.argv[4])

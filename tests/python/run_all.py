@@ -57,7 +57,7 @@ def rebuilt(folder):
         yield f"{name} over {fixture} {changes or ''}".strip(), target, in_version_4
 
 
-def older(folder):
+def other_layouts(folder):
     """Folders as older and newer versions of transformers write them; yields a name, a folder, and whether 4.57 is asked, too."""
     target = folder / "added-tokens"
     shutil.copytree(TOKENIZERS / "llama3", target)
@@ -159,7 +159,7 @@ def main():
             inputs = [generated.get(entry, entry) for entry in inputs]
             report(name, judge_mix(binary, work, inputs, tokenizer, flags, compared))
         chats = ["--cut-sizes", "2,5", "--recipe", CHATS]
-        families = [*rebuilt(pathlib.Path(folder)), *older(pathlib.Path(folder))]
+        families = [*rebuilt(pathlib.Path(folder)), *other_layouts(pathlib.Path(folder))]
         if not given.transformers4:
             print("SKIPPED: --tokenizer-rules file against transformers 4.57: no --transformers4")
         for number, (name, tokenizer, in_version_4) in enumerate(families):

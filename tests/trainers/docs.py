@@ -2,7 +2,6 @@
 import contextlib
 import os
 import re
-import subprocess
 
 import published
 
@@ -19,10 +18,8 @@ def blocks(heading, language):
 
 def mix(binary, folder, formats):
     """Writes what the page's paths name: `output/step_03/combined_cut_50x.*` in a folder, made of the examples."""
-    flags = ["--infeasible-cuts", "keep", "--cut-sizes", "50", "--formats", formats, "--attention-mask", "--tokenizer-model", "builtin"]
-    subprocess.run([str(binary), "mix", "--quiet", "--input", str(published.ROOT / "examples" / "step_02"),
-                    "--output", str(folder / "output" / "step_03"), *flags], check=True, stderr=subprocess.DEVNULL)
-    return folder / "output" / "step_03"
+    flags = ["--infeasible-cuts", "keep", "--cut-sizes", "50", "--formats", formats, "--attention-mask"]
+    return published.mix(binary, folder / "output" / "step_03", *flags)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 It only needs torch to be importable. Where torch is not installed, stand-ins for torch and the packages around it take its place;
 everything that makes ids and labels is the published code.
 """
+import argparse
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -11,6 +12,7 @@ import logging
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import types
 
@@ -79,6 +81,21 @@ def load():
     logging.disable(logging.WARNING)
     transformers.logging.set_verbosity_error()
     return data_process
+
+
+def arguments(doc):
+    """A test's command line: the binary; a test can add more."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--binary", type=pathlib.Path, required=True)
+    return parser
+
+
+def mix(binary, output, *flags, source=ROOT / "examples" / "step_02", model="builtin"):
+    """Runs the program on a folder of artifacts, the examples if none is given; returns `output`."""
+    command = [binary, "mix", "--quiet", "--input", source, "--output", output, "--tokenizer-model", model, *flags]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return output
 
 
 def families(extra=None):

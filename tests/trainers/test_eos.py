@@ -6,10 +6,8 @@ The rows of `--thinking always` have `"thinking": ""`, which the published proce
 print; then it does not train the end-of-sequence token. The model that learns from such rows never stops. The one that learns from our
 default rows does. Both are trained alike, for a few hundred steps on short answers, until they know these by heart.
 """
-import argparse
 import json
 import pathlib
-import subprocess
 import sys
 import tempfile
 
@@ -28,9 +26,7 @@ def rows(data_process, binary, thinking, folder):
         for number, answer in enumerate(ANSWERS):
             file.write(json.dumps({"question": f"Question number {number}?", "response": answer, "document_outline": "Merrow",
                                    "raw_document": "d", "document": "s"}) + "\n")
-    output = folder / f"out-{thinking}"
-    subprocess.run([str(binary), "mix", "--quiet", "--input", str(source.parent), "--tokenizer-model", "builtin", "--cut-sizes", "1",
-                    "--thinking", thinking, "--output", str(output)], check=True, stderr=subprocess.DEVNULL)
+    output = published.mix(binary, folder / f"out-{thinking}", "--cut-sizes", "1", "--thinking", thinking, source=source.parent)
     model = published.model_folder(published.ROOT / "assets" / "builtin-tokenizer", "llama", folder / f"model-{thinking}")
     tokenizer = data_process.configure_tokenizer(str(model))
     return [data_process.unmask_sample({**row, "unmask": False}, tokenizer) for row in published.rows_of(output / "combined_cut_1x.jsonl")]
@@ -72,9 +68,7 @@ def ended(model, samples, tokenizer):
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--binary", type=pathlib.Path, required=True)
-    o = arguments.parse_args()
+    o = published.arguments(__doc__).parse_args()
     data_process = published.load()
     tokenizer = tiny.tokenizer()
     results = {}

@@ -6,7 +6,6 @@ The blocks below `training_hub` run in a folder with the files that they name. A
 data processing included; only `torchrun` is not started. Its command line has to have every value of the call, and each keyword has to be
 one that the packages know, because instructlab-training ignores others.
 """
-import argparse
 import ast
 import contextlib
 import inspect
@@ -75,9 +74,7 @@ def started(code, folder):
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--binary", type=pathlib.Path, required=True)
-    o = arguments.parse_args()
+    o = published.arguments(__doc__).parse_args()
     published.load()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)

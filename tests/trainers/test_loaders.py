@@ -5,12 +5,10 @@
 mini-trainer's JsonlDataset and get_data_loader, instructlab-training's TokenDataset; EpochSampler with MaxTokensPerRankCollator of both
 packages for 1, 2 and 8 GPUs, against the figures in metrics.json.
 """
-import argparse
 import contextlib
 import io
 import json
 import pathlib
-import subprocess
 import sys
 import tempfile
 
@@ -21,10 +19,7 @@ SPLIT = "split: {validation: 0.2}"
 
 
 def mix(binary, output, *flags):
-    command = [binary, "mix", "--quiet", "--input", published.ROOT / "examples" / "step_02", "--tokenizer-model", "builtin", "--cut-sizes", "8",
-               "--formats", "messages,tokens", "--output", output, *flags]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    published.mix(binary, output, "--cut-sizes", "8", "--formats", "messages,tokens", *flags)
     return json.loads((output / "metrics.json").read_text("utf-8"))
 
 
@@ -127,9 +122,7 @@ def check_preflight(binary, folder):
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--binary", type=pathlib.Path, required=True)
-    o = arguments.parse_args()
+    o = published.arguments(__doc__).parse_args()
     datasets.disable_progress_bars()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)

@@ -6,7 +6,6 @@ Neither package installs beside the other trainers (both pin older versions of t
 unpacked, into a temporary folder, and only the functions that judge a dataset run: axolotl's test for a tokenized dataset,
 on what the YAML of docs/trainers.md names, and LLaMA-Factory's test for a tokenized path after the three lines of that page.
 """
-import argparse
 import ast
 import os
 import pathlib
@@ -46,9 +45,7 @@ def find(folder, name):
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--binary", type=pathlib.Path, required=True)
-    o = arguments.parse_args()
+    o = published.arguments(__doc__).parse_args()
     datasets.disable_progress_bars()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)

@@ -6,9 +6,7 @@ For every tokenizer: mixes of the examples and of cases.py, with unmask true and
 that does not. `process_messages_into_input_ids` runs on the messages file; its data.jsonl has to equal the tokens file in input_ids,
 labels and len. In every row of the examples, the end-of-sequence token has to be trained.
 """
-import argparse
 import pathlib
-import subprocess
 import sys
 import tempfile
 
@@ -18,12 +16,8 @@ import published
 NO_LIMIT = 100_000
 
 
-def mix(binary, output, model, rules, *flags):
-    command = [binary, "mix", "--quiet", "--output", output, "--tokenizer-model", model, "--tokenizer-rules", rules,
-               "--formats", "messages,tokens", *flags]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return output
+def mix(binary, output, model, rules, *flags, **source):
+    return published.mix(binary, output, "--tokenizer-rules", rules, "--formats", "messages,tokens", *flags, model=model, **source)
 
 
 def compare(title, ours, theirs):
@@ -53,8 +47,8 @@ def check(data_process, binary, name, model, rules, work, template):
             lengths = set()
             for max_seq_len in (NO_LIMIT, None):
                 max_seq_len = max_seq_len or limit_of(lengths)
-                output = mix(binary, work / "out", model, rules, "--input", inputs, "--recipe", cases.RECIPE % chats, "--cut-sizes", "2",
-                             "--unmask=" + unmask, "--max-seq-len", max_seq_len)
+                output = mix(binary, work / "out", model, rules, "--recipe", cases.RECIPE % chats, "--cut-sizes", "2",
+                             "--unmask=" + unmask, "--max-seq-len", max_seq_len, source=inputs)
                 theirs = published.process(data_process, output / "combined_cut_2x.jsonl", model, max_seq_len, work / "published")
                 # The trainer of tokens divides by their number, so rows without a trained token are left out.
                 theirs = [row for row in theirs if any(label != -100 for label in row["labels"][1:])]
@@ -69,7 +63,7 @@ def check(data_process, binary, name, model, rules, work, template):
 
 def examples(data_process, binary, name, model, rules, work):
     """In every row of the examples, EOS is trained; returns the number of rows."""
-    output = mix(binary, work / "examples", model, rules, "--input", published.ROOT / "examples" / "step_02", "--cut-sizes", "4,8")
+    output = mix(binary, work / "examples", model, rules, "--cut-sizes", "4,8")
     tokenizer = data_process.configure_tokenizer(str(model))
     eos = tokenizer.encode(tokenizer.eos_token, add_special_tokens=False)[0]
     rows = 0
@@ -86,8 +80,7 @@ def examples(data_process, binary, name, model, rules, work):
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--binary", type=pathlib.Path, required=True)
+    arguments = published.arguments(__doc__)
     arguments.add_argument("--rules", default="auto")
     arguments.add_argument("--tokenizers", help="a folder with more tokenizers")
     arguments.add_argument("--only", default="")

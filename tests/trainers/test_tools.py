@@ -8,7 +8,6 @@ llama_cpp_python's source package; two templates by name, of which transformers 
 tool's name, its arguments and the answer, its token count is the row's `token_length`, and question-answer pairs render as they do in a mix
 without tool chats.
 """
-import argparse
 import importlib.util
 import json
 import pathlib
@@ -79,14 +78,6 @@ def models(folder):
         yield "Hermes 3", model
 
 
-def mix(binary, output, model, *flags):
-    done = subprocess.run([str(part) for part in (binary, "mix", "--quiet", "--input", published.ROOT / "examples" / "step_02", "--cut-sizes", "4",
-                           "--tokenizer-model", model, "--formats", "messages,messages-parquet", "--output", output, *flags)],
-                          capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return output
-
-
 def render(output, kind, tokenizer):
     """Yields row, tools and text of every row as a trainer makes them; `tools` is JSON, as TRL reads it."""
     path = output / f"combined_cut_4x.{'jsonl' if kind == 'json' else kind}"
@@ -100,8 +91,9 @@ def render(output, kind, tokenizer):
 def check(binary, name, model, chat_file, expected, folder):
     tokenizer = transformers.AutoTokenizer.from_pretrained(str(model))
     assert name != "Hermes 3" or sorted(tokenizer.chat_template) == ["default", "tool_use"], tokenizer.chat_template
-    beside = mix(binary, folder / "beside", model, "--recipe", cases.RECIPE % chat_file)
-    alone = mix(binary, folder / "alone", model)
+    flags = ["--cut-sizes", "4", "--formats", "messages,messages-parquet"]
+    beside = published.mix(binary, folder / "beside", *flags, "--recipe", cases.RECIPE % chat_file, model=model)
+    alone = published.mix(binary, folder / "alone", *flags, model=model)
     for kind in ("json", "parquet"):
         rows = list(render(beside, kind, tokenizer))
         with_tools = [(row, tools, text) for row, tools, text in rows if tools]
@@ -118,9 +110,7 @@ def check(binary, name, model, chat_file, expected, folder):
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--binary", type=pathlib.Path, required=True)
-    o = arguments.parse_args()
+    o = published.arguments(__doc__).parse_args()
     datasets.disable_progress_bars()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)

@@ -3,9 +3,7 @@ lines of docs/trainers.md, to which only what a machine without a GPU needs is a
 
     python test_trl.py --binary BINARY
 """
-import argparse
 import pathlib
-import subprocess
 import sys
 import tempfile
 
@@ -56,14 +54,11 @@ def check_docs(binary, folder):
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--binary", type=pathlib.Path, required=True)
-    o = arguments.parse_args()
+    o = published.arguments(__doc__).parse_args()
     datasets.disable_progress_bars()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        subprocess.run([str(o.binary), "mix", "--quiet", "--input", str(published.ROOT / "examples" / "step_02"), "--tokenizer-model", "builtin",
-                        "--cut-sizes", "4", "--formats", "tokens,tokens-parquet", "--output", str(folder / "out")], check=True)
+        published.mix(o.binary, folder / "out", "--cut-sizes", "4", "--formats", "tokens,tokens-parquet")
         for name, kind in (("combined_cut_4x.tokens.jsonl", "json"), ("combined_cut_4x.tokens.parquet", "parquet")):
             for packing in (False, True):
                 check(folder / "out" / name, kind, packing, folder)

@@ -5,10 +5,8 @@
 A mix of more than 12 MB, in which four rows near the end of the input have reasoning and the last three are chats with tools, loaded by
 `datasets.load_dataset` from JSON lines and from Parquet: every row has exactly its own reasoning or tools, and no other row has any.
 """
-import argparse
 import json
 import pathlib
-import subprocess
 import sys
 import tempfile
 
@@ -44,11 +42,8 @@ def mix(binary, folder):
     chats = folder / "chats.jsonl"
     chats.write_text("".join(json.dumps(row) + "\n" for row in CHATS), "utf-8")
     model = published.model_folder(published.TOKENIZERS / "chatml", "llama", folder / "model", published.TOKENIZERS / "reasoning.jinja")
-    done = subprocess.run([str(binary), "mix", "--quiet", "--input", str(source.parent), "--tokenizer-model", str(model), "--cut-sizes", "1",
-                           "--columns", "training", "--recipe", cases.RECIPE % chats, "--formats", "messages,messages-parquet",
-                           "--output", str(folder / "out")], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return folder / "out"
+    return published.mix(binary, folder / "out", "--cut-sizes", "1", "--columns", "training", "--recipe", cases.RECIPE % chats,
+                         "--formats", "messages,messages-parquet", source=source.parent, model=model)
 
 
 def check(path, kind):
@@ -73,9 +68,7 @@ def check(path, kind):
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--binary", type=pathlib.Path, required=True)
-    o = arguments.parse_args()
+    o = published.arguments(__doc__).parse_args()
     datasets.disable_progress_bars()
     with tempfile.TemporaryDirectory() as folder:
         output = mix(o.binary, pathlib.Path(folder))
