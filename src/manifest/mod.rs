@@ -238,6 +238,13 @@ impl Preflight {
     }
 }
 
+impl Manifest {
+    /// The record of a requested cut.
+    pub fn cut(&self, cut: u32) -> Option<&CutRecord> {
+        self.cuts.iter().find(|record| record.cut == cut)
+    }
+}
+
 impl CutRecord {
     /// What a source contributes.
     pub fn source(&self, name: &str) -> Option<&ShareRecord> {

@@ -48,7 +48,7 @@ fn mixes(manifest: &Manifest, statistics: &Statistics) -> String {
     let rows = statistics.cuts.iter().flat_map(|cut| {
         let mut rows = mix_rows(cut);
         if with_loss_tokens {
-            add_loss_tokens(&mut rows, manifest.cuts.iter().find(|record| record.cut == cut.cut), cut);
+            add_loss_tokens(&mut rows, manifest.cut(cut.cut), cut);
         }
         rows
     });

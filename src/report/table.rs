@@ -87,7 +87,7 @@ fn mixes(manifest: &Manifest, statistics: &Statistics, run: RunKind, width: u16)
     let mut table = new_table(&header, 2, width);
     for cut in &statistics.cuts {
         let (samples, tokens) = (cut.samples(), cut.tokens());
-        let record = manifest.cuts.iter().find(|record| record.cut == cut.cut);
+        let record = manifest.cut(cut.cut);
         let mut name = cut_name(cut.cut);
         for source in &cut.sources {
             let training = record.and_then(|cut| cut.source(&source.name)?.training.as_ref());

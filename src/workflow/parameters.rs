@@ -33,7 +33,7 @@ impl OutputParameters {
     /// # Errors
     /// The selected cut is not in the manifest: a bug of the caller.
     pub(crate) fn of(manifest: &Manifest, selected_cut: u32) -> Result<Self> {
-        let cut = manifest.cuts.iter().find(|cut| cut.cut == selected_cut && cut.written).ok_or_else(|| {
+        let cut = manifest.cut(selected_cut).filter(|cut| cut.written).ok_or_else(|| {
             Error::new(ErrorKind::Bug, format!("the selected cut {selected_cut} is not in the manifest"))
         })?;
         Ok(Self {

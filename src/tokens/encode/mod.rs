@@ -55,12 +55,13 @@ pub(crate) struct TrainingTokenizer {
 }
 
 impl TrainingTokenizer {
+    /// A tokenizer with the end token that its configuration names.
+    ///
     /// # Errors
     /// If a configuration file is not valid.
     pub(super) fn new(tokenizer: BaseTokenizer, files: &TokenizerFiles) -> Result<Self> {
-        let config = TokenizerConfig::load(files)?;
-        let eos = config.template_variables().find(|(name, _)| *name == "eos_token");
-        Ok(Self { tokenizer, eos: eos.map(|(_, text)| text.to_owned()) })
+        let eos = TokenizerConfig::load(files)?.special_token("eos_token").map(str::to_owned);
+        Ok(Self { tokenizer, eos })
     }
 
     /// The encoder. It takes over the vocabulary of the tokenizer's counter if that no longer exists, else a copy.
