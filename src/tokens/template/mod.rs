@@ -44,6 +44,8 @@ const MIN_STACK: usize = 2 << 20;
 const NAME: &str = "chat_template";
 /// The name of the template of conversations with tools, if they have one of their own.
 const TOOL_USE: &str = "tool_use";
+/// What helps if a template does not work.
+const HINT: &str = "fix the template, or pass another one with --chat-template FILE";
 /// Steps that a render may take. A real template takes a few hundred for a pair.
 const FUEL: u64 = 4_000_000;
 /// Size of a conversation for each multiple of which a render gets [`FUEL`] once more.
@@ -53,8 +55,8 @@ const FUEL_BYTES: usize = 1 << 20;
 pub(crate) struct ChatTemplate {
     environment: Environment<'static>,
     place: String,
-    /// The place of [`TOOL_USE`].
-    tool_use_place: Option<String>,
+    /// The place of [`TOOL_USE`], or why it cannot be used: only conversations with tools need it.
+    tool_use: Option<Result<String, String>>,
     digest: String,
     rules: TokenizerRules,
     date: NaiveDateTime,
@@ -72,7 +74,8 @@ impl ChatTemplate {
     /// messages to it; `now` is the date of `strftime_now`.
     ///
     /// # Errors
-    /// If there is no template, a configuration file is not valid JSON, or the template does not parse.
+    /// If there is no template, a configuration file is not valid JSON, or the template of conversations without tools does not
+    /// parse.
     pub(crate) fn load(
         files: &TokenizerFiles,
         given: Option<GivenTemplate>,
@@ -92,23 +95,23 @@ impl ChatTemplate {
         compile(&mut environment, NAME, &default)?;
         let mut digest = blake3::Hasher::new();
         digest.update(default.text.as_bytes());
-        if let Some(tool_use) = &tool_use {
-            compile(&mut environment, TOOL_USE, tool_use)?;
-            digest.update(&[0]).update(tool_use.text.as_bytes());
-        }
+        let tool_use = tool_use.map(|template| {
+            digest.update(&[0]).update(template.text.as_bytes());
+            compile(&mut environment, TOOL_USE, &template).map(|()| template.place).map_err(|error| error.line())
+        });
         let digest = digest.finalize().to_hex().to_string();
-        let tool_use_place = tool_use.map(|tool_use| tool_use.place);
-        Ok(Self { environment, place: default.place, tool_use_place, digest, rules, date: now, date_used })
+        Ok(Self { environment, place: default.place, tool_use, digest, rules, date: now, date_used })
     }
 
     /// Renders a conversation to the text whose tokens are counted.
     ///
     /// # Errors
-    /// If the messages are not valid JSON, or the template fails (`raise_exception` included).
+    /// If the messages are not valid JSON, or the template does not parse or fails (`raise_exception` included).
     pub(crate) fn render(&self, conversation: &Conversation<'_>) -> Result<String> {
         let has_tools = matches!(conversation, Conversation::Messages { tools: Some(_), .. });
-        let (name, place) = match &self.tool_use_place {
-            Some(place) if has_tools => (TOOL_USE, place),
+        let (name, place) = match &self.tool_use {
+            Some(Ok(place)) if has_tools => (TOOL_USE, place),
+            Some(Err(why)) if has_tools => return Err(Error::new(ErrorKind::Data, why).hint(HINT)),
             _ => (NAME, &self.place),
         };
         self.render_context((name, place), conversation.context(self.rules)?, conversation.bytes())
@@ -215,7 +218,5 @@ fn explain(error: &minijinja::Error, place: &str) -> Error {
 }
 
 fn failed(message: &str, place: &str) -> Error {
-    Error::new(ErrorKind::Data, format!("chat template failed: {message}"))
-        .at(place)
-        .hint("fix the template, or pass another one with --chat-template FILE")
+    Error::new(ErrorKind::Data, format!("chat template failed: {message}")).at(place).hint(HINT)
 }
