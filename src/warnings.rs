@@ -32,6 +32,11 @@ impl Warnings {
         }
     }
 
+    /// Logs what is no warning, and keeps nothing.
+    pub(crate) fn note(&self, message: &str) {
+        self.progress.info(message);
+    }
+
     /// All warnings so far, in the order in which they were raised.
     pub fn all(&self) -> Vec<String> {
         lock(&self.list).clone()

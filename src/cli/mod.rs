@@ -46,6 +46,13 @@ Example:
     #[command(after_help = "Example:\n  knowledge-mixing diff output/monday output/tuesday")]
     Diff(DiffArguments),
 
+    /// Delete what earlier mixes have left over in a bucket.
+    ///
+    /// A mix in a bucket replaces an earlier one without deleting the files that it has not itself: a late request must not hit
+    /// the file of another run. The manifest names them. Let no run publish to the output while this deletes them.
+    #[command(after_help = "Example:\n  knowledge-mixing clean s3://bucket/step_03")]
+    Clean(CleanArguments),
+
     /// Work with recipe files: print the schema, check a recipe, print an example.
     #[command(subcommand)]
     Recipe(RecipeCommand),
@@ -86,6 +93,18 @@ pub(crate) enum PlanFormat {
 /// The arguments of `verify`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct VerifyArguments {
+    /// Folder or URL of a mix.
+    #[arg(value_name = "MIX")]
+    pub(crate) mix: String,
+
+    /// Storage and logging.
+    #[command(flatten)]
+    pub(crate) run: RunFlags,
+}
+
+/// The arguments of `clean`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CleanArguments {
     /// Folder or URL of a mix.
     #[arg(value_name = "MIX")]
     pub(crate) mix: String,
@@ -178,7 +197,7 @@ pub(crate) fn command() -> clap::Command {
     let mut command = Cli::command().after_long_help(format!(
         "{exits}\n\nExample:\n  knowledge-mixing mix --input output/step_02 --output output/step_03 --cut-sizes 5,50"
     ));
-    for name in ["mix", "plan", "verify", "diff", "kfp-step"] {
+    for name in ["mix", "plan", "verify", "diff", "clean", "kfp-step"] {
         command = command.mut_subcommand(name, |sub| {
             let examples = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
             sub.after_long_help(format!("{exits}\n\n{examples}"))

@@ -1,5 +1,6 @@
 //! The sub-commands, one file each.
 
+mod clean;
 mod component;
 mod diff;
 mod dotenv;
@@ -72,6 +73,7 @@ fn run_settings(cli: &Cli, environment: &Environment) -> Result<RunSettings> {
         Command::Plan(arguments) => arguments.settings.clone(),
         Command::Verify(arguments) => arguments.run.0.clone(),
         Command::Diff(arguments) => arguments.run.0.clone(),
+        Command::Clean(arguments) => arguments.run.0.clone(),
         Command::KfpStep(arguments) => workflow::kfp_step::run_arguments(&arguments.executor_input)?,
         Command::Recipe(_) | Command::Component(_) => Default::default(),
     };
@@ -84,6 +86,7 @@ async fn run(cli: Cli, session: &Session<'_>) -> Result<()> {
         Command::Plan(arguments) => plan::run(&arguments, session).await,
         Command::Verify(arguments) => verify::run(&arguments, session).await,
         Command::Diff(arguments) => diff::run(&arguments, session).await,
+        Command::Clean(arguments) => clean::run(&arguments, session).await,
         Command::Recipe(command) => recipe::run(&command, session).await,
         Command::Component(arguments) => component::run(&arguments),
         Command::KfpStep(arguments) => kfp_step::run(&arguments, session).await,

@@ -22,13 +22,18 @@ pub(super) async fn run(arguments: &PlanArguments, session: &Session<'_>) -> Res
 /// The plan for programs: the manifest, as far as it is known before anything is written, and the metrics.
 fn json(outcome: &Outcome) -> Result<String> {
     let Outcome { manifest, metrics, selected_cut, statistics, .. } = outcome;
+    let not_json =
+        |error: serde_json::Error| Error::new(ErrorKind::Bug, "cannot write the plan as JSON").caused_by(error);
+    let mut manifest = serde_json::to_value(manifest).map_err(not_json)?;
+    // What is decided when a mix is published.
+    if let Some(manifest) = manifest.as_object_mut() {
+        manifest.retain(|key, _| key != "state" && key != "run");
+    }
     let plan = serde_json::json!({
         "manifest": manifest,
         "metrics": metrics,
         "selected_cut": selected_cut,
         "warnings": statistics.warnings,
     });
-    serde_json::to_string_pretty(&plan)
-        .map(|text| text + "\n")
-        .map_err(|error| Error::new(ErrorKind::Bug, "cannot write the plan as JSON").caused_by(error))
+    serde_json::to_string_pretty(&plan).map(|text| text + "\n").map_err(not_json)
 }

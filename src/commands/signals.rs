@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Progress;
-use crate::storage::{Storage, StorageOptions};
+use crate::storage::{PublishState, Storage, StorageOptions};
 use crate::warnings::Warnings;
 use std::time::Duration;
 
@@ -31,9 +31,10 @@ pub(super) fn run<F: Future<Output = Result<()>>>(
                 is_stopped = true;
                 // Dropping the run closes what it had open; this does what `drop` cannot do.
                 let _ = tokio::time::timeout(CLEAN_UP, storage.clean_up()).await;
-                let state = match storage.has_published() {
-                    true => "the mix was already complete",
-                    false => "without a manifest.json there is no mix",
+                let state = match storage.publish_state() {
+                    PublishState::Untouched => "nothing was published",
+                    PublishState::Replacing => "the mix was being replaced and is not complete: run again",
+                    PublishState::Complete => "the mix was already complete",
                 };
                 Err(Error::new(kind, format!("stopped by {name}; {state}")))
             }

@@ -54,7 +54,8 @@ pub(crate) struct Inputs {
 /// The folder below an input in which the upstream notebooks put their mixes; it is no source.
 pub(crate) const MIX_FOLDER: &str = "training_mix";
 
-/// Checks that the output is outside of all inputs, or is the [`MIX_FOLDER`] of one; the next run would read it as input.
+/// Checks that the output is outside of all inputs, or is the [`MIX_FOLDER`] of one: the next run would read it as input. And that no
+/// input is inside the output: the mix could replace it.
 ///
 /// # Errors
 /// A usage error that names the input.
@@ -66,6 +67,11 @@ pub(crate) fn check_output<'a>(output: &Location, inputs: impl Iterator<Item = &
             return Err(Error::new(ErrorKind::Usage, format!("the output is inside the input {input}"))
                 .at(output)
                 .hint("pass --output a folder that is not inside any input"));
+        }
+        if output.contains(input) {
+            return Err(Error::new(ErrorKind::Usage, format!("the input {input} is inside the output"))
+                .at(output)
+                .hint("pass --output a folder that holds no input"));
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
-//! The types of `manifest.json`: what a mix was made of and what it holds. A mix is complete if its manifest exists.
+//! The types of `manifest.json`: what a mix was made of and what it holds. A mix is complete if its manifest says so.
 //!
-//! No clock, no thread count, no absolute path: the same mix gives the same manifest on any machine.
+//! No clock, no thread count, no absolute path: the same mix gives the same manifest on any machine, but for `run` and
+//! `left_over`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,14 +13,35 @@ pub(crate) const MANIFEST_NAME: &str = "manifest.json";
 /// Size limit of a manifest, for writers and readers: it lists more than a million input files.
 pub(crate) const MAX_MANIFEST_BYTES: u64 = 256 << 20;
 
-/// The version of the manifest's format; readers refuse a newer one.
-pub(crate) const MANIFEST_FORMAT: u32 = 1;
+/// The version of the manifest's format; readers refuse a newer one. Version 1 had no `state`: it was removed while a mix was
+/// being replaced.
+pub(crate) const MANIFEST_FORMAT: u32 = 2;
+
+/// The state of a mix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MixState {
+    /// A run is replacing the mix, or was stopped while it did: of the listed files some may be missing.
+    Replacing,
+    /// Every listed file is there.
+    #[default]
+    Complete,
+}
 
 /// What a mix was made of and what it holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// [`MANIFEST_FORMAT`] of the program that wrote it.
     pub format: u32,
+    /// Whether the mix is complete.
+    #[serde(default)]
+    pub state: MixState,
+    /// The random id of the run that made the mix.
+    #[serde(default)]
+    pub run: String,
+    /// The names of files of earlier mixes that are still in the output and do not belong to this mix.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_over: Vec<String>,
     /// The program that made the mix.
     pub program: Program,
     /// The settings that determine the bytes of the mix.

@@ -5,16 +5,43 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::input::RejectedRow;
 use crate::manifest::{MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, OutputFile, OutputKind};
 use crate::report::{self, statistics::Statistics};
-use crate::storage::{Location, Publication, PublishOptions};
+use crate::settings::Settings;
+use crate::storage::{Location, ManifestHead, Publication, PublishOptions, Published};
 use bytes::Bytes;
-use std::collections::BTreeSet;
 
-/// How a mix is published.
-pub(super) const PUBLISH_OPTIONS: PublishOptions = PublishOptions {
-    manifest_name: MANIFEST_NAME,
-    max_manifest_bytes: MAX_MANIFEST_BYTES,
-    private_prefix: ".knowledge-mixing",
-};
+/// The files of every mix besides its rows.
+const METRICS: &str = "metrics.json";
+const SUMMARY: &str = "summary.md";
+const REPORT: &str = "report.html";
+
+/// How a mix is published; with `overwrite`, files that belong to no mix are replaced.
+pub(super) fn publish_options(overwrite: bool) -> PublishOptions {
+    PublishOptions {
+        manifest_name: MANIFEST_NAME,
+        max_manifest_bytes: MAX_MANIFEST_BYTES,
+        private_prefix: ".knowledge-mixing",
+        parse_manifest: |bytes| {
+            let Manifest { state, run, left_over, outputs, .. } = serde_json::from_slice(bytes).ok()?;
+            Some(ManifestHead { state, run, files: outputs.into_iter().map(|file| file.name).collect(), left_over })
+        },
+        overwrite,
+    }
+}
+
+/// Opens the output of a mix. What is in the way of the files that every mix has is found here, before anything is read.
+///
+/// # Errors
+/// If another run is publishing there, files that belong to no mix are in the way, or the output cannot be written.
+pub(super) async fn open_output(settings: &Settings, context: &Context) -> Result<Publication> {
+    let publication = context.storage.publish(&settings.output, publish_options(settings.overwrite)).await?;
+    match publication.check_names(&[METRICS, SUMMARY, REPORT]).await {
+        Ok(()) => Ok(publication),
+        Err(error) => {
+            publication.abort().await;
+            Err(error)
+        }
+    }
+}
 
 /// What a run made, or would make.
 #[derive(Debug)]
@@ -31,13 +58,23 @@ pub(crate) struct Outcome {
     pub(crate) summary_md: String,
     /// The text of `report.html`; empty for a plan.
     pub(crate) report_html: String,
+    /// Keeps other runs from the output until it is dropped; `None` for a plan.
+    pub(crate) published: Option<Published>,
 }
 
 impl Outcome {
     /// The outcome of a plan: nothing is written.
     pub(super) fn of_plan(manifest: Manifest, statistics: Statistics, selected_cut: u32) -> Self {
         let metrics = report::metrics::metrics(&manifest, &statistics);
-        Self { manifest, statistics, metrics, selected_cut, summary_md: String::new(), report_html: String::new() }
+        Self {
+            manifest,
+            statistics,
+            metrics,
+            selected_cut,
+            summary_md: String::new(),
+            report_html: String::new(),
+            published: None,
+        }
     }
 }
 
@@ -54,22 +91,25 @@ pub(super) async fn finish(
     output: &Location,
     context: &Context,
 ) -> Result<Outcome> {
-    let earlier = earlier_names(&publication);
-    let staged = write_small_files(manifest, statistics, selected_cut, rejected, &publication).await;
-    let outcome = match staged.and_then(|outcome| Ok((json_file(&outcome.manifest)?, outcome))) {
-        Ok((manifest, outcome)) => {
-            let names: BTreeSet<&str> = outcome.manifest.outputs.iter().map(|file| file.name.as_str()).collect();
-            let obsolete: Vec<String> = earlier.into_iter().filter(|name| !names.contains(name.as_str())).collect();
-            publication.commit(manifest, &obsolete).await?;
-            outcome
-        }
+    let mut outcome = match write_small_files(manifest, statistics, selected_cut, rejected, &publication).await {
+        Ok(outcome) => outcome,
         Err(error) => {
             publication.abort().await;
             return Err(error);
         }
     };
+    let manifest = outcome.manifest.clone();
+    let published = publication.commit(move |head| json_file(&with_head(manifest.clone(), head))).await?;
+    outcome.manifest = with_head(outcome.manifest, published.head());
+    outcome.published = Some(published);
     warn_of_other_files(&outcome.manifest, output, context).await;
     Ok(outcome)
+}
+
+/// A manifest with what publishing decides.
+pub(super) fn with_head(manifest: Manifest, head: &ManifestHead) -> Manifest {
+    let ManifestHead { state, run, left_over, .. } = head.clone();
+    Manifest { state, run, left_over, ..manifest }
 }
 
 /// Writes all files but the mixes and the manifest, under staging names.
@@ -84,9 +124,9 @@ async fn write_small_files(
     outcome.summary_md = report::summary::summary(&outcome.manifest, &outcome.statistics);
     outcome.report_html = report::page::page(&outcome.manifest, &outcome.statistics)?;
     let mut files = vec![
-        ("metrics.json", OutputKind::Metrics, json_file(&outcome.metrics)?),
-        ("summary.md", OutputKind::Report, outcome.summary_md.clone().into()),
-        ("report.html", OutputKind::Report, outcome.report_html.clone().into()),
+        (METRICS, OutputKind::Metrics, json_file(&outcome.metrics)?),
+        (SUMMARY, OutputKind::Report, outcome.summary_md.clone().into()),
+        (REPORT, OutputKind::Report, outcome.report_html.clone().into()),
     ];
     if !rejected.is_empty() {
         files.push(("rejected.jsonl", OutputKind::Rejected, json_lines(rejected)?));
@@ -119,7 +159,7 @@ fn json_lines(rows: &[RejectedRow]) -> Result<Bytes> {
     Ok(lines.into())
 }
 
-fn json_file(value: &impl serde::Serialize) -> Result<Bytes> {
+pub(super) fn json_file(value: &impl serde::Serialize) -> Result<Bytes> {
     let mut text = serde_json::to_vec_pretty(value).map_err(not_json)?;
     text.push(b'\n');
     Ok(text.into())
@@ -129,20 +169,12 @@ fn not_json(error: serde_json::Error) -> Error {
     Error::new(ErrorKind::Bug, "cannot serialize as JSON").caused_by(error)
 }
 
-/// The files of the mix that is in the output now; none if its manifest is not readable.
-fn earlier_names(publication: &Publication) -> Vec<String> {
-    publication
-        .previous_manifest()
-        .and_then(|bytes| serde_json::from_slice::<Manifest>(bytes).ok())
-        .map(|manifest| manifest.outputs.into_iter().map(|file| file.name).collect())
-        .unwrap_or_default()
-}
-
 /// Files in the output that this mix does not name are left untouched; the user should know of them.
 async fn warn_of_other_files(manifest: &Manifest, output: &Location, context: &Context) {
     const SHOWN: usize = 5;
     let Ok(found) = context.storage.list(output).await else { return };
-    let ours = |key: &str| key == MANIFEST_NAME || manifest.outputs.iter().any(|file| file.name == key);
+    let is_listed = |key: &str| manifest.outputs.iter().any(|file| file.name == key);
+    let ours = |key: &str| key == MANIFEST_NAME || is_listed(key) || manifest.left_over.iter().any(|name| name == key);
     let hidden = |key: &str| key.split('/').any(|part| part.starts_with('.'));
     let keys = found.iter().map(|object| object.key.as_str());
     let others: Vec<&str> = keys.filter(|key| !ours(key) && !hidden(key)).collect();

@@ -5,8 +5,8 @@ use super::statistics::{requested, validation};
 use super::survey::Survey;
 use crate::index::Number;
 use crate::manifest::{
-    CutRecord, MANIFEST_FORMAT, Manifest, Program, SettingsRecord, ShareRecord, SourceRecord, TokenizerRecord,
-    TrainingRecord,
+    CutRecord, MANIFEST_FORMAT, Manifest, MixState, Program, SettingsRecord, ShareRecord, SourceRecord,
+    TokenizerRecord, TrainingRecord,
 };
 use crate::mixing::{Cut, CutPlan, Row, TrainedSize};
 use crate::recipe::Source;
@@ -25,6 +25,10 @@ pub(super) fn manifest(
 ) -> Manifest {
     Manifest {
         format: MANIFEST_FORMAT,
+        // Decided when the mix is published.
+        state: MixState::Replacing,
+        run: String::new(),
+        left_over: Vec::new(),
         program: Program { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
         settings,
         tokenizer,

@@ -4,10 +4,10 @@
 use super::context::Context;
 use super::count::SampleCounter;
 use super::fail_on;
-use super::finish::{Outcome, PUBLISH_OPTIONS, finish};
+use super::finish::{Outcome, finish, open_output};
 use super::manifest::{manifest, settings_record};
 use super::plan::{MixPlan, PlanOptions, nothing_left, plan_mix};
-use super::prepare::{PrepareOptions, prepare};
+use super::prepare::{PrepareOptions, check_locations, prepare};
 use super::statistics::statistics;
 use super::survey::{Survey, SurveyOptions, survey};
 use super::write::{Encoding, WriteMixOptions, write_mix};
@@ -36,8 +36,10 @@ pub(crate) async fn plan(settings: &Settings, context: &Context) -> Result<(Outc
 /// # Errors
 /// Each with its kind and exit code; then nothing is published, and an earlier mix is unchanged.
 pub(crate) async fn mix(settings: &Settings, context: &Context) -> Result<Outcome> {
+    // First, because opening creates the output.
+    check_locations(&PrepareOptions::of(settings))?;
     // Opened before anything is read: an output that cannot be written should not cost a run.
-    let publication = context.storage.publish(&settings.output, PUBLISH_OPTIONS).await?;
+    let publication = open_output(settings, context).await?;
     let written = match plan_run(settings, context).await {
         Ok(planned) => write_run(planned, settings, &publication, context).await,
         Err(error) => Err(error),

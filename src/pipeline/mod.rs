@@ -1,5 +1,5 @@
 //! A run: the stages prepare, survey, plan, write and finish, composed by [`mix()`] in one process; and what reads finished
-//! mixes, `verify` and `diff`.
+//! mixes, `verify`, `diff` and `clean`.
 //!
 //! | stage | reads | result |
 //! |---|---|---|
@@ -9,6 +9,7 @@
 //! | [`write`] | samples, texts, plan | the rows of every file |
 //! | [`finish`] | statistics | metrics, report, manifest; everything becomes visible |
 
+mod clean;
 mod context;
 mod count;
 mod diff;
@@ -23,6 +24,7 @@ mod survey;
 mod verify;
 mod write;
 
+pub(crate) use clean::clean;
 pub(crate) use context::Context;
 pub(crate) use diff::diff;
 pub(crate) use finish::Outcome;

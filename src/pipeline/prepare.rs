@@ -60,14 +60,23 @@ impl Job {
 /// A source and the locations given for it; without any, its rows are in the folder of its name in every input.
 type LocatedSource = (Source, Vec<Location>);
 
+/// Checks that the output and the inputs are apart.
+///
+/// # Errors
+/// A usage error that names the input.
+pub(crate) fn check_locations(options: &PrepareOptions) -> Result<()> {
+    let sources = located_sources(options)?;
+    let given = sources.iter().flat_map(|(_, locations)| locations);
+    check_output(&options.output, options.inputs.iter().chain(given))
+}
+
 /// Lists the input.
 ///
 /// # Errors
-/// If the output is inside an input, no source has a file, or a location given for a source has none.
+/// If output and inputs are not apart, no source has a file, or a location given for a source has none.
 pub(crate) async fn prepare(options: &PrepareOptions, context: &Context) -> Result<Job> {
+    check_locations(options)?;
     let sources = located_sources(options)?;
-    let given = sources.iter().flat_map(|(_, locations)| locations);
-    check_output(&options.output, options.inputs.iter().chain(given))?;
     let find_options = FindOptions {
         sources: sources.iter().map(|(source, locations)| SourceLocations { name: &source.name, locations }).collect(),
         inputs: &options.inputs,

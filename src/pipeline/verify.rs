@@ -2,7 +2,7 @@
 
 use crate::codec::{Codec, Transform};
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::{MANIFEST_FORMAT, MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, OutputFile};
+use crate::manifest::{MANIFEST_FORMAT, MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, MixState, OutputFile};
 use crate::output::{PARQUET_TAIL_BYTES, parquet_footer_bytes, parquet_rows};
 use crate::progress::{ProgressBar, ProgressCounter};
 use crate::recipe::Format;
@@ -11,9 +11,14 @@ use bytes::Bytes;
 use futures::StreamExt;
 use parquet::errors::ParquetError;
 use std::io;
+use std::time::Duration;
 
 /// The hint for a damaged mix.
 const RUN_AGAIN: &str = "run `knowledge-mixing mix` again: the same input and settings give the same bytes";
+
+/// How often a file is checked that is not as expected, and the pause before the next time.
+const ATTEMPTS: usize = 3;
+const PAUSE: Duration = Duration::from_millis(400);
 
 /// What was verified.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,7 +34,8 @@ pub(crate) struct Verified {
 /// Reads the manifest of a finished mix.
 ///
 /// # Errors
-/// [`ErrorKind::NotFound`] if there is none, [`ErrorKind::Data`] if it is not readable.
+/// [`ErrorKind::NotFound`] if there is none, [`ErrorKind::Data`] if it is not readable, [`ErrorKind::TryAgain`] if the mix is being
+/// replaced.
 pub(crate) async fn read_manifest(storage: &Storage, output: &Location) -> Result<Manifest> {
     let place = output.join(MANIFEST_NAME);
     let bytes = storage.read(&place, MAX_MANIFEST_BYTES).await?.ok_or_else(|| {
@@ -48,6 +54,11 @@ pub(crate) async fn read_manifest(storage: &Storage, output: &Location) -> Resul
         .at(&place)
         .hint("use the version of knowledge-mixing that wrote the mix, or a newer one"));
     }
+    if manifest.state == MixState::Replacing {
+        let message = "the mix is not complete: a run is replacing it, or was stopped while it did";
+        let hint = "try again when the run has ended; if none is at work, run `knowledge-mixing mix` again";
+        return Err(Error::new(ErrorKind::TryAgain, message).at(output).hint(hint));
+    }
     Ok(manifest)
 }
 
@@ -62,10 +73,32 @@ pub(crate) async fn verify(
 ) -> Result<Verified> {
     let manifest = read_manifest(storage, output).await?;
     let bar = progress(manifest.outputs.iter().map(|file| file.bytes).sum());
+    let checked = check_files(storage, output, &manifest, &bar.counter()).await;
+    if matches!(&checked, Ok((_, wrong)) if wrong.is_empty()) {
+        return checked.map(|(verified, _)| verified);
+    }
+    // What was read may be of two mixes.
+    if read_manifest(storage, output).await.map_or(true, |now| now.run != manifest.run) {
+        let message = "the mix was replaced while it was verified";
+        return Err(Error::new(ErrorKind::TryAgain, message).at(output).hint("verify it again"));
+    }
+    let (_, wrong) = checked?;
+    Err(Error::new(ErrorKind::Data, format!("the mix differs from its manifest: {}", wrong.join("; ")))
+        .at(output)
+        .hint(RUN_AGAIN))
+}
+
+/// Checks all files of a manifest. Returns what was verified, and what is wrong with each of the others.
+async fn check_files(
+    storage: &Storage,
+    output: &Location,
+    manifest: &Manifest,
+    progress: &ProgressCounter,
+) -> Result<(Verified, Vec<String>)> {
     let mut verified = Verified::default();
     let mut wrong = Vec::new();
     for file in &manifest.outputs {
-        match check_file(storage, output, file, &bar.counter()).await? {
+        match check_settled_file(storage, output, file, progress).await? {
             Ok(rows) => {
                 verified.files += 1;
                 verified.bytes += file.bytes;
@@ -74,12 +107,29 @@ pub(crate) async fn verify(
             Err(what) => wrong.push(format!("{}: {what}", file.name)),
         }
     }
-    if wrong.is_empty() {
-        return Ok(verified);
+    Ok((verified, wrong))
+}
+
+/// Checks a file, again after a pause if it is not as expected: on some network file systems, size and time of a file change a moment
+/// after it was written.
+async fn check_settled_file(
+    storage: &Storage,
+    output: &Location,
+    file: &OutputFile,
+    progress: &ProgressCounter,
+) -> Result<Result<u64, String>> {
+    for _ in 1..ATTEMPTS {
+        match storage.stat(&output.join(&file.name)).await {
+            Ok(Some(object)) if object.size == file.bytes => match check_file(storage, output, file, progress).await {
+                Err(error) if error.kind() == ErrorKind::Io => {}
+                checked => return checked,
+            },
+            Ok(_) => {}
+            Err(error) => return Err(error),
+        }
+        tokio::time::sleep(PAUSE).await;
     }
-    Err(Error::new(ErrorKind::Data, format!("the mix differs from its manifest: {}", wrong.join("; ")))
-        .at(output)
-        .hint(RUN_AGAIN))
+    check_file(storage, output, file, progress).await
 }
 
 /// The number of rows of a file that is as the manifest says, or else what is wrong with it.

@@ -5,8 +5,8 @@ use super::statistics::{
     CutSourceStatistics, CutStatistics, DocumentStatistics, Example, SourceStatistics, Statistics,
 };
 use crate::manifest::{
-    CutRecord, InputFile, MANIFEST_FORMAT, Manifest, Measure, OutputFile, OutputKind, Preflight, Program, Requested,
-    SettingsRecord, ShareRecord, SourceRecord, TokenizerRecord, TrainingRecord,
+    CutRecord, InputFile, MANIFEST_FORMAT, Manifest, Measure, MixState, OutputFile, OutputKind, Preflight, Program,
+    Requested, SettingsRecord, ShareRecord, SourceRecord, TokenizerRecord, TrainingRecord,
 };
 
 /// The size of a run.
@@ -330,6 +330,9 @@ fn manifest(sources: Vec<SourceRecord>, cuts: Vec<CutRecord>) -> Manifest {
     });
     Manifest {
         format: MANIFEST_FORMAT,
+        state: MixState::Complete,
+        run: "0123456789abcdef".into(),
+        left_over: Vec::new(),
         program: Program { name: "knowledge-mixing".to_owned(), version: "0.1.0".to_owned() },
         settings: SettingsRecord {
             cut_sizes: cuts.iter().map(|cut| cut.cut).collect(),

@@ -114,6 +114,20 @@ settings! {
             ..Setting::new("output")
         };
 
+        /// Replace files in the output that belong to no mix.
+        ///
+        /// A mix is replaced as a whole in any case. Without this, a file that no manifest of this program names, such as a
+        /// report.html of your own, is not overwritten: the run ends with exit code 2.
+        overwrite: bool = Setting {
+            env: &["KNOWLEDGE_MIXING_OVERWRITE"],
+            default: DefaultValue::Text("false"),
+            heading: INPUT_AND_OUTPUT,
+            value_name: "BOOL",
+            kind: Kind::Switch,
+            kfp: Some(("overwrite", KfpType::Boolean)),
+            ..Setting::new("overwrite")
+        };
+
         /// Tokenizer of the model to train: a folder, a URL, a Hugging Face repository id, or builtin.
         ///
         /// A repository id is OWNER/NAME or OWNER/NAME@REVISION. An existing folder wins over a repository id.

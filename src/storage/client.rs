@@ -6,10 +6,12 @@ use super::local;
 use super::location::Location;
 use super::object::ObjectInfo;
 use super::options::StorageOptions;
+use super::publish::clean::clean;
+use super::publish::head::ManifestHead;
 use super::publish::options::PublishOptions;
 use super::publish::session::Publication;
 use super::reader::Reader;
-use super::shared::Shared;
+use super::shared::{PublishState, Shared};
 use super::task::blocking;
 use crate::error::Result;
 use crate::warnings::Warnings;
@@ -18,7 +20,6 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// Access to local files and to object stores, which are opened on first use. Cheap to clone.
 #[derive(Clone)]
@@ -107,6 +108,21 @@ impl Storage {
         Publication::open(&self.0, output, options).await
     }
 
+    /// Deletes what earlier mixes have left over in an output: files that the manifest names as such. Returns their names.
+    /// `encode` makes the manifest that names none any more. Nothing else may work on the output meanwhile.
+    ///
+    /// # Errors
+    /// Another run is publishing to the output ([`crate::error::ErrorKind::TryAgain`]), a file cannot be deleted, or the
+    /// manifest cannot be written.
+    pub async fn clean(
+        &self,
+        output: &Location,
+        options: PublishOptions,
+        encode: impl Fn(&Bytes, &ManifestHead) -> Result<Bytes> + Send + Sync + 'static,
+    ) -> Result<Vec<String>> {
+        clean(&self.0, output, options, encode).await
+    }
+
     /// Cleans up after the future of a run is dropped (on a signal): aborts the uploads of publications that are
     /// neither committed nor aborted, as far as their stores respond, and waits for the threads that write local files,
     /// which remove their staging files.
@@ -114,9 +130,9 @@ impl Storage {
         self.0.clean_up().await;
     }
 
-    /// Whether a publication is visible, even if its run was stopped before it could report that.
-    pub(crate) fn has_published(&self) -> bool {
-        self.0.published.load(Ordering::Acquire)
+    /// How far the publication is, even if its run was stopped before it could report that.
+    pub(crate) fn publish_state(&self) -> PublishState {
+        self.0.publish_state()
     }
 
     /// The warnings of this run.

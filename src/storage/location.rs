@@ -2,6 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use std::fmt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// What [`Location::parse`] accepts, for hints.
@@ -138,12 +139,18 @@ impl Location {
         }
     }
 
-    /// Whether `other` is this location or a location below it. Symbolic links are resolved as far as the paths exist.
+    /// Whether `other` is this location or a location below it, however both are spelled: links, other mounts of the same folder and
+    /// other schemes of the same bucket included, as far as the paths exist.
     pub(crate) fn contains(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
-            (Place::Local(outer), Place::Local(inner)) => resolved(inner).starts_with(resolved(outer)),
+            (Place::Local(outer), Place::Local(inner)) => {
+                let (outer, inner) = (resolved(outer), resolved(inner));
+                inner.starts_with(&outer)
+                    || identity(&outer)
+                        .is_some_and(|outer| inner.ancestors().any(|folder| identity(folder) == Some(outer)))
+            }
             (Place::Object { bucket: a, key: outer }, Place::Object { bucket: b, key: inner }) => {
-                a == b
+                a.may_be(b)
                     && (outer.is_empty()
                         || inner == outer
                         || inner.strip_prefix(outer.as_str()).is_some_and(|rest| rest.starts_with('/')))
@@ -170,6 +177,19 @@ impl fmt::Display for Location {
                 if key.is_empty() { Ok(()) } else { write!(f, "/{key}") }
             }
         }
+    }
+}
+
+impl Bucket {
+    /// Whether both may be the same bucket: `s3://` and `minio://` reach the same servers, as do the schemes of Azure.
+    fn may_be(&self, other: &Self) -> bool {
+        let store = |scheme| match scheme {
+            Scheme::Minio => Scheme::S3,
+            Scheme::AzureDataLake => Scheme::Azure,
+            scheme => scheme,
+        };
+        let hosts = self.host.as_ref().zip(other.host.as_ref());
+        store(self.scheme) == store(other.scheme) && self.name == other.name && hosts.is_none_or(|(a, b)| a == b)
     }
 }
 
@@ -262,6 +282,11 @@ fn normalized(key: &str) -> String {
     normalized
 }
 
+/// What is the same for all paths of a folder.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
+}
+
 /// The absolute path, with links resolved as far as it exists.
 fn resolved(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
@@ -349,6 +374,12 @@ mod tests {
         }
     }
 
+    fn file_in(folder: &Path) -> PathBuf {
+        let file = folder.join("file");
+        std::fs::write(&file, "").unwrap();
+        file
+    }
+
     #[test]
     fn contains_resolves_links_and_compares_segments() {
         let folder = tempfile::tempdir().unwrap();
@@ -367,6 +398,12 @@ mod tests {
         assert!(url("s3://b").contains(&url("s3://b/p")));
         assert!(!url("s3://b/p").contains(&url("s3://b/pq")));
         assert!(!url("s3://b/p").contains(&url("gs://b/p/q")));
+        assert!(url("s3a://b/p").contains(&url("minio://b//p/q")));
+        assert!(url("az://c/p").contains(&url("abfss://c@account.dfs.core.windows.net/p")));
+        assert!(!url("abfss://c@a.x/p").contains(&url("abfss://c@b.x/p")));
+        // Another path of the same folder, as another mount of a volume is one.
+        std::fs::hard_link(file_in(&real), folder.path().join("same")).unwrap();
+        assert!(at("same").contains(&at("real/file")));
         assert!(!at("real").contains(&url("s3://b/p")));
     }
 

@@ -4,10 +4,11 @@
 //! an object come from one version of it, that published files become visible together or not at all ([`Publication`]),
 //! that transient failures are retried, and that no message holds a secret.
 //!
-//! The files of this module from bottom to top: `options`, `environment`, `location`, `object`, `task`; `store_error`,
+//! The files of this module from bottom to top: `close`, `options`, `environment`, `location`, `object`, `task`; `store_error`,
 //! `retry`; `connect`; `local` and `remote` (reading); `shared`; `publish`; `client` ([`Storage`]); `hub`.
 
 mod client;
+mod close;
 mod connect;
 mod digest;
 mod environment;
@@ -25,12 +26,16 @@ mod store_error;
 mod task;
 
 pub use client::Storage;
+pub(crate) use close::close;
 pub use connect::Store;
 pub use connect::client::install_tls_provider;
 pub use environment::Environment;
 pub use location::Location;
 pub use object::ObjectInfo;
 pub use options::StorageOptions;
+pub use publish::head::ManifestHead;
 pub use publish::options::PublishOptions;
+pub use publish::published::Published;
 pub use publish::session::{Publication, Sink};
 pub use publish::staged_file::StagedFile;
+pub(crate) use shared::PublishState;

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{Attributes, Error as StoreError, GetOptions, GetResult, ObjectMeta};
+use object_store::{Error as StoreError, GetOptions, GetResult, ObjectMeta};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -32,7 +32,6 @@ pub(crate) struct Remote {
 pub(crate) struct SmallObject {
     pub(crate) bytes: Bytes,
     pub(crate) meta: ObjectMeta,
-    pub(crate) attributes: Attributes,
 }
 
 /// Why an attempt to read an object failed.
@@ -134,7 +133,7 @@ impl Remote {
         loop {
             let outcome = async {
                 let result = self.store.get_opts(&path, GetOptions::new()).await?;
-                let (meta, attributes) = (result.meta.clone(), result.attributes.clone());
+                let meta = result.meta.clone();
                 if meta.size > max_bytes {
                     return Err(ReadFailure::Permanent(too_large(object, max_bytes)));
                 }
@@ -142,7 +141,7 @@ impl Remote {
                 if bytes.len() as u64 != meta.size {
                     return Err(truncated().into());
                 }
-                Ok(SmallObject { bytes, meta, attributes })
+                Ok(SmallObject { bytes, meta })
             };
             match outcome.await {
                 Ok(read) => return Ok(Some(read)),

@@ -7,12 +7,12 @@ use super::location::{Bucket, Location};
 use super::options::StorageOptions;
 use super::remote::Remote;
 use super::retry::Retry;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::hash_map::lock;
 use crate::warnings::Warnings;
 use futures::future::BoxFuture;
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::{RwLock, Semaphore};
@@ -36,12 +36,25 @@ pub(crate) struct Shared {
     /// Held (shared) by every thread that writes a local file. Its exclusive holder knows that every staging file is
     /// either complete or removed.
     pub(crate) writers: Arc<RwLock<()>>,
-    /// Whether a publication's manifest is visible.
-    pub(crate) published: Arc<AtomicBool>,
+    /// How far the publication of this process is.
+    publish_state: AtomicU8,
+    /// Set while a signal ends the run: a commit that has not begun to replace the mix does not begin any more.
+    is_stopping: AtomicBool,
     /// One permit for each MiB of upload parts in flight.
     pub(crate) upload_memory: Arc<Semaphore>,
     /// Computes the digests of written files.
     pub(crate) pool: OnceLock<Arc<rayon::ThreadPool>>,
+}
+
+/// How far a publication is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PublishState {
+    /// What the output held is as it was.
+    Untouched,
+    /// The mix is being replaced: there is no complete one.
+    Replacing,
+    /// The new mix is complete and visible.
+    Complete,
 }
 
 /// An open publication that can be cleaned up after its future is dropped.
@@ -65,7 +78,8 @@ impl Shared {
             stores: tokio::sync::Mutex::default(),
             open_publications: Mutex::default(),
             writers: Arc::default(),
-            published: Arc::default(),
+            publish_state: AtomicU8::new(PublishState::Untouched as u8),
+            is_stopping: AtomicBool::new(false),
             upload_memory: Arc::new(Semaphore::new(UPLOAD_MEMORY_MIB)),
             pool: OnceLock::new(),
         }
@@ -112,11 +126,38 @@ impl Shared {
         lock(&self.open_publications).retain(|open| !Arc::ptr_eq(open, publication));
     }
 
-    /// Cleans up all open publications and waits for the threads that write local files.
+    /// Cleans up all open publications and waits for the threads that write local files. A commit that has begun to replace the
+    /// mix goes on meanwhile.
     pub(crate) async fn clean_up(&self) {
+        self.is_stopping.store(true, Ordering::Release);
         let open = std::mem::take(&mut *lock(&self.open_publications));
         futures::future::join_all(open.iter().map(|publication| publication.clean_up())).await;
         self.wait_for_writers().await;
+        self.is_stopping.store(false, Ordering::Release);
+    }
+
+    /// Notes that the mix is about to be replaced.
+    ///
+    /// # Errors
+    /// A signal is ending the run.
+    pub(crate) fn begin_replacing(&self) -> Result<()> {
+        if self.is_stopping.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Interrupted, "stopped before anything was published"));
+        }
+        self.set_publish_state(PublishState::Replacing);
+        Ok(())
+    }
+
+    pub(crate) fn set_publish_state(&self, state: PublishState) {
+        self.publish_state.store(state as u8, Ordering::Release);
+    }
+
+    pub(crate) fn publish_state(&self) -> PublishState {
+        match self.publish_state.load(Ordering::Acquire) {
+            state if state == PublishState::Complete as u8 => PublishState::Complete,
+            state if state == PublishState::Replacing as u8 => PublishState::Replacing,
+            _ => PublishState::Untouched,
+        }
     }
 
     /// Waits until no thread writes a local file. The wait is limited: another publication may still be at work.

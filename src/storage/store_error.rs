@@ -162,7 +162,7 @@ pub(crate) fn io_error(error: std::io::Error, action: &str, place: impl Display)
     let (kind, hint) = match error.kind() {
         Io::NotFound => (ErrorKind::NotFound, None),
         Io::StorageFull | Io::QuotaExceeded => {
-            (ErrorKind::Io, Some("the disk is full: free some space or use another folder; nothing was published"))
+            (ErrorKind::Io, Some("the disk is full: free some space or use another folder"))
         }
         Io::PermissionDenied => {
             (ErrorKind::Io, Some("check the folder's owner and mode against the user that the container runs as"))

@@ -1,11 +1,11 @@
 //! What the tests and benchmarks of this repository use. Not an interface for other crates: it changes without notice.
 
 pub use crate::error::{Error, ErrorKind, Result};
-pub use crate::manifest::Manifest;
+pub use crate::manifest::{Manifest, MixState};
 pub use crate::storage::hub::{HubSnapshot, fetch_tokenizer};
 pub use crate::storage::{
-    Environment, Location, ObjectInfo, Publication, PublishOptions, Sink, StagedFile, Storage, StorageOptions, Store,
-    install_tls_provider,
+    Environment, Location, ManifestHead, ObjectInfo, Publication, PublishOptions, Published, Sink, StagedFile, Storage,
+    StorageOptions, Store, install_tls_provider,
 };
 
 pub mod hot_paths;

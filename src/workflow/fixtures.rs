@@ -1,6 +1,8 @@
 //! Settings and a manifest for the tests of this module.
 
-use crate::manifest::{CutRecord, Manifest, OutputFile, OutputKind, Program, SettingsRecord, TokenizerRecord};
+use crate::manifest::{
+    CutRecord, Manifest, MixState, OutputFile, OutputKind, Program, SettingsRecord, TokenizerRecord,
+};
 use crate::settings::{Environment, SettingValues, Settings};
 
 /// The settings of a run with these values.
@@ -35,6 +37,9 @@ pub(super) fn manifest() -> Manifest {
     };
     Manifest {
         format: 1,
+        state: MixState::Complete,
+        run: "0123456789abcdef".into(),
+        left_over: Vec::new(),
         program: Program { name: "knowledge-mixing".into(), version: "0.0.0".into() },
         settings: SettingsRecord {
             cut_sizes: vec![2, 5, 9],

@@ -5,7 +5,7 @@
 //! where the files are (`pvc_path`, `pvc_dir` or `artifact_path`, which the public training component reads).
 
 use super::executor::ExecutorInput;
-use super::files::{create_parent, open, staging_path, write_atomically};
+use super::files::{CreatedFiles, open};
 use super::inputs;
 use super::mix_result::MixResult;
 use super::outputs::{self, DATASET, METRICS, MIXES, MixLocation, REPORT, SUMMARY};
@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::settings::{SettingValues, Settings};
 use crate::warnings::Warnings;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The general options of a run (retries, log format) in an executor input: they are needed before anything runs.
 ///
@@ -26,18 +26,13 @@ pub(crate) fn run_arguments(executor_input: &str) -> Result<SettingValues> {
     Ok(SettingValues::of_parameters(ExecutorInput::parse(executor_input)?.settings()?))
 }
 
-/// A step that is ready to run.
-///
-/// Dropping it before [`KfpStep::publish`] has succeeded (an error, a signal) removes every output that it wrote, except
-/// for a mix that was published to `output_uri`: that one is complete.
+/// A step that is ready to run. It writes nothing before the mix is published, so a step that loses against another one, or that a
+/// signal stops, touches nothing of the others.
 #[derive(Debug)]
 pub(crate) struct KfpStep {
     input: ExecutorInput,
     settings: SettingValues,
     mix_location: MixLocation,
-    /// Outputs that existed before the step: they belong to somebody else and are never removed.
-    existing: Vec<PathBuf>,
-    is_published: bool,
 }
 
 impl KfpStep {
@@ -61,9 +56,7 @@ impl KfpStep {
                 MixLocation::Artifact
             }
         };
-        let settings = SettingValues::of_parameters(values);
-        let existing = output_paths(&input).filter(|path| path.exists()).collect();
-        Ok(Self { input, settings, mix_location, existing, is_published: false })
+        Ok(Self { input, settings: SettingValues::of_parameters(values), mix_location })
     }
 
     /// The settings of the mix, including `output`.
@@ -85,24 +78,34 @@ impl KfpStep {
         trainer::warn_of_refused_file(place, is_decompressed, settings, warnings);
     }
 
-    /// Writes what the engine reads, after the mix is complete.
+    /// Writes what the engine reads, after the mix is complete, and while no other run can replace it. If that fails, what was written
+    /// here is removed; the mix stays, as it is complete.
     ///
     /// # Errors
     /// An output cannot be written.
-    pub(crate) fn publish(mut self, result: &MixResult) -> Result<()> {
+    pub(crate) fn publish(self, result: &MixResult) -> Result<()> {
+        let mut created = CreatedFiles::default();
+        self.write_outputs(result, &mut created).map_err(|error| {
+            error.hint("the mix itself is complete; the engine gets nothing of this step: run it again")
+        })?;
+        created.keep();
+        Ok(())
+    }
+
+    fn write_outputs(&self, result: &MixResult, created: &mut CreatedFiles) -> Result<()> {
         let output = outputs::executor_output(&self.input, result, &self.mix_location)?;
         for (name, artifact) in self.input.output_artifacts() {
             let path = artifact.path();
             match our_name(name) {
-                DATASET if self.mix_location == MixLocation::Artifact => self.publish_dataset(result, &path)?,
+                DATASET if self.mix_location == MixLocation::Artifact => self.write_dataset(result, &path, created)?,
                 METRICS => {
                     let text = serde_json::to_string_pretty(&result.metrics).map_err(|error| {
                         Error::new(ErrorKind::Bug, "cannot encode the metrics").at(path.display()).caused_by(error)
                     })?;
-                    write_atomically(&path, format!("{text}\n").as_bytes())?;
+                    created.write(&path, format!("{text}\n").as_bytes())?;
                 }
-                REPORT => write_atomically(&path, result.report_html.as_bytes())?,
-                SUMMARY => write_atomically(&path, result.summary_md.as_bytes())?,
+                REPORT => created.write(&path, result.report_html.as_bytes())?,
+                SUMMARY => created.write(&path, result.summary_md.as_bytes())?,
                 _ => {}
             }
         }
@@ -111,60 +114,30 @@ impl KfpStep {
             // An unknown parameter is left alone: the engine reports it if it is missing.
             match values.get(name) {
                 // Engines use a text as it is.
-                Some(Value::String(text)) => write_atomically(path, text.as_bytes())?,
-                Some(value) => write_atomically(path, value.to_string().as_bytes())?,
+                Some(Value::String(text)) => created.write(path, text.as_bytes())?,
+                Some(value) => created.write(path, value.to_string().as_bytes())?,
                 None => {}
             }
         }
         // Last, because this file tells the engine that the step's outputs are complete.
-        write_atomically(self.input.output_file(), output.to_string().as_bytes())?;
-        self.is_published = true;
-        Ok(())
+        created.write(self.input.output_file(), output.to_string().as_bytes())
     }
 
     /// Writes the mix of the selected cut as one file of plain JSON lines, the form that the public training component
     /// reads.
-    fn publish_dataset(&self, result: &MixResult, target: &Path) -> Result<()> {
+    fn write_dataset(&self, result: &MixResult, target: &Path, created: &mut CreatedFiles) -> Result<()> {
         let file = result.selected_file()?;
         // `output` is the artifact's own folder here: `prepare` has set it.
         let source = Path::new(self.settings.first("output").unwrap_or_default()).join(&file.name);
         let (_, codec) = Codec::split_name(&file.name);
-        if codec == Codec::None {
-            create_parent(target)?;
-            let _ = std::fs::remove_file(target);
-            // A hard link costs nothing. Across file systems, or if links are not supported, the file is copied.
-            if std::fs::hard_link(&source, target).is_ok() {
-                return Ok(());
-            }
+        // A hard link costs nothing. Across file systems, or if links are not supported, the file is copied.
+        if codec == Codec::None && created.link(&source, target)? {
+            return Ok(());
         }
         let reader = DecodingReader::new(codec, open(&source)?)
             .map_err(|error| Error::new(ErrorKind::Io, "cannot decompress").at(source.display()).caused_by(error))?;
-        write_atomically(target, reader)
+        created.write(target, reader)
     }
-
-    /// Removes every output that this step wrote.
-    fn remove_outputs(&self) {
-        for path in output_paths(&self.input).filter(|path| !self.existing.contains(path)) {
-            // Failures are ignored: the step's own error is the one to report.
-            let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-            let _ = std::fs::remove_file(staging_path(&path));
-        }
-    }
-}
-
-impl Drop for KfpStep {
-    fn drop(&mut self) {
-        if !self.is_published {
-            self.remove_outputs();
-        }
-    }
-}
-
-/// Every path that the step may write to.
-fn output_paths(input: &ExecutorInput) -> impl Iterator<Item = PathBuf> + '_ {
-    let artifacts = input.output_artifacts().map(|(_, artifact)| artifact.path());
-    let parameters = input.output_parameters().map(|(_, path)| path.to_path_buf());
-    artifacts.chain(parameters).chain([input.output_file().to_path_buf()])
 }
 
 #[cfg(test)]

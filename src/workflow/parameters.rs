@@ -1,6 +1,6 @@
 //! The output parameters: the few values that a later step of a workflow branches on.
 
-use super::files;
+use super::files::{self, write_atomically};
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use serde_json::{Map, Value};
@@ -62,9 +62,7 @@ impl OutputParameters {
     pub(crate) fn write(&self, folder: &Path) -> Result<()> {
         create_folder(folder)?;
         for (name, value) in self.values() {
-            let path = folder.join(name);
-            std::fs::write(&path, value.to_string())
-                .map_err(|error| Error::new(ErrorKind::Io, "cannot write").at(path.display()).caused_by(error))?;
+            write_atomically(&folder.join(name), value.to_string().as_bytes())?;
         }
         Ok(())
     }

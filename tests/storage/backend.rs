@@ -3,12 +3,14 @@
 use crate::support::s3_server::{self, S3Server};
 use bytes::Bytes;
 use futures::TryStreamExt;
-use knowledge_mixing::testing::{Environment, Location, PublishOptions, Storage, StorageOptions, Store};
+use knowledge_mixing::testing::{
+    Environment, Location, ManifestHead, MixState, PublishOptions, StagedFile, Storage, StorageOptions, Store,
+};
+use object_store::ObjectStoreExt;
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 use std::io::BufRead;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -17,8 +19,41 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// The names that the tests look for in the output.
-pub const PUBLISH_OPTIONS: PublishOptions =
-    PublishOptions { manifest_name: "manifest.json", max_manifest_bytes: 1 << 20, private_prefix: ".knowledge-mixing" };
+pub const PUBLISH_OPTIONS: PublishOptions = PublishOptions {
+    manifest_name: "manifest.json",
+    max_manifest_bytes: 1 << 20,
+    private_prefix: ".knowledge-mixing",
+    parse_manifest,
+    overwrite: false,
+};
+
+/// The object that stays in every bucket.
+pub const LEASE: &str = ".knowledge-mixing.lease";
+
+/// The manifest of a test: a line `STATE RUN` and the names that are left over, then a line `NAME BYTES DIGEST` for each file.
+pub fn manifest(head: &ManifestHead, files: &[StagedFile]) -> Bytes {
+    let state = if head.state == MixState::Complete { "complete" } else { "replacing" };
+    let mut text = [&[state.to_owned(), head.run.clone()], &head.left_over[..]].concat().join(" ") + "\n";
+    for file in files {
+        text.push_str(&format!("{} {} {}\n", file.name, file.bytes, file.digest));
+    }
+    text.into()
+}
+
+/// Reads what [`manifest`] has written.
+pub fn parse_manifest(bytes: &[u8]) -> Option<ManifestHead> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let mut lines = text.lines();
+    let mut head = lines.next()?.split(' ').map(str::to_owned);
+    let state = match head.next()?.as_str() {
+        "complete" => MixState::Complete,
+        "replacing" => MixState::Replacing,
+        _ => return None,
+    };
+    let run = head.next()?;
+    let files = lines.filter_map(|line| line.split(' ').next().map(str::to_owned)).collect();
+    Some(ManifestHead { state, run, files, left_over: head.collect() })
+}
 
 pub struct Backend {
     pub storage: Storage,
@@ -29,7 +64,7 @@ pub struct Backend {
 
 enum Raw {
     Folder(PathBuf),
-    Store { store: Arc<dyn ObjectStore>, prefix: String },
+    Store { store: Arc<dyn Store>, prefix: String },
 }
 
 /// Retries and lease timeouts that are short enough for tests.
@@ -258,8 +293,27 @@ impl Backend {
         }
     }
 
-    /// Every stored key with its content, hidden ones included.
+    /// Direct access to the store of a bucket.
+    pub fn store(&self) -> Arc<dyn Store> {
+        let Raw::Store { store, .. } = &self.raw else { panic!("not a bucket") };
+        Arc::clone(store)
+    }
+
+    /// The lease of an output in a bucket.
+    pub async fn lease(&self) -> Option<serde_json::Value> {
+        let everything = self.everything_and_lease().await;
+        let (_, lease) = everything.into_iter().find(|(name, _)| name == LEASE)?;
+        Some(serde_json::from_slice(&lease).unwrap())
+    }
+
+    /// Every stored key with its content, hidden ones included, but for the lease, which stays.
     pub async fn everything(&self) -> Vec<(String, Bytes)> {
+        let mut everything = self.everything_and_lease().await;
+        everything.retain(|(name, _)| name != LEASE);
+        everything
+    }
+
+    async fn everything_and_lease(&self) -> Vec<(String, Bytes)> {
         let mut found = Vec::new();
         match &self.raw {
             Raw::Folder(folder) => {

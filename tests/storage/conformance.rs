@@ -1,9 +1,11 @@
 //! One suite for all backends.
 
-use crate::backend::{self, Backend, PUBLISH_OPTIONS, noise};
+use crate::backend::{self, Backend, LEASE, PUBLISH_OPTIONS, manifest, noise, parse_manifest};
 use bytes::Bytes;
 use futures::TryStreamExt;
-use knowledge_mixing::testing::{ErrorKind, ObjectInfo, Publication, Result, StagedFile, Storage};
+use knowledge_mixing::testing::{
+    ErrorKind, ManifestHead, MixState, ObjectInfo, Publication, PublishOptions, Result, StagedFile, Storage,
+};
 
 /// Passes the tests of the suite to a macro.
 macro_rules! with_suite {
@@ -15,6 +17,7 @@ macro_rules! with_suite {
             published_files_are_read_back,
             a_changed_input_is_an_error,
             a_second_mix_replaces_the_first,
+            files_of_somebody_else_are_not_replaced,
             an_aborted_run_leaves_the_earlier_mix,
             one_of_two_concurrent_runs_publishes_everything,
             invalid_and_duplicate_names_are_rejected,
@@ -74,15 +77,21 @@ async fn azurite() {
     assert!(gone.line().contains("bucket not found"), "{gone}");
 }
 
-/// Azure cannot abort an upload. Instead, publishing a file drops what other uploads have sent for its name.
+/// Azure cannot abort an upload. Instead, publishing a file drops what other uploads have sent for its name. Publishing relies on it.
 async fn a_published_file_invalidates_uploads_of_its_name(backend: Backend) {
-    let publication = backend.storage.publish(&backend.folder, PUBLISH_OPTIONS).await.unwrap();
-    write(&publication, "5x.jsonl", &noise(1, 1000)).await.unwrap();
-    mix(&backend.storage, &backend, &[("5x.jsonl", noise(2, 50))], &[]).await.unwrap();
-    // Without the manifest, only the dropped upload tells the first run that it is too late.
-    backend.delete("manifest.json").await;
-    let late = publication.commit(Bytes::from_static(b"late"), &[]).await.unwrap_err();
-    assert_eq!(late.kind(), ErrorKind::TryAgain, "{late}");
+    let (store, path) = (backend.store(), object_store::path::Path::parse("some/output/5x.jsonl").unwrap());
+    let mut late = None;
+    for content in [noise(1, 1000), noise(2, 50)] {
+        let id = store.create_multipart(&path).await.unwrap();
+        let part = store.put_part(&path, &id, 0, content.into()).await.unwrap();
+        match &late {
+            None => late = Some((id, part)),
+            Some(_) => drop(store.complete_multipart(&path, &id, vec![part]).await.unwrap()),
+        }
+    }
+    let (id, part) = late.unwrap();
+    let error = store.complete_multipart(&path, &id, vec![part]).await.unwrap_err();
+    assert!(error.to_string().contains("InvalidBlockList"), "{error}");
     assert_eq!(backend.everything().await, [("5x.jsonl".to_string(), noise(2, 50))]);
 }
 
@@ -105,24 +114,40 @@ pub async fn write(publication: &Publication, name: &str, content: &Bytes) -> Re
 }
 
 /// Publishes files and a manifest that lists them.
-pub async fn mix(storage: &Storage, backend: &Backend, files: &[(&str, Bytes)], obsolete: &[&str]) -> Result<()> {
-    let publication = storage.publish(&backend.folder, PUBLISH_OPTIONS).await?;
-    let mut manifest = String::new();
-    for (name, content) in files {
-        let staged = write(&publication, name, content).await?;
-        manifest.push_str(&format!("{} {} {}\n", staged.name, staged.bytes, staged.digest));
-    }
-    let obsolete: Vec<String> = obsolete.iter().map(|name| name.to_string()).collect();
-    publication.commit(manifest.into(), &obsolete).await
+pub async fn mix(storage: &Storage, backend: &Backend, files: &[(&str, Bytes)]) -> Result<()> {
+    mix_with(storage, backend, files, PUBLISH_OPTIONS).await
 }
 
-/// Checks that every file of the manifest is complete, and returns their names; `None` if there is no manifest.
+async fn mix_with(
+    storage: &Storage,
+    backend: &Backend,
+    files: &[(&str, Bytes)],
+    options: PublishOptions,
+) -> Result<()> {
+    let publication = storage.publish(&backend.folder, options).await?;
+    let mut staged = Vec::new();
+    for (name, content) in files {
+        match write(&publication, name, content).await {
+            Ok(file) => staged.push(file),
+            Err(error) => {
+                publication.abort().await;
+                return Err(error);
+            }
+        }
+    }
+    publication.commit(move |head| Ok(manifest(head, &staged))).await.map(drop)
+}
+
+/// Checks that every file of the manifest is complete, and returns their names; `None` if there is no complete manifest.
 pub async fn manifest_names(backend: &Backend) -> Option<Vec<String>> {
     let everything = backend.everything().await;
     let content = |name: &str| everything.iter().find(|(found, _)| found == name).map(|(_, content)| content.clone());
     let manifest = content("manifest.json")?;
+    if parse_manifest(&manifest).unwrap().state != MixState::Complete {
+        return None;
+    }
     let mut names = Vec::new();
-    for line in String::from_utf8(manifest.to_vec()).unwrap().lines() {
+    for line in String::from_utf8(manifest.to_vec()).unwrap().lines().skip(1) {
         let [name, bytes, digest] = line.split(' ').collect::<Vec<_>>()[..] else {
             panic!("a truncated manifest: {line}")
         };
@@ -132,6 +157,23 @@ pub async fn manifest_names(backend: &Backend) -> Option<Vec<String>> {
         names.push(name.to_string());
     }
     Some(names)
+}
+
+/// The names that the manifest says are left over.
+pub async fn left_over(backend: &Backend) -> Vec<String> {
+    let everything = backend.everything().await;
+    let (_, manifest) = everything.iter().find(|(name, _)| name == "manifest.json").unwrap();
+    parse_manifest(manifest).unwrap().left_over
+}
+
+/// Deletes what is left over, as `clean` does.
+pub async fn clean(backend: &Backend) -> Result<Vec<String>> {
+    let encode = |bytes: &Bytes, head: &ManifestHead| {
+        let text = std::str::from_utf8(bytes).unwrap();
+        let (_, files) = text.split_once('\n').unwrap();
+        Ok([manifest(head, &[]), files.to_owned().into()].concat().into())
+    };
+    backend.storage.clean(&backend.folder, PUBLISH_OPTIONS, encode).await
 }
 
 async fn a_new_output_is_empty(backend: Backend) {
@@ -167,16 +209,16 @@ async fn published_files_are_read_back(backend: Backend) {
         sizes.iter().enumerate().map(|(at, &size)| (format!("file {at}.jsonl"), noise(at as u64, size))).collect();
     let borrowed: Vec<(&str, Bytes)> = files.iter().map(|(name, content)| (name.as_str(), content.clone())).collect();
     let publication = backend.storage.publish(&backend.folder, PUBLISH_OPTIONS).await.unwrap();
-    assert!(publication.previous_manifest().is_none());
     for (name, content) in &borrowed {
         let staged = write(&publication, name, content).await.unwrap();
         assert_eq!((staged.name.as_str(), staged.bytes), (*name, content.len() as u64));
         assert_eq!(staged.digest, blake3::hash(content).to_hex().to_string());
         assert!(backend.names().await.iter().all(|found| found.starts_with('.')), "visible before the commit");
     }
-    publication.commit(Bytes::from_static(b"done!"), &[]).await.unwrap();
+    publication.commit(|_| Ok(Bytes::from_static(b"done!"))).await.unwrap();
 
-    let listed = backend.storage.list(&backend.folder).await.unwrap();
+    let mut listed = backend.storage.list(&backend.folder).await.unwrap();
+    listed.retain(|object| object.key != LEASE);
     let keys: Vec<&str> = listed.iter().map(|object| object.key.as_str()).collect();
     assert_eq!(listed.len(), files.len() + 1, "{keys:?}");
     for ((name, content), object) in files.iter().zip(&listed) {
@@ -192,9 +234,6 @@ async fn published_files_are_read_back(backend: Backend) {
     assert_eq!(manifest.unwrap(), "done!");
     let too_small = backend.storage.read(&backend.folder.join("manifest.json"), 4).await.unwrap_err();
     assert_eq!(too_small.kind(), ErrorKind::Data);
-    let next = backend.storage.publish(&backend.folder, PUBLISH_OPTIONS).await.unwrap();
-    assert_eq!(next.previous_manifest().unwrap(), "done!");
-    next.abort().await;
 }
 
 async fn a_changed_input_is_an_error(backend: Backend) {
@@ -225,19 +264,55 @@ async fn a_changed_input_is_an_error(backend: Backend) {
 async fn a_second_mix_replaces_the_first(backend: Backend) {
     backend.put("someone's notes.txt", "untouched").await;
     let files = [("5x.jsonl", noise(1, 1000)), ("10x.jsonl", noise(2, 9 << 20)), ("old.jsonl", noise(3, 10))];
-    mix(&backend.storage, &backend, &files, &[]).await.unwrap();
+    mix(&backend.storage, &backend, &files).await.unwrap();
     assert_eq!(manifest_names(&backend).await.unwrap().len(), 3);
     let again = [("5x.jsonl", noise(4, 9 << 20)), ("10x.jsonl", noise(5, 10))];
-    let obsolete = ["old.jsonl", "5x.jsonl", "never there", "manifest.json", "../some/output/someone's notes.txt", ""];
-    mix(&backend.storage, &backend, &again, &obsolete).await.unwrap();
+    mix(&backend.storage, &backend, &again).await.unwrap();
     assert_eq!(manifest_names(&backend).await.unwrap(), ["5x.jsonl", "10x.jsonl"]);
-    // No lock, lease, journal or staging file is left.
+    if !backend.folder.is_local() {
+        // A bucket has no conditional deletion, so nothing is deleted before somebody asks for it.
+        assert_eq!(left_over(&backend).await, ["old.jsonl"]);
+        assert_eq!(
+            backend.names().await,
+            ["10x.jsonl", "5x.jsonl", "manifest.json", "old.jsonl", "someone's notes.txt"]
+        );
+        assert_eq!(clean(&backend).await.unwrap(), ["old.jsonl"]);
+    }
+    assert_eq!(left_over(&backend).await, [""; 0]);
+    assert_eq!(clean(&backend).await.unwrap(), [""; 0]);
+    assert_eq!(manifest_names(&backend).await.unwrap(), ["5x.jsonl", "10x.jsonl"]);
+    // No lock, commit record or staging file is left.
     assert_eq!(backend.names().await, ["10x.jsonl", "5x.jsonl", "manifest.json", "someone's notes.txt"]);
+}
+
+/// A file that no manifest names is not replaced, unless that is asked for.
+async fn files_of_somebody_else_are_not_replaced(backend: Backend) {
+    let files = [("5x.jsonl", noise(1, 1000)), ("report.html", noise(2, 10))];
+    for name in ["report.html", "manifest.json"] {
+        backend.put(name, "not ours").await;
+        let before = backend.everything().await;
+        let error = mix(&backend.storage, &backend, &files).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+        assert!(error.line().contains(name) && error.to_string().contains("--overwrite"), "{error}");
+        assert_eq!(backend.everything().await, before);
+        let publication = backend.storage.publish(&backend.folder, PUBLISH_OPTIONS).await;
+        if name == "report.html" {
+            let publication = publication.unwrap();
+            assert!(publication.check_names(&["other", "report.html"]).await.is_err());
+            publication.abort().await;
+        }
+        let overwrite = PublishOptions { overwrite: true, ..PUBLISH_OPTIONS };
+        mix_with(&backend.storage, &backend, &files, overwrite).await.unwrap();
+        assert_eq!(manifest_names(&backend).await.unwrap().len(), 2);
+        for name in ["5x.jsonl", "report.html", "manifest.json"] {
+            backend.delete(name).await;
+        }
+    }
 }
 
 async fn an_aborted_run_leaves_the_earlier_mix(backend: Backend) {
     let files = [("5x.jsonl", noise(1, 1000)), ("10x.jsonl", noise(2, 9 << 20))];
-    mix(&backend.storage, &backend, &files, &[]).await.unwrap();
+    mix(&backend.storage, &backend, &files).await.unwrap();
     let before = backend.everything().await;
 
     // Dropped with no file, a finished one and an unfinished one, then cleaned up as after a signal.
@@ -268,7 +343,8 @@ async fn an_aborted_run_leaves_the_earlier_mix(backend: Backend) {
         }
         assert!(backend.everything().await == before, "stage {stage}: {:?}", backend.names().await);
     }
-    mix(&backend.storage, &backend, &files[..1], &["10x.jsonl"]).await.unwrap();
+    mix(&backend.storage, &backend, &files[..1]).await.unwrap();
+    clean(&backend).await.unwrap();
     assert_eq!(backend.names().await, ["5x.jsonl", "manifest.json"]);
 }
 
@@ -277,7 +353,7 @@ async fn one_of_two_concurrent_runs_publishes_everything(backend: Backend) {
         let files = |run: u64| [("5x.jsonl", noise(round * 10 + run, 1000)), ("10x.jsonl", noise(run, 9 << 20))];
         let (one, two) = (files(1), files(2));
         let (first, second) =
-            tokio::join!(mix(&backend.storage, &backend, &one, &[]), mix(&backend.storage, &backend, &two, &[]));
+            tokio::join!(mix(&backend.storage, &backend, &one), mix(&backend.storage, &backend, &two));
         let winner = match (&first, &second) {
             (Ok(()), Err(lost)) | (Err(lost), Ok(())) => {
                 assert_eq!(lost.kind(), ErrorKind::TryAgain, "{lost}");

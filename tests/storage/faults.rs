@@ -5,7 +5,7 @@ use crate::conformance::{manifest_names, mix, read_all, write};
 use crate::support::faulty_proxy::{self, Fault, FaultyProxy};
 use crate::support::s3_server::{ACCESS_KEY, S3Server, SECRET_KEY};
 use bytes::Bytes;
-use knowledge_mixing::testing::{Environment, ErrorKind, Location, Storage, StorageOptions};
+use knowledge_mixing::testing::{Environment, ErrorKind, Location, StagedFile, Storage, StorageOptions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -26,14 +26,14 @@ fn files(seed: u64) -> [(&'static str, Bytes); 3] {
     [("5x.jsonl", noise(seed, 1000)), ("10x.jsonl", noise(seed + 1, (9 << 20) + 7)), ("empty", Bytes::new())]
 }
 
-/// The journal lists every upload before its first byte is sent, without a write for each file.
+/// The lease names every upload before its first byte is sent, without a write for each file.
 #[tokio::test(flavor = "multi_thread")]
-async fn concurrent_uploads_share_the_writes_of_the_journal() {
+async fn concurrent_uploads_share_the_writes_of_the_lease() {
     let (address, direct) = server();
     let writes = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&writes);
     let proxy = FaultyProxy::planned(address, move |line, _| {
-        count.fetch_add((line.starts_with("PUT") && line.contains(".uploads")) as usize, Ordering::Relaxed);
+        count.fetch_add((line.starts_with("PUT") && line.contains(".lease")) as usize, Ordering::Relaxed);
         None
     });
     let storage = through(&proxy.endpoint(), options());
@@ -41,14 +41,16 @@ async fn concurrent_uploads_share_the_writes_of_the_journal() {
     let names: Vec<String> = (0..40).map(|number| format!("{number}.jsonl")).collect();
     let sinks = futures::future::join_all(names.iter().map(|name| publication.create(name))).await;
     assert!(sinks.iter().all(|sink| sink.is_ok()));
-    let everything = direct.everything().await;
-    let [(_, journal)] = &everything[..] else { panic!("{:?}", direct.names().await) };
-    let journal = String::from_utf8(journal.to_vec()).unwrap();
-    assert_eq!(journal.lines().count(), names.len());
-    assert!(names.iter().all(|name| journal.lines().any(|line| line.ends_with(&format!(" {name}")))), "{journal}");
+    let lease = direct.lease().await.unwrap();
+    let uploads: Vec<&str> =
+        lease["uploads"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(uploads.len(), names.len());
+    assert!(names.iter().all(|name| uploads.contains(&name.as_str())), "{lease}");
     let writes = writes.load(Ordering::Relaxed);
-    assert!(writes <= names.len() / 2, "the journal was written {writes} times");
+    assert!(writes <= names.len() / 2, "the lease was written {writes} times");
     publication.abort().await;
+    let lease = direct.lease().await.unwrap();
+    assert_eq!((&lease["run"], &lease["uploads"]), (&serde_json::Value::Null, &serde_json::json!([])));
     assert!(direct.names().await.is_empty());
 }
 
@@ -62,7 +64,7 @@ async fn a_faulty_connection_gives_correct_bytes_or_an_error_without_a_false_man
         let proxy = FaultyProxy::start(address, seed, rate, faulty_proxy::ALL);
         let storage = through(&proxy.endpoint(), StorageOptions { max_retries: 6, ..options() });
         let before = manifest_names(&direct).await;
-        match mix(&storage, &direct, &files(seed * 10), &[]).await {
+        match mix(&storage, &direct, &files(seed * 10)).await {
             Ok(()) => {
                 succeeded += 1;
                 assert_eq!(manifest_names(&direct).await.unwrap(), ["5x.jsonl", "10x.jsonl", "empty"], "seed {seed}");
@@ -97,7 +99,7 @@ async fn a_faulty_connection_gives_correct_bytes_or_an_error_without_a_false_man
     eprintln!("{succeeded} succeeded, {failed} failed, {faults} faults");
     assert!(succeeded >= 25 && faults > 200, "too few: {succeeded} succeeded, {failed} failed, {faults} faults");
     // The next successful run removes what failed runs have left.
-    mix(&direct.storage, &direct, &files(7), &[]).await.unwrap();
+    mix(&direct.storage, &direct, &files(7)).await.unwrap();
     assert_eq!(direct.names().await, ["10x.jsonl", "5x.jsonl", "empty", "manifest.json"]);
 }
 
@@ -110,7 +112,7 @@ async fn lost_responses_are_resolved_by_reading_the_object() {
     });
     let storage = through(&proxy.endpoint(), options());
     for round in 0..2 {
-        mix(&storage, &direct, &files(round), &[]).await.unwrap();
+        mix(&storage, &direct, &files(round)).await.unwrap();
         assert_eq!(manifest_names(&direct).await.unwrap().len(), 3);
         assert_eq!(direct.names().await, ["10x.jsonl", "5x.jsonl", "empty", "manifest.json"]);
     }
@@ -167,60 +169,85 @@ async fn a_closed_port_is_unreachable() {
     assert!(message.contains("s3://bucket/x") && message.contains("Connection refused"), "{message}");
 }
 
-/// Ends a run as SIGKILL does: it cleans up nothing.
-fn kill<T>(run: T) {
-    std::mem::forget(run);
+/// A run that stages two files and is killed: it cleans up nothing, and its lease is no longer renewed.
+fn kill_while_writing(storage: &Storage, folder: &Location) {
+    let (storage, folder) = (storage.clone(), folder.clone());
+    let run = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let publication = storage.publish(&folder, PUBLISH_OPTIONS).await.unwrap();
+            write(&publication, "5x.jsonl", &noise(8, 9 << 20)).await.unwrap();
+            let mut sink = publication.create("10x.jsonl").await.unwrap();
+            sink.write(vec![noise(9, 9 << 20)]).await.unwrap();
+            std::mem::forget((sink, publication));
+        });
+        runtime.shutdown_background();
+    });
+    run.join().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_run_removes_what_a_killed_run_leaves() {
     let (_, direct) = server();
-    let memory = backend::memory();
-    for backend in [memory, direct, backend::local()] {
-        mix(&backend.storage, &backend, &files(1), &[]).await.unwrap();
-        let publication = backend.storage.publish(&backend.folder, PUBLISH_OPTIONS).await.unwrap();
-        write(&publication, "5x.jsonl", &noise(8, 9 << 20)).await.unwrap();
-        let mut sink = publication.create("10x.jsonl").await.unwrap();
-        sink.write(vec![noise(9, 9 << 20)]).await.unwrap();
-        if backend.folder.is_local() {
-            // The system releases the lock of a killed process but keeps its files.
-            let staging = std::fs::read_dir(backend.folder.local_path().unwrap()).unwrap();
-            let names: Vec<_> = staging.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-            assert!(names.iter().filter(|name| name.ends_with(".staging")).count() == 2, "{names:?}");
-            drop((sink, publication));
-            for name in names.iter().filter(|name| name.starts_with('.')) {
-                backend.put(name, "half a file").await;
-            }
-        } else {
-            kill((sink, publication));
-        }
+    for backend in [backend::memory(), direct] {
+        mix(&backend.storage, &backend, &files(1)).await.unwrap();
+        kill_while_writing(&backend.storage, &backend.folder);
+        assert_eq!(backend.lease().await.unwrap()["uploads"].as_array().unwrap().len(), 2);
         assert_eq!(manifest_names(&backend).await.unwrap().len(), 3, "the earlier mix is intact");
-        mix(&backend.storage, &backend, &files(2), &[]).await.unwrap();
+        let began = Instant::now();
+        mix(&backend.storage, &backend, &files(2)).await.unwrap();
+        assert!(began.elapsed() >= options().lease_timeout, "the lease may belong to a live run");
         assert_eq!(manifest_names(&backend).await.unwrap().len(), 3);
+        assert_eq!(backend.lease().await.unwrap()["uploads"], serde_json::json!([]));
         assert_eq!(backend.names().await, ["10x.jsonl", "5x.jsonl", "empty", "manifest.json"], "{}", backend.folder);
     }
 }
 
+/// What a run leaves in a folder that is killed: before its commit, and in it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_suspended_in_its_commit_is_fenced_off_and_taken_over() {
-    for backend in [backend::memory(), backend::s3()] {
-        mix(&backend.storage, &backend, &files(1), &[]).await.unwrap();
-        // A run that is suspended in the middle of its commit, under its lease, and resumes after another took over.
-        let suspended = backend.storage.publish(&backend.folder, PUBLISH_OPTIONS).await.unwrap();
-        write(&suspended, "5x.jsonl", &noise(8, 9 << 20)).await.unwrap();
-        let journal = backend.names().await.into_iter().find(|name| name.ends_with(".uploads")).unwrap();
-        let run_id = journal.trim_start_matches(".knowledge-mixing-").trim_end_matches(".uploads").to_string();
-        backend.put(".knowledge-mixing.lease", run_id).await;
-        backend.delete("manifest.json").await;
-
-        let began = Instant::now();
-        mix(&backend.storage, &backend, &files(2), &[]).await.unwrap();
-        assert!(began.elapsed() >= options().lease_timeout, "the lease may belong to a live run");
-        let late = suspended.commit(Bytes::from_static(b"too late"), &[]).await.unwrap_err();
-        assert_eq!(late.kind(), ErrorKind::TryAgain, "{late}");
+async fn the_next_run_finishes_the_clean_up_of_a_killed_commit_in_a_folder() {
+    let backend = backend::local();
+    let replacing = "replacing 0f old.jsonl\n5x.jsonl 3 x\n7x.jsonl 3 x\n";
+    let staged = |name: &str, content: &str| StagedFile {
+        name: name.into(),
+        bytes: content.len() as u64,
+        digest: blake3::hash(content.as_bytes()).to_hex().to_string(),
+    };
+    let record = serde_json::to_string(&[staged("5x.jsonl", "new"), staged("9x.jsonl", "new")]).unwrap();
+    for has_manifest in [true, false] {
+        if has_manifest {
+            backend.put("manifest.json", replacing).await;
+            backend.put("7x.jsonl", "yes").await;
+            backend.put("old.jsonl", "of the mix before").await;
+        }
+        backend.put("5x.jsonl", "new").await;
+        backend.put("9x.jsonl", "new").await;
+        backend.put("8x.jsonl", "of somebody else").await;
+        backend.put(".knowledge-mixing-0f.commit", record.clone()).await;
+        backend.put(".knowledge-mixing-0f.10x.jsonl.staging", "half a fi").await;
+        mix(&backend.storage, &backend, &files(2)).await.unwrap();
         assert_eq!(manifest_names(&backend).await.unwrap().len(), 3);
-        assert_eq!(backend.names().await, ["10x.jsonl", "5x.jsonl", "empty", "manifest.json"]);
+        assert_eq!(backend.names().await, ["10x.jsonl", "5x.jsonl", "8x.jsonl", "empty", "manifest.json"]);
+        for name in ["10x.jsonl", "5x.jsonl", "empty", "manifest.json"] {
+            backend.delete(name).await;
+        }
     }
+    // The record names this file, but somebody has written another one of that name.
+    backend.put(".knowledge-mixing-0f.commit", record).await;
+    backend.put("5x.jsonl", "NEW").await;
+    let error = mix(&backend.storage, &backend, &files(2)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_where_a_file_has_to_be_is_found_before_the_earlier_mix_is_touched() {
+    let backend = backend::local();
+    mix(&backend.storage, &backend, &[("5x.jsonl", noise(1, 9))]).await.unwrap();
+    let before = backend.everything().await;
+    backend.put("10x.jsonl/file", "x").await;
+    let error = mix(&backend.storage, &backend, &files(2)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+    assert_eq!(backend.everything().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -258,10 +285,11 @@ async fn a_full_disk_is_reported_and_leaves_no_file() {
         let publication = storage.publish(&output, PUBLISH_OPTIONS).await?;
         write(&publication, "5x.jsonl", &noise(1, 1000)).await?;
         write(&publication, "10x.jsonl", &noise(2, 9 << 20)).await?;
-        publication.commit(Bytes::new(), &[]).await
+        publication.commit(|_| Ok(Bytes::new())).await
     };
     let error = outcome.await.unwrap_err();
-    let remaining = std::fs::read_dir(output.local_path().unwrap()).unwrap().count();
+    // The folder itself is gone, too.
+    let remaining = std::fs::read_dir(output.local_path().unwrap()).map_or(0, Iterator::count);
     let unmounted = std::process::Command::new("umount").arg(folder.path()).status();
     assert!(unmounted.is_ok_and(|status| status.success()));
     assert_eq!(error.kind(), ErrorKind::Io);

@@ -1,17 +1,20 @@
 //! Several runs that publish to one output of an object store, request by request. Runs are suspended or killed and
 //! requests arrive late, but a false manifest is never visible, not even for a moment.
 
-use crate::backend::{PUBLISH_OPTIONS, noise};
+use crate::backend::{LEASE as LEASE_NAME, PUBLISH_OPTIONS, manifest, noise, parse_manifest};
 use crate::support::world::{Asked, Line, World, at_once};
-use futures::FutureExt;
+use bytes::Bytes;
 use futures::future::BoxFuture;
-use knowledge_mixing::testing::{ErrorKind, Location, Result, Storage, StorageOptions, Store};
+use futures::{FutureExt, StreamExt};
+use knowledge_mixing::testing::{
+    ErrorKind, Location, MixState, Publication, Result, StagedFile, Storage, StorageOptions, Store,
+};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
-use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::{LocalSet, spawn_local};
 
 const LEASE: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(60);
@@ -30,7 +33,17 @@ fn storage(line: Line) -> Storage {
 /// One run: two files that every run writes, and one that no other run writes. The files of all runs have the same size.
 async fn run(storage: &Storage, seed: u64) -> Result<()> {
     let publication = storage.publish(&Location::parse("memory://bucket/output").unwrap(), PUBLISH_OPTIONS).await?;
-    let mut manifest = String::new();
+    match stage(&publication, seed).await {
+        Ok(staged) => publication.commit(move |head| Ok(manifest(head, &staged))).await.map(drop),
+        Err(error) => {
+            publication.abort().await;
+            Err(error)
+        }
+    }
+}
+
+async fn stage(publication: &Publication, seed: u64) -> Result<Vec<StagedFile>> {
+    let mut staged = Vec::new();
     for (name, content) in [
         ("5x".to_string(), noise(seed * 3, 64)),
         ("10x".to_string(), noise(seed * 3 + 1, 64)),
@@ -38,10 +51,14 @@ async fn run(storage: &Storage, seed: u64) -> Result<()> {
     ] {
         let mut sink = publication.create(&name).await?;
         sink.write(vec![content]).await?;
-        let staged = sink.finish().await?;
-        manifest.push_str(&format!("{} {} {}\n", staged.name, staged.bytes, staged.digest));
+        staged.push(sink.finish().await?);
     }
-    publication.commit(manifest.into(), &[]).await
+    Ok(staged)
+}
+
+/// A good connection.
+fn good(world: &Arc<World>, run: u64) -> Storage {
+    storage(world.line(run, LONG, |_, _| at_once()))
 }
 
 /// A point at which a request waits until the test opens it.
@@ -66,9 +83,26 @@ impl Gate {
 async fn winner(world: &World) -> Option<u64> {
     let everything = world.everything().await;
     let (_, manifest) = everything.iter().find(|(name, _)| name == "manifest.json")?;
-    let text = String::from_utf8(manifest.to_vec()).unwrap();
-    let own = text.lines().find_map(|line| line.strip_prefix("own-")).unwrap();
-    Some(own.split(' ').next().unwrap().parse().unwrap())
+    let head = parse_manifest(manifest).unwrap();
+    let own = head.files.iter().find_map(|name| name.strip_prefix("own-")).unwrap().parse().unwrap();
+    (head.state == MixState::Complete).then_some(own)
+}
+
+/// Every file that no manifest names.
+async fn strays(world: &World) -> Vec<String> {
+    let everything = world.everything().await;
+    let (_, manifest) = everything.iter().find(|(name, _)| name == "manifest.json").unwrap();
+    let head = parse_manifest(manifest).unwrap();
+    let is_known = |name: &String| head.files.contains(name) || head.left_over.contains(name);
+    let names = everything.into_iter().map(|(name, _)| name);
+    names.filter(|name| !is_known(name) && name != "manifest.json" && name != LEASE_NAME).collect()
+}
+
+/// Every object but the lease.
+async fn mix(world: &World) -> Vec<(String, Bytes)> {
+    let mut everything = world.everything().await;
+    everything.retain(|(name, _)| name != LEASE_NAME);
+    everything
 }
 
 fn assert_no_false_manifest(world: &World) {
@@ -98,112 +132,103 @@ async fn a_live_run_is_not_taken_over_here() {
     gate.reached.notified().await;
     let quick = storage(world.line(2, LONG, |_, _| at_once()));
     let second = spawn_local(async move { run(&quick, 2).await });
+    assert_lost(&second.await.unwrap());
     tokio::time::sleep(LEASE * 4).await;
-    assert!(!second.is_finished(), "{}", world.log());
     gate.open.notify_one();
     first.await.unwrap().unwrap();
-    assert_lost(&second.await.unwrap());
     assert_eq!(winner(&world).await, Some(1));
     assert_no_false_manifest(&world);
 }
 
-/// A run that is suspended right before one of its requests, the renewals of its lease included, and that resumes when
-/// another run has taken over: during that run's commit, and after it.
-#[tokio::test]
-async fn a_run_that_resumes_late_does_no_harm() {
-    LocalSet::new().run_until(a_run_that_resumes_late_does_no_harm_here()).await
+/// What becomes of a run that is stopped right before one of its requests, after another one has published.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Then {
+    /// It goes on, as after SIGCONT.
+    Continues,
+    /// It is dead, and the request arrives.
+    IsDead,
 }
 
-async fn a_run_that_resumes_late_does_no_harm_here() {
-    let requests = [
-        (Asked::Delete, "manifest.json"),
-        (Asked::Complete, "5x"),
-        (Asked::Complete, "10x"),
-        (Asked::Complete, "own-1"),
-        (Asked::Complete, "manifest.json"),
-        (Asked::Put, "manifest.json"),
-        (Asked::Delete, ".knowledge-mixing.lease"),
-    ];
-    for suspended_at in requests {
-        for second_waits_at in [Some("5x"), Some("10x"), Some("manifest.json"), None] {
+/// A run that is stopped before each of its requests in turn, and that continues, or whose request arrives, after another run has
+/// taken over and published: what that one has published stays as it is.
+#[tokio::test]
+async fn a_run_stopped_at_any_request_does_no_harm_later() {
+    LocalSet::new().run_until(a_run_stopped_at_any_request_does_no_harm_later_here()).await
+}
+
+async fn a_run_stopped_at_any_request_does_no_harm_later_here() {
+    let mut all = futures::stream::FuturesUnordered::new();
+    for index in 0..60 {
+        for then in [Then::Continues, Then::IsDead] {
             for has_earlier_mix in [false, true] {
-                resume_late(suspended_at, second_waits_at, has_earlier_mix).await;
+                all.push(spawn_local(stop_at(index, then, has_earlier_mix)));
             }
         }
     }
+    let mut stopped = 0;
+    while let Some(was_stopped) = all.next().await {
+        stopped += usize::from(was_stopped.unwrap());
+    }
+    eprintln!("runs stopped at each request: {stopped}");
+    assert!((100..200).contains(&stopped), "{stopped} runs were stopped: too few, or not at every request");
 }
 
-/// Suspends a run before a request, and resumes it when a second run waits for a completion (`None`: after its end).
-async fn resume_late(
-    suspended_at: (Asked, &'static str),
-    second_waits_at: Option<&'static str>,
-    has_earlier_mix: bool,
-) {
+/// Stops a run before the request with this number. Returns whether it has sent so many.
+async fn stop_at(index: usize, then: Then, has_earlier_mix: bool) -> bool {
     let world = Arc::new(World::default());
     if has_earlier_mix {
-        run(&storage(world.line(9, LONG, |_, _| at_once())), 9).await.unwrap();
+        run(&good(&world, 9), 9).await.unwrap();
     }
-    let suspended = Gate::default();
-    let mut first = spawn_suspended(&world, suspended_at, suspended.clone());
-    tokio::select! {
-        _ = suspended.reached.notified() => {}
-        // The run never sends this request.
-        _ = &mut first => return,
-    }
-    let waiting = Gate::default();
-    let gate = waiting.clone();
-    let second = storage(world.line(2, LONG, move |asked, name| match (asked, second_waits_at) {
-        (Asked::Complete | Asked::Put, Some(waits_at)) if name == waits_at => gate.hold(),
-        _ => at_once(),
-    }));
-    let mut second = spawn_local(async move { run(&second, 2).await });
-    let mut ended = None;
-    tokio::select! {
-        _ = waiting.reached.notified() => {}
-        outcome = &mut second => ended = Some(outcome.unwrap()),
-    }
-    suspended.open.notify_one();
-    // The first may end while the second waits.
-    let resumed = tokio::time::timeout(LEASE / 2, &mut first).await;
-    waiting.open.notify_one();
-    let outcome = match ended {
-        Some(outcome) => outcome,
-        None => second.await.unwrap(),
-    };
-    let resumed = match resumed {
-        Ok(resumed) => resumed.unwrap(),
-        Err(_) => first.await.unwrap(),
-    };
-    let case =
-        format!("{suspended_at:?}, {second_waits_at:?}, {has_earlier_mix}: {resumed:?} {outcome:?}\n{}", world.log());
-    assert!(world.lies().is_empty(), "{case}\n{:?}", world.lies());
-    for outcome in [&resumed, &outcome] {
-        assert!(outcome.as_ref().err().is_none_or(|e| e.kind() == ErrorKind::TryAgain), "{case}");
-    }
-    // A late removal of the manifest may hide the second mix, but never makes it false.
-    if suspended_at.0 != Asked::Delete {
-        let expected = if outcome.is_ok() { Some(2) } else { Some(1) };
-        assert_eq!(winner(&world).await, expected, "{case}");
-    }
-    run(&storage(world.line(3, LONG, |_, _| at_once())), 3).await.unwrap();
-    assert_eq!(winner(&world).await, Some(3), "{case}");
-}
-
-/// Starts run 1, which is suspended before a request until the gate opens, the renewals of its lease included.
-fn spawn_suspended(world: &Arc<World>, suspended_at: (Asked, &'static str), gate: Gate) -> JoinHandle<Result<()>> {
-    let is_suspended = AtomicBool::new(false);
-    let storage = storage(world.line(1, LONG, move |asked, name| {
-        let is_renewal = (asked, name) == (Asked::Put, ".knowledge-mixing.lease");
-        if (asked, name) == suspended_at {
-            is_suspended.store(true, Ordering::SeqCst);
-            gate.hold()
-        } else if is_renewal && is_suspended.load(Ordering::SeqCst) {
-            std::future::pending().boxed()
-        } else {
-            at_once()
+    let (sent, stopped, resumed) = (AtomicUsize::new(0), Gate::default(), Arc::new(Semaphore::new(0)));
+    let (gate, open) = (stopped.clone(), Arc::clone(&resumed));
+    let line = world.line(1, LONG, move |_, _| {
+        let (at, gate, open) = (sent.fetch_add(1, Ordering::SeqCst), gate.clone(), Arc::clone(&open));
+        match at.cmp(&index) {
+            std::cmp::Ordering::Less => at_once(),
+            // All that it sends afterwards waits, too: renewals of its lease, requests at the same time.
+            std::cmp::Ordering::Greater if then == Then::IsDead => std::future::pending().boxed(),
+            _ => async move {
+                gate.reached.notify_one();
+                drop(open.acquire().await);
+            }
+            .boxed(),
         }
-    }));
-    spawn_local(async move { run(&storage, 1).await })
+    });
+    let first = storage(line);
+    let mut first = spawn_local(async move { run(&first, 1).await });
+    tokio::select! {
+        _ = stopped.reached.notified() => {}
+        // It has sent fewer requests.
+        outcome = &mut first => return outcome.unwrap().is_err(),
+    }
+    let case = format!("request {index}, {then:?}, earlier mix: {has_earlier_mix}");
+    let before = world.log();
+    let puts = |name: &str| before.lines().filter(|line| line.trim_end() == format!("run 1: Put {name}")).count();
+    let (has_begun, has_published) = (puts(LEASE_NAME) > 0, puts("manifest.json") == 2);
+    run(&good(&world, 2), 2).await.unwrap_or_else(|error| panic!("{case}: {error}\n{}", world.log()));
+    let published = mix(&world).await;
+    assert_eq!(winner(&world).await, Some(2), "{case}");
+    resumed.add_permits(100_000);
+    match then {
+        Then::Continues => {
+            let outcome = tokio::time::timeout(LONG, first).await.expect("it ends").unwrap();
+            if !has_begun {
+                // It begins now, as the next run.
+                assert_eq!((outcome.is_ok(), winner(&world).await), (true, Some(1)), "{case}: {outcome:?}");
+                return true;
+            }
+            assert_eq!(outcome.is_ok(), has_published, "{case}: {outcome:?}\n{}", world.log());
+            if !has_published {
+                assert_lost(&outcome);
+            }
+        }
+        Then::IsDead => tokio::time::sleep(LEASE / 2).await,
+    }
+    assert!(world.lies().is_empty(), "{case}: {:?}\n{}", world.lies(), world.log());
+    assert!(mix(&world).await == published, "{case}: the mix has changed\n{}", world.log());
+    run(&good(&world, 3), 3).await.unwrap_or_else(|error| panic!("{case}: {error}\n{}", world.log()));
+    assert_eq!((winner(&world).await, strays(&world).await), (Some(3), Vec::new()), "{case}\n{}", world.log());
+    true
 }
 
 /// A store that accepts a completion, reports that the upload is gone, and shows the object only after its run is dead.
@@ -213,37 +238,61 @@ async fn a_completion_that_becomes_visible_late_is_awaited() {
 }
 
 async fn a_completion_that_becomes_visible_late_is_awaited_here() {
-    for name in ["5x", "10x", "manifest.json"] {
+    for name in ["5x", "10x"] {
         let world = Arc::new(World::default());
         let accepted = Gate::default();
-        let gate = accepted.clone();
-        let first = storage(
-            world.line(1, LONG, |_, _| at_once()).landing_late(
-                move |which| {
-                    if which == name { gate.hold() } else { at_once() }
-                },
-            ),
-        );
-        let killed = spawn_local(async move { run(&first, 1).await });
+        let (gate, is_dead) = (accepted.clone(), Arc::new(AtomicBool::new(false)));
+        let killed = Arc::clone(&is_dead);
+        let line = world.line(1, LONG, move |_, _| match killed.load(Ordering::SeqCst) {
+            true => std::future::pending().boxed(),
+            false => at_once(),
+        });
+        let first = storage(line.landing_late(move |which| if which == name { gate.hold() } else { at_once() }));
+        let first = spawn_local(async move { run(&first, 1).await });
         accepted.reached.notified().await;
-        killed.abort();
+        is_dead.store(true, Ordering::SeqCst);
+        first.abort();
         let gate = accepted.clone();
         tokio::spawn(async move {
             tokio::time::sleep(LEASE + LEASE / 2).await;
             gate.open.notify_one();
         });
-        let second = run(&storage(world.line(2, LONG, |_, _| at_once())), 2).await;
+        let second = run(&good(&world, 2), 2).await;
         assert_no_false_manifest(&world);
-        // If the manifest itself becomes visible late, the first run has won after all.
-        if name == "manifest.json" {
-            assert_lost(&second);
-            assert_eq!(winner(&world).await, Some(1));
-        } else {
-            second.unwrap();
-            assert_eq!(winner(&world).await, Some(2), "{}", world.log());
-        }
+        second.unwrap_or_else(|error| panic!("{error}\n{}", world.log()));
+        assert_eq!(winner(&world).await, Some(2), "{}", world.log());
         assert_eq!(world.everything().await.iter().filter(|(name, _)| name.starts_with("hidden")).count(), 0);
     }
+}
+
+/// The response to each request in turn is lost.
+#[tokio::test]
+async fn a_lost_response_to_any_request_is_resolved() {
+    LocalSet::new().run_until(a_lost_response_to_any_request_is_resolved_here()).await
+}
+
+async fn a_lost_response_to_any_request_is_resolved_here() {
+    let mut lost = 0;
+    for index in 0..60 {
+        for has_earlier_mix in [false, true] {
+            let world = Arc::new(World::default());
+            if has_earlier_mix {
+                run(&good(&world, 9), 9).await.unwrap();
+            }
+            let (answered, has_lost) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(false)));
+            let loses = Arc::clone(&has_lost);
+            let line = world.line(1, LONG, |_, _| at_once()).losing(move |_, _| {
+                let is_lost = answered.fetch_add(1, Ordering::SeqCst) == index;
+                loses.fetch_or(is_lost, Ordering::SeqCst);
+                is_lost
+            });
+            run(&storage(line), 1).await.unwrap_or_else(|error| panic!("response {index}: {error}\n{}", world.log()));
+            assert_no_false_manifest(&world);
+            assert_eq!((winner(&world).await, strays(&world).await), (Some(1), Vec::new()), "{}", world.log());
+            lost += usize::from(has_lost.load(Ordering::SeqCst));
+        }
+    }
+    assert!((50..110).contains(&lost), "{lost} responses were lost: too few, or not each");
 }
 
 /// If the response to a renewal is lost, the lease is not.
@@ -290,7 +339,12 @@ async fn chaos(seed: u64) -> (usize, usize, usize) {
         // Every second run is suspended at one of its requests for twice the lease timeout, its renewals included.
         let suspended_at = (draw(of_run, 1) < 0.5).then(|| (40.0 * draw(of_run, 2)) as u64);
         let resumed_at = std::sync::Mutex::new(None);
+        let is_dead = Arc::new(AtomicBool::new(false));
+        let dead = Arc::clone(&is_dead);
         let line = world.line(number, LEASE * 4, move |_, _| {
+            if dead.load(Ordering::Relaxed) {
+                return std::future::pending().boxed();
+            }
             let at = requests.fetch_add(1, Ordering::Relaxed);
             let mut resumed_at = resumed_at.lock().unwrap();
             if suspended_at == Some(at) {
@@ -314,6 +368,7 @@ async fn chaos(seed: u64) -> (usize, usize, usize) {
             let killed = task.abort_handle();
             tokio::spawn(async move {
                 tokio::time::sleep(LEASE.mul_f64(1.5 * draw(of_run, 5))).await;
+                is_dead.store(true, Ordering::Relaxed);
                 killed.abort();
             });
         }
@@ -344,6 +399,7 @@ async fn chaos(seed: u64) -> (usize, usize, usize) {
     }
     outcome.unwrap_or_else(|error| panic!("seed {seed}: {error}\n{}", world.log()));
     assert!(world.lies().is_empty(), "seed {seed}: {:?}\n{}", world.lies(), world.log());
+    assert_eq!(strays(&world).await, [""; 0], "seed {seed}\n{}", world.log());
     (won, lost, killed)
 }
 

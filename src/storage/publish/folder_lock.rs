@@ -1,15 +1,21 @@
 //! The lock on an output folder.
 
 use super::options::{PublishOptions, contention};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::storage::location::Location;
 use crate::storage::store_error::{io_error, write_error};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind as Io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often a lock file that vanishes is opened again: each time, a run must have ended in the same instant.
+const ATTEMPTS: usize = 50;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The lock on an output folder, held for a whole run. The system releases it when the process ends, however it ends.
+#[derive(Debug)]
 pub(super) struct FolderLock {
     file: File,
     path: PathBuf,
@@ -29,13 +35,8 @@ impl FolderLock {
     /// Another run holds the lock, or the folder cannot be written.
     pub(super) fn acquire(folder: &Path, output: &Location, options: &PublishOptions) -> Result<Locked> {
         let path = folder.join(options.lock_name());
-        loop {
-            let file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(&path)
-                .map_err(|error| write_error(error, "write to the folder", output))?;
+        for _ in 0..ATTEMPTS {
+            let file = open(&path, output)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(contention(output)),
@@ -51,13 +52,35 @@ impl FolderLock {
                 Err(error) if error.kind() == Io::NotFound => {}
                 Err(error) => return Err(io_error(error, "lock the folder", path.display())),
             }
+            std::thread::sleep(PAUSE);
         }
+        // File systems in user space may give a file another number each time.
+        Ok(Locked::Unsupported(std::io::Error::other("the lock file is another one each time it is looked at")))
+    }
+}
+
+fn open(path: &Path, output: &Location) -> Result<File> {
+    let not_a_file = || Error::new(ErrorKind::Io, "cannot lock the folder: not a regular file").at(path.display());
+    // A pipe of this name must not block the run.
+    let opened = OpenOptions::new().write(true).create(true).truncate(false).custom_flags(libc::O_NONBLOCK).open(path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) => {
+            return Err(not_a_file().caused_by(error));
+        }
+        Err(error) => return Err(write_error(error, "write to the folder", output)),
+    };
+    match file.metadata() {
+        Ok(found) if found.is_file() => Ok(file),
+        Ok(_) => Err(not_a_file()),
+        Err(error) => Err(io_error(error, "lock the folder", path.display())),
     }
 }
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
-        // Removed while the lock is held; `acquire` detects that its file is gone.
+        // Removed while the lock is held; `acquire` detects that its file is gone. A lock file that stays does no harm: the
+        // next run locks it and removes it.
         let _ = std::fs::remove_file(&self.path);
         let _ = self.file.unlock();
     }

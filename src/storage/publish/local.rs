@@ -1,21 +1,40 @@
 //! Publishing into a local folder: staging files are flushed and renamed, then the folder is synced.
+//!
+//! The order of a commit: check everything that can be checked; write the *commit record*; replace the manifest by one that says
+//! "replacing" (the point of no return); give the files their names; remove what the new mix has not; replace the manifest by the
+//! complete one. A run that is killed at any point leaves either the earlier mix, or a manifest that says "replacing" and names
+//! every file that may be there.
 
+use super::commit_record::{CommitRecords, commit_record};
 use super::folder_lock::{FolderLock, Locked};
-use super::options::PublishOptions;
+use super::found::{Found, left_over};
+use super::head::{EncodeCleaned, EncodeManifest, ManifestHead};
+use super::options::{PublishOptions, foreign};
+use super::published::Published;
+use super::staged_file::StagedFile;
 use super::staging::{FileSink, StagingFile};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::hash_map::lock;
+use crate::manifest::MixState;
+use crate::storage::close::close;
 use crate::storage::local::read;
 use crate::storage::location::Location;
-use crate::storage::shared::Shared;
+use crate::storage::shared::{PublishState, Shared};
 use crate::storage::store_error::{io_error, write_error};
 use crate::storage::task::{AbortOnDrop, blocking};
 use bytes::Bytes;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{ErrorKind as Io, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+
+/// What to do about a file system that cannot rename.
+const MOUNTED: &str =
+    "if this is a mounted bucket, pass the bucket's URL (s3://BUCKET/PREFIX) instead of the mounted folder";
+
+/// What to do after a commit that failed half-way.
+const INTERRUPTED: &str = "the mix was being replaced and is not complete: run again";
 
 /// A publication into an output folder.
 pub(super) struct LocalPublication {
@@ -24,27 +43,29 @@ pub(super) struct LocalPublication {
     run_id: String,
     shared: Arc<Shared>,
     staged: Arc<Mutex<Vec<StagingFile>>>,
-    /// Held until the publication is dropped; `None` if the file system does not support locks.
-    _lock: Option<FolderLock>,
+    found: Found,
+    /// The files in the folder that belong to this program: they may be replaced, and are removed if the new mix has not.
+    ours: BTreeSet<String>,
+    records: CommitRecords,
+    /// `None` if the file system does not support locks.
+    lock: Option<FolderLock>,
+    _created: CreatedFolders,
 }
 
 impl LocalPublication {
-    /// Locks the folder and returns the manifest that it holds.
+    /// Locks the folder.
     pub(super) async fn open(
         shared: &Arc<Shared>,
         output: &Location,
         options: PublishOptions,
         run_id: String,
-    ) -> Result<(Self, Option<Bytes>)> {
+    ) -> Result<Self> {
         let shared = Arc::clone(shared);
         let open = move |output: &Location| {
             let folder = output.local_path().unwrap_or(Path::new("")).to_path_buf();
-            std::fs::create_dir_all(&folder).map_err(|error| write_error(error, "create the folder", output))?;
+            let created = CreatedFolders::create(&folder, output)?;
             let lock = match FolderLock::acquire(&folder, output, &options)? {
-                Locked::Held(lock) => {
-                    remove_leftovers(&folder, &options)?;
-                    Some(lock)
-                }
+                Locked::Held(lock) => Some(lock),
                 Locked::Unsupported(error) => {
                     shared.warnings.warn(format!(
                         "{output}: the file system does not support locks ({error}): let only one run publish here"
@@ -52,16 +73,52 @@ impl LocalPublication {
                     None
                 }
             };
-            let previous = read(&output.join(options.manifest_name), options.max_manifest_bytes)?;
-            Ok((Self { folder, options, run_id, shared, staged: Arc::default(), _lock: lock }, previous))
+            let names = names(&folder)?;
+            if lock.is_some() {
+                remove_leftovers(&folder, &names, &options)?;
+            }
+            check_rename(&folder, &options.staging_name(&run_id, "probe"), &options.staging_name(&run_id, "renamed"))?;
+            let records = CommitRecords::read(&folder, names.iter().map(String::as_str), &options)?;
+            let manifest = read(&output.join(options.manifest_name), options.max_manifest_bytes)?;
+            let found = Found::of(manifest.as_ref(), &options);
+            let mut ours = found.names(&options);
+            ours.extend(records.published(&folder, &options)?);
+            let staged = Arc::default();
+            let opened =
+                Self { folder, options, run_id, shared, staged, found, ours, records, lock, _created: created };
+            opened.check_manifest()?;
+            Ok(opened)
         };
         blocking(output, open).await
     }
 
+    /// Checks that a file may get this name.
+    pub(super) fn check_name(&self, name: &str) -> Result<()> {
+        let path = self.folder.join(name);
+        match std::fs::symlink_metadata(&path) {
+            Ok(found) if found.is_dir() => Err(is_a_folder(&path)),
+            Ok(_) if self.options.overwrite || self.ours.contains(name) => Ok(()),
+            Ok(_) => Err(foreign(path.display())),
+            Err(error) if error.kind() == Io::NotFound => Ok(()),
+            Err(error) => Err(io_error(error, "read the file's metadata", path.display())),
+        }
+    }
+
+    /// Checks that the manifest may be replaced.
+    fn check_manifest(&self) -> Result<()> {
+        let path = self.folder.join(self.options.manifest_name);
+        match std::fs::symlink_metadata(&path) {
+            Ok(found) if found.is_dir() => Err(is_a_folder(&path)),
+            Ok(_) if matches!(self.found, Found::Foreign) && !self.options.overwrite => Err(foreign(path.display())),
+            _ => Ok(()),
+        }
+    }
+
     /// Creates a file under its staging name.
     pub(super) async fn create(&self, name: &str) -> Result<FileSink> {
+        self.check_name(name)?;
         let writer_guard = Arc::clone(&self.shared.writers).read_owned().await;
-        let file = self.create_staging(name)?;
+        let file = self.create_staging(name, name)?;
         let flush = self.shared.options.flush;
         Ok(FileSink::start(name, file, Arc::clone(&self.staged), self.shared.digest(), flush, writer_guard))
     }
@@ -73,66 +130,129 @@ impl LocalPublication {
     }
 
     /// Publishes the staged files.
-    pub(super) async fn commit(self, manifest: Bytes, obsolete: Vec<String>) -> Result<()> {
+    pub(super) async fn commit(self, encode: EncodeManifest) -> Result<Published> {
         // The commit continues if its future is dropped: then `clean_up` waits for it as for a writer.
         let writer_guard = Arc::clone(&self.shared.writers).read_owned().await;
         let commit = move || {
-            let committed = self.commit_now(&manifest).map(|()| self.remove_obsolete(&obsolete));
-            drop(self);
+            let committed = self.commit_now(&encode);
+            let Self { lock, .. } = self;
             drop(writer_guard);
-            committed
+            committed.map(|head| Published::new(head, lock))
         };
         AbortOnDrop(tokio::task::spawn_blocking(commit)).join().await
     }
 
-    fn commit_now(&self, manifest: &Bytes) -> Result<()> {
-        let new_manifest = self.stage_manifest(manifest)?;
-        match std::fs::remove_file(new_manifest.target()) {
-            Ok(()) => self.sync()?,
-            Err(error) if error.kind() == Io::NotFound => {}
-            Err(error) => {
-                return Err(io_error(error, "remove the earlier manifest", new_manifest.target().display()));
+    /// Removes what is left over from earlier mixes.
+    pub(super) async fn clean(self, encode: EncodeCleaned) -> Result<Vec<String>> {
+        let output = Location::local(&self.folder);
+        let clean = move |output: &Location| {
+            let manifest = read(&output.join(self.options.manifest_name), self.options.max_manifest_bytes)?;
+            let (head, names) = left_over(manifest.as_ref(), &self.options, output)?;
+            let remaining = self.remove_obsolete(names.clone());
+            let removed: Vec<String> = names.into_iter().filter(|name| !remaining.contains(name)).collect();
+            if let (Some(manifest), false) = (manifest, removed.is_empty()) {
+                let head = ManifestHead { left_over: remaining, ..head };
+                self.stage(self.options.manifest_name, "cleaned", &encode(&manifest, &head)?)?.publish()?;
+                self.sync()?;
             }
-        }
-        let staged = std::mem::take(&mut *lock(&self.staged));
-        for file in staged {
-            file.publish()?;
-        }
-        // The names must be on the disk before the manifest that lists them.
-        self.sync()?;
-        new_manifest.publish()?;
-        self.shared.published.store(true, Ordering::Release);
-        self.sync()
+            Ok(removed)
+        };
+        blocking(&output, clean).await
     }
 
-    fn stage_manifest(&self, manifest: &Bytes) -> Result<StagingFile> {
-        let (mut file, staging) = self.create_staging(self.options.manifest_name)?;
-        let failed = |error| io_error(error, "write", staging.target().display());
-        file.write_all(manifest).map_err(failed)?;
+    fn commit_now(&self, encode: &EncodeManifest) -> Result<ManifestHead> {
+        let staged = std::mem::take(&mut *lock(&self.staged));
+        for staging in &staged {
+            staging.check(staging.file().bytes)?;
+            self.check_name(&staging.file().name)?;
+        }
+        self.check_manifest()?;
+        let files: Vec<StagedFile> = staged.iter().map(|staging| staging.file().clone()).collect();
+        let names: BTreeSet<&str> = files.iter().map(|file| file.name.as_str()).collect();
+        let obsolete: Vec<String> = self.ours.iter().filter(|name| !names.contains(name.as_str())).cloned().collect();
+        let head = |state, left_over: Vec<String>| {
+            let files = files.iter().map(|file| file.name.clone()).collect();
+            ManifestHead { state, run: self.run_id.clone(), files, left_over }
+        };
+        let manifest = self.options.manifest_name;
+        let replacing = head(MixState::Replacing, obsolete.clone());
+        let replacing = self.stage(manifest, "replacing", &encode(&replacing)?)?;
+        let complete_head = head(MixState::Complete, Vec::new());
+        let complete = self.stage(manifest, "complete", &encode(&complete_head)?)?;
+        let record = self.options.commit_name(&self.run_id);
+        self.shared.begin_replacing()?;
+        self.stage(&record, "commit", &commit_record(&files)?)?.publish()?;
+        let record = RemoveOnDrop(Some(self.folder.join(record)));
+        self.sync()?;
+        replacing.publish()?;
+        // The point of no return: from here on, only the next run's commit may forget what this one has begun.
+        let record = record.keep();
+        let finish = || {
+            self.sync()?;
+            for file in staged {
+                file.publish()?;
+            }
+            let remaining = self.remove_obsolete(obsolete);
+            // The names must be on the disk before the manifest that lists them.
+            self.sync()?;
+            if remaining.is_empty() {
+                return complete.publish().map(|()| complete_head);
+            }
+            let head = head(MixState::Complete, remaining);
+            self.stage(manifest, "remaining", &encode(&head)?)?.publish().map(|()| head)
+        };
+        let head = finish().map_err(|error: Error| error.hint(INTERRUPTED))?;
+        self.shared.set_publish_state(PublishState::Complete);
+        self.sync().map_err(|error| {
+            let message = "the mix is complete, but the folder cannot be flushed: a power failure may lose it";
+            Error::new(ErrorKind::Io, message).at(self.folder.display()).caused_by(error.line())
+        })?;
+        self.remove_records(&record);
+        Ok(head)
+    }
+
+    /// Stages a small file.
+    fn stage(&self, target: &str, staging: &str, content: &Bytes) -> Result<StagingFile> {
+        let (mut file, staging) = self.create_staging(target, staging)?;
+        let failed = |error| io_error(error, "write", self.folder.join(target).display());
+        file.write_all(content).map_err(failed)?;
         if self.shared.options.flush {
             file.sync_all().map_err(failed)?;
         }
+        close(file).map_err(failed)?;
+        staging.check(content.len() as u64)?;
         Ok(staging)
     }
 
-    /// Removes files of the earlier mix. The new mix is complete, so a failure is only a warning.
-    fn remove_obsolete(&self, obsolete: &[String]) {
-        for name in obsolete {
+    /// Removes the files of earlier mixes that the new one has not; returns those that cannot be removed. The new mix does not
+    /// need them gone, so that is only a warning: the manifest keeps naming them for the next run.
+    fn remove_obsolete(&self, obsolete: Vec<String>) -> Vec<String> {
+        let is_left = |name: &String| {
             let path = self.folder.join(name);
             match std::fs::remove_file(&path) {
-                Ok(()) => {}
-                Err(error) if error.kind() == Io::NotFound => {}
+                Ok(()) => false,
+                Err(error) if error.kind() == Io::NotFound => false,
                 Err(error) => {
                     let error = io_error(error, "remove a file of the earlier mix", path.display());
                     self.shared.warnings.warn(error.line());
+                    true
                 }
             }
+        };
+        obsolete.into_iter().filter(is_left).collect()
+    }
+
+    /// Removes the commit records of this run and of the killed runs whose clean-up it has finished. One that stays is harmless:
+    /// the next run removes it.
+    fn remove_records(&self, own: &Path) {
+        for path in self.records.paths().iter().map(PathBuf::as_path).chain([own]) {
+            let _ = std::fs::remove_file(path);
         }
     }
 
-    fn create_staging(&self, name: &str) -> Result<(File, StagingFile)> {
-        let staging = self.folder.join(self.options.staging_name(&self.run_id, name));
-        StagingFile::create(staging, self.folder.join(name))
+    fn create_staging(&self, name: &str, staging: &str) -> Result<(File, StagingFile)> {
+        let staging = self.folder.join(self.options.staging_name(&self.run_id, staging));
+        StagingFile::create(staging, self.folder.join(name), name)
     }
 
     fn sync(&self) -> Result<()> {
@@ -141,29 +261,90 @@ impl LocalPublication {
         }
         match File::open(&self.folder).and_then(|folder| folder.sync_all()) {
             Ok(()) => Ok(()),
-            // Some network file systems can neither sync a folder nor need to.
+            // Some network file systems and mounted buckets can neither sync a folder nor need to.
             Err(error) if matches!(error.kind(), Io::InvalidInput | Io::Unsupported) => Ok(()),
+            Err(error) if error.raw_os_error() == Some(libc::EBADF) => Ok(()),
             Err(error) => Err(io_error(error, "flush the folder", self.folder.display())),
         }
     }
 }
 
-/// Removes the staging files of killed runs. Only the holder of the lock may.
-fn remove_leftovers(folder: &Path, options: &PublishOptions) -> Result<()> {
-    let failed = |error| io_error(error, "list the folder", folder.display());
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        if !entry.file_name().to_str().is_some_and(|name| options.is_staging_name(name)) {
-            continue;
+/// A file that is removed unless it is kept.
+struct RemoveOnDrop(Option<PathBuf>);
+
+impl RemoveOnDrop {
+    fn keep(mut self) -> PathBuf {
+        self.0.take().unwrap_or_default()
+    }
+}
+
+impl Drop for RemoveOnDrop {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            let _ = std::fs::remove_file(path);
         }
-        match std::fs::remove_file(entry.path()) {
+    }
+}
+
+/// The folders that a publication has created, deepest first. When it ends, those that are empty are removed: a run that
+/// publishes nothing leaves nothing.
+struct CreatedFolders(Vec<PathBuf>);
+
+impl CreatedFolders {
+    fn create(folder: &Path, output: &Location) -> Result<Self> {
+        let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+        let created = folder.ancestors().take_while(is_missing).map(Path::to_path_buf).collect();
+        std::fs::create_dir_all(folder).map_err(|error| write_error(error, "create the folder", output))?;
+        Ok(Self(created))
+    }
+}
+
+impl Drop for CreatedFolders {
+    fn drop(&mut self) {
+        // `remove_dir` refuses a folder that holds anything.
+        let _ = self.0.iter().try_for_each(std::fs::remove_dir);
+    }
+}
+
+fn is_a_folder(path: &Path) -> Error {
+    Error::new(ErrorKind::Usage, "the output has a folder of this name, where a file has to be written")
+        .at(path.display())
+        .hint("remove the folder, or pass --output another one")
+}
+
+/// The names of all entries of a folder that are valid UTF-8.
+fn names(folder: &Path) -> Result<Vec<String>> {
+    let failed = |error| io_error(error, "list the folder", folder.display());
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        names.extend(entry.map_err(failed)?.file_name().into_string().ok());
+    }
+    Ok(names)
+}
+
+/// Removes the staging files of killed runs. Only the holder of the lock may.
+fn remove_leftovers(folder: &Path, names: &[String], options: &PublishOptions) -> Result<()> {
+    for name in names.iter().filter(|name| options.is_staging_name(name)) {
+        let path = folder.join(name);
+        match std::fs::remove_file(&path) {
             Ok(()) => {}
             // A writing thread of an aborted run may be removing it at this moment.
             Err(error) if error.kind() == Io::NotFound => {}
-            Err(error) => {
-                return Err(io_error(error, "remove a staging file of a killed run", entry.path().display()));
-            }
+            Err(error) => return Err(io_error(error, "remove a staging file of a killed run", path.display())),
         }
     }
     Ok(())
+}
+
+/// Checks that the file system can create and rename files: mounted buckets often cannot, and a run that learns this at its end
+/// has worked for nothing.
+fn check_rename(folder: &Path, first: &str, second: &str) -> Result<()> {
+    let (first, second) = (folder.join(first), folder.join(second));
+    let created = File::create_new(&first).and_then(close);
+    created.map_err(|error| write_error(error, "write to the folder", folder.display()))?;
+    if let Err(error) = std::fs::rename(&first, &second) {
+        let _ = std::fs::remove_file(&first);
+        return Err(write_error(error, "rename files in the folder", folder.display()).hint(MOUNTED));
+    }
+    std::fs::remove_file(&second).map_err(|error| write_error(error, "remove files in the folder", folder.display()))
 }

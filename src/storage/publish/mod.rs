@@ -1,18 +1,22 @@
 //! Publishing: every file is written under a staging name, then all of them become visible together.
 //!
-//! [`commit`](session::Publication::commit) removes the old manifest, gives the files their names, writes the new
-//! manifest last, and only then removes the files of the earlier mix that the new one lacks. So a manifest is always
-//! true, the earlier mix is intact until its manifest is removed, and files without a manifest are not a mix.
+//! [`commit`](session::Publication::commit) replaces the manifest by one that says "replacing", gives the files their names, and
+//! replaces that manifest by the complete one. So a complete manifest is always true, the earlier mix is intact until its manifest
+//! is replaced, and files without a complete manifest are not a mix. Files that no manifest of this program names belong to somebody
+//! else, and are not replaced.
 //!
 //! [`local`] publishes into a folder under a lock, [`remote`] into a bucket under a [`lease`].
 
-mod fence;
+pub(super) mod clean;
+mod commit_record;
 mod folder_lock;
-mod journal;
+mod found;
+pub(super) mod head;
 mod lease;
+mod lease_record;
 mod local;
 pub(super) mod options;
-mod records;
+pub(super) mod published;
 mod remote;
 mod run;
 pub(super) mod session;

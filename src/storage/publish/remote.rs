@@ -1,196 +1,331 @@
-//! Publishing into an object store: every file is a multipart upload, and all uploads are completed together at the
-//! end.
+//! Publishing into an object store: every file is a multipart upload, and all uploads are completed together at the end.
 //!
-//! Two runs may publish to one output. Nothing is locked while they write. To commit, a run acquires the *lease*
-//! ([`super::lease`]), so that only one commits at a time, and continues only if the manifest is still the one that it
-//! found at its start: otherwise another run has published since, and this one ends with "try again".
+//! 1. The run takes the [`lease`](super::lease), which aborts the uploads of every run before it.
+//! 2. The lease names each upload before its first byte is sent.
+//! 3. When all is staged, the run reads the manifest, proves that the lease is still its own, and replaces the manifest by one that
+//!    says "replacing", on the version that it has read: the point of no return.
+//! 4. The uploads are completed.
+//! 5. The complete manifest replaces the "replacing" one, on its version, and the lease is given back.
 //!
-//! A lease alone cannot keep two runs apart: a run may be suspended for longer than any timeout between its last check
-//! of the lease and its next request, and a request may reach the store long after its sender was taken for dead. What
-//! keeps them apart is that everything that becomes visible, the manifest included, is an upload, and that an aborted
-//! upload can never be completed. An *upload journal* ([`super::journal`]) lists the uploads of each run before their
-//! first byte is sent. The run that commits first aborts the uploads of all runs that have begun ([`super::fence`]):
-//! from then on nothing of theirs can become visible. They are dead, or certain to lose. This also removes what killed
-//! runs have left.
+//! A run may be suspended between any two requests for longer than any timeout, and a request may reach the store long after its
+//! sender was taken for dead. Neither does harm: a completion fails, because the next holder has aborted the upload; a manifest or
+//! lease is not written, because its version has changed. Nothing is deleted and nothing is overwritten without a condition, for
+//! there is no conditional deletion: what the new mix has not stays as `left_over`, until [`clean`](super::clean) deletes it.
+//!
+//! A random model of this protocol finds no run that breaks or takes away a published mix; without any one of its rules, it does.
+//! Azure has no ids of uploads: there, uncommitted blocks vanish when the next holder commits the same name.
 
-use super::fence::fence_off_others;
-use super::journal::UploadJournal;
-use super::lease::{self, Lease};
-use super::options::{PublishOptions, contention};
-use super::run::{CONCURRENT_REQUESTS, Run, made_by};
+use super::found::Found;
+use super::head::{EncodeManifest, ManifestHead};
+use super::lease::Lease;
+use super::options::{PublishOptions, contention, foreign};
+use super::published::Published;
+use super::run::{CONCURRENT_REQUESTS, Put, Run, version};
+use super::staged_file::StagedFile;
 use super::upload::{Upload, UploadSink};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::hash_map::lock;
+use crate::manifest::MixState;
 use crate::storage::location::Location;
 use crate::storage::remote::{Remote, object_path};
-use crate::storage::shared::{CleanUp, Shared};
-use crate::storage::store_error::StoreErrorKind;
+use crate::storage::shared::{CleanUp, PublishState, Shared};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
-use object_store::{Attributes, ObjectMeta};
-use std::sync::atomic::Ordering;
+use object_store::{ObjectStoreExt, UpdateVersion};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How often the manifest is read and written again if it has changed in between.
+const ATTEMPTS: usize = 5;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A publication into an output of a bucket.
 pub(super) struct RemotePublication {
     shared: Arc<Shared>,
     run: Arc<Run>,
-    journal: Arc<UploadJournal>,
+    lease: Arc<Lease>,
     /// What must be cleaned up if the publication is dropped.
     open_run: Arc<dyn CleanUp>,
-    /// The manifest at the start of the run.
-    manifest_before: Option<ManifestVersion>,
+    /// The objects in the output when the run began.
+    objects: BTreeMap<String, u64>,
+    /// The names that belong to this program: they may be replaced.
+    ours: BTreeSet<String>,
     staged: Arc<Mutex<Vec<Upload>>>,
 }
 
-/// Distinguishes one manifest from another, even if two runs write the same bytes in the same second.
-#[derive(PartialEq)]
-struct ManifestVersion {
-    e_tag: Option<String>,
-    modified: chrono::DateTime<chrono::Utc>,
-    run_id: Option<String>,
-}
-
-impl ManifestVersion {
-    fn new(meta: &ObjectMeta, attributes: &Attributes) -> Self {
-        Self { e_tag: meta.e_tag.clone(), modified: meta.last_modified, run_id: made_by(attributes) }
-    }
-}
-
 impl RemotePublication {
-    /// Returns the manifest that the output holds.
+    /// Takes the lease.
     pub(super) async fn open(
         shared: &Arc<Shared>,
         remote: Remote,
         output: &Location,
         options: PublishOptions,
         run_id: String,
-    ) -> Result<(Self, Option<Bytes>)> {
-        let previous = remote.read(&output.join(options.manifest_name), options.max_manifest_bytes).await?;
-        let run = Arc::new(Run::new(remote, output.clone(), options, run_id, shared.options.lease_timeout));
-        let journal = Arc::new(UploadJournal::new(Arc::clone(&run)));
-        let open_run: Arc<dyn CleanUp> = Arc::new(OpenRun { run: Arc::clone(&run), journal: Arc::clone(&journal) });
+    ) -> Result<Self> {
+        let (timeout, warnings) = (shared.options.lease_timeout, shared.warnings.clone());
+        let run = Arc::new(Run::new(remote, output.clone(), options, run_id, timeout, warnings));
+        let lease = Arc::new(Lease::take(&run).await?);
+        let open_run: Arc<dyn CleanUp> = Arc::new(OpenRun { run: Arc::clone(&run), lease: Arc::clone(&lease) });
         shared.register(Arc::clone(&open_run));
-        let manifest_before = previous.as_ref().map(|object| ManifestVersion::new(&object.meta, &object.attributes));
+        let opened = async {
+            let found = read_manifest(&run).await?.0;
+            check_manifest(&run, &found)?;
+            let objects = run.objects().await?;
+            Ok((found.names(&options), objects))
+        };
+        let (mut ours, objects) = match opened.await {
+            Ok(opened) => opened,
+            Err(error) => {
+                open_run.clean_up().await;
+                shared.unregister(&open_run);
+                return Err(error);
+            }
+        };
+        ours.extend(published_by(&run, &lease, &objects).await);
         let shared = Arc::clone(shared);
-        let publication = Self { shared, run, journal, open_run, manifest_before, staged: Arc::default() };
-        Ok((publication, previous.map(|object| object.bytes)))
+        Ok(Self { shared, run, lease, open_run, objects, ours, staged: Arc::default() })
     }
 
-    /// Begins the upload of a file.
-    pub(super) async fn create(&self, name: &str) -> Result<UploadSink> {
-        let upload = self.journal.begin(name).await?;
-        let (run, memory) = (Arc::clone(&self.run), Arc::clone(&self.shared.upload_memory));
-        Ok(UploadSink::new(run, memory, upload, self.shared.digest(), name, Arc::clone(&self.staged)))
-    }
-
-    /// Publishes the staged files.
-    pub(super) async fn commit(self, manifest: Bytes, obsolete: Vec<String>) -> Result<()> {
-        let committed = self.commit_under_lease(manifest, obsolete).await;
-        // Also after a failure: uploads that are not published are of no use.
-        self.abort().await;
-        committed
-    }
-
-    async fn commit_under_lease(&self, manifest: Bytes, obsolete: Vec<String>) -> Result<()> {
-        let staged_manifest = self.stage_manifest(manifest.clone()).await?;
-        let staged = std::mem::take(&mut *lock(&self.staged));
-        let lease = Lease::acquire(&self.run, &self.shared.warnings).await?;
-        self.check_manifest_unchanged().await?;
-        fence_off_others(&self.run).await?;
-        // Checked again: another run may have completed its manifest right after the first check.
-        self.check_manifest_unchanged().await?;
-
-        lease.check()?;
-        if self.manifest_before.is_some() {
-            self.run.delete(self.run.options.manifest_name).await?;
+    fn check_name(&self, name: &str) -> Result<()> {
+        match self.run.options.overwrite || !self.objects.contains_key(name) || self.ours.contains(name) {
+            true => Ok(()),
+            false => Err(foreign(self.run.output.join(name))),
         }
-        self.complete_uploads(&staged, &lease).await?;
-        lease.check()?;
-        self.complete_manifest(staged_manifest, manifest).await?;
-        self.remove_obsolete(&obsolete).await;
-        Ok(())
     }
 
-    /// Uploads the manifest without completing it, so that other runs can fence it off like every file.
-    async fn stage_manifest(&self, manifest: Bytes) -> Result<Upload> {
-        let mut sink = self.create(self.run.options.manifest_name).await?;
-        sink.write(vec![manifest]).await?;
-        Ok(sink.finish_upload().await?.0)
-    }
-
-    /// Fails if another run has published since this one began.
-    async fn check_manifest_unchanged(&self) -> Result<()> {
-        let run = &self.run;
-        let location = run.output.join(run.options.manifest_name);
-        let current = match run.remote.head(&object_path(&location)?).await {
-            Ok(found) => Some(ManifestVersion::new(&found.meta, &found.attributes)),
-            Err(error) if StoreErrorKind::of(&error) == StoreErrorKind::NotFound => None,
-            Err(error) => return Err(run.remote.error(&error, &location)),
-        };
-        if current == self.manifest_before {
-            return Ok(());
-        }
-        Err(contention(&run.output).hint("another run has published its mix since this run began"))
-    }
-
-    /// Makes the files visible, then checks that they are this run's before the manifest says so.
-    async fn complete_uploads(&self, staged: &[Upload], lease: &Lease) -> Result<()> {
-        let completions = staged.iter().map(|upload| async move {
-            lease.check()?;
-            upload.complete(&self.run).await?;
-            self.journal.forget(upload.id());
-            Ok::<_, Error>(())
-        });
-        futures::stream::iter(completions).buffer_unordered(CONCURRENT_REQUESTS).try_collect::<Vec<()>>().await?;
-        let checks = staged.iter().map(|upload| self.run.has_made(upload.path(), upload.bytes()));
-        if !futures::stream::iter(checks).buffer_unordered(CONCURRENT_REQUESTS).all(std::future::ready).await {
-            return Err(contention(&self.run.output).hint("another run has written a file of the same name"));
-        }
-        Ok(())
-    }
-
-    async fn complete_manifest(&self, upload: Upload, content: Bytes) -> Result<()> {
-        let (run, journal) = (Arc::clone(&self.run), Arc::clone(&self.journal));
-        let published = Arc::clone(&self.shared.published);
-        let complete = async move {
-            upload.complete_manifest(&run, &content).await?;
-            journal.forget(upload.id());
-            published.store(true, Ordering::Release);
-            Ok(())
-        };
-        self.run.run_tracked(complete).await
-    }
-
-    /// Removes files of the earlier mix. The new mix is complete, so a failure is only a warning.
-    async fn remove_obsolete(&self, obsolete: &[String]) {
-        for name in obsolete {
-            if let Err(error) = self.run.delete(name).await {
-                self.shared.warnings.warn(format!("cannot remove a file of the earlier mix: {}", error.line()));
+    /// Checks that files may get these names.
+    ///
+    /// An error about files that are in the way is true only while the lease is held: else they may be of the next holder.
+    pub(super) async fn check_names<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Result<()> {
+        match names.into_iter().try_for_each(|name| self.check_name(name)) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.lease.prove().await?;
+                Err(error)
             }
         }
     }
 
-    /// Aborts the open uploads, then removes journal and lease.
+    /// Begins the upload of a file.
+    pub(super) async fn create(&self, name: &str) -> Result<UploadSink> {
+        self.check_names([name]).await?;
+        let upload = self.lease.begin_upload(name).await?;
+        let (run, lease) = (Arc::clone(&self.run), Arc::clone(&self.lease));
+        let (memory, staged) = (Arc::clone(&self.shared.upload_memory), Arc::clone(&self.staged));
+        Ok(UploadSink::new(run, lease, memory, upload, self.shared.digest(), name, staged))
+    }
+
+    /// Publishes the staged files.
+    pub(super) async fn commit(mut self, encode: EncodeManifest) -> Result<Published> {
+        let committed = self.commit_now(encode).await;
+        // Also after a failure: uploads that are not published are of no use.
+        self.abort().await;
+        committed.map(|head| Published::new(head, None))
+    }
+
+    async fn commit_now(&mut self, encode: EncodeManifest) -> Result<ManifestHead> {
+        let uploads = std::mem::take(&mut *lock(&self.staged));
+        let files: Vec<StagedFile> = uploads.iter().map(|upload| upload.file().clone()).collect();
+        self.objects = self.run.objects().await?;
+        self.check_names(files.iter().map(|file| file.name.as_str())).await?;
+        let commit = Commit {
+            run: Arc::clone(&self.run),
+            lease: Arc::clone(&self.lease),
+            shared: Arc::clone(&self.shared),
+            former: self.lease.commit_before.iter().flat_map(|commit| &commit.files).cloned().collect(),
+            files,
+            encode,
+        };
+        // It goes on if a signal ends the run meanwhile.
+        self.run.run_tracked(async move { commit.run(&uploads).await }).await
+    }
+
+    /// Aborts the open uploads and gives the lease back.
     pub(super) async fn abort(self) {
         self.open_run.clean_up().await;
         self.shared.unregister(&self.open_run);
     }
 }
 
+/// A commit whose files are all staged.
+struct Commit {
+    run: Arc<Run>,
+    lease: Arc<Lease>,
+    shared: Arc<Shared>,
+    files: Vec<StagedFile>,
+    /// What an earlier commit had begun to publish and is in no manifest.
+    former: Vec<StagedFile>,
+    encode: EncodeManifest,
+}
+
+impl Commit {
+    async fn run(&self, uploads: &[Upload]) -> Result<ManifestHead> {
+        let (replacing, left_over) = self.begin_replacing().await?;
+        let interrupted = |error: Error| match error.kind() {
+            ErrorKind::TryAgain => error,
+            _ => error.hint("the mix was being replaced and is not complete: run again"),
+        };
+        self.complete_uploads(uploads).await.map_err(interrupted)?;
+        let head = self.head(MixState::Complete, &left_over);
+        self.complete_manifest(&replacing, &(self.encode)(&head)?).await?;
+        self.shared.set_publish_state(PublishState::Complete);
+        self.lease.forget_commit().await;
+        if !left_over.is_empty() {
+            self.shared.warnings.warn(format!(
+                "{}: left over from earlier mixes: {}; `knowledge-mixing clean` deletes them when no run is at work",
+                self.run.output,
+                left_over.join(", ")
+            ));
+        }
+        Ok(head)
+    }
+
+    fn head(&self, state: MixState, left_over: &[String]) -> ManifestHead {
+        let files = self.files.iter().map(|file| file.name.clone()).collect();
+        ManifestHead { state, run: self.run.id.clone(), files, left_over: left_over.to_vec() }
+    }
+
+    fn path(&self) -> Result<object_store::path::Path> {
+        object_path(&self.manifest_location())
+    }
+
+    fn manifest_location(&self) -> Location {
+        self.run.output.join(self.run.options.manifest_name)
+    }
+
+    /// Puts the manifest that says "replacing". Returns its version, and the names that are left over from earlier mixes.
+    async fn begin_replacing(&self) -> Result<(UpdateVersion, Vec<String>)> {
+        let new: BTreeSet<&str> = self.files.iter().map(|file| file.name.as_str()).collect();
+        for _ in 0..ATTEMPTS {
+            let (found, before) = read_manifest(&self.run).await?;
+            check_manifest(&self.run, &found)?;
+            // The manifest's version is older than this proof that the lease is held.
+            self.lease.confirm(&self.files).await?;
+            let mut names = found.names(&self.run.options);
+            names.extend(self.former.iter().map(|file| file.name.clone()));
+            let objects = if names.iter().all(|name| new.contains(name.as_str())) {
+                BTreeMap::new()
+            } else {
+                self.run.objects().await?
+            };
+            let is_left = |name: &String| !new.contains(name.as_str()) && objects.contains_key(name);
+            let left_over: Vec<String> = names.into_iter().filter(is_left).collect();
+            let content = (self.encode)(&self.head(MixState::Replacing, &left_over))?;
+            self.shared.begin_replacing()?;
+            let put = self.run.put_on(&self.path()?, &content, before.as_ref()).await;
+            match put.map_err(|error| self.run.remote.error(&error, self.manifest_location()))? {
+                Put::Done(version) => return Ok((version, left_over)),
+                Put::Refused(_) => {}
+            }
+            if let Some(version) = self.version_if(&content).await? {
+                return Ok((version, left_over));
+            }
+            self.shared.set_publish_state(PublishState::Untouched);
+            tokio::time::sleep(PAUSE).await;
+        }
+        Err(contention(&self.run.output)
+            .hint("the manifest has changed each time that it was to be replaced: run again"))
+    }
+
+    /// The version of the manifest if it has this content: an earlier write succeeded and its response was lost.
+    async fn version_if(&self, content: &Bytes) -> Result<Option<UpdateVersion>> {
+        let options = &self.run.options;
+        let found = self.run.read(options.manifest_name, options.max_manifest_bytes).await?;
+        Ok(found.filter(|object| object.bytes == content).map(|object| version(&object.meta)))
+    }
+
+    /// Makes the files visible, then checks that they are this run's before the manifest says so.
+    async fn complete_uploads(&self, uploads: &[Upload]) -> Result<()> {
+        let completions: Vec<_> = uploads.iter().map(|upload| self.complete_upload(upload)).collect();
+        let completions = futures::stream::iter(completions).buffer_unordered(CONCURRENT_REQUESTS);
+        completions.try_collect::<Vec<()>>().await?;
+        let checks: Vec<_> = uploads.iter().map(|upload| self.check_upload(upload)).collect();
+        futures::stream::iter(checks).buffer_unordered(CONCURRENT_REQUESTS).try_collect::<Vec<()>>().await?;
+        Ok(())
+    }
+
+    async fn complete_upload(&self, upload: &Upload) -> Result<()> {
+        upload.complete(&self.run, &self.lease).await?;
+        self.lease.forget(upload.id());
+        Ok(())
+    }
+
+    async fn check_upload(&self, upload: &Upload) -> Result<()> {
+        let place = self.run.output.join(&upload.file().name);
+        match self.run.has_made(upload.path(), upload.file().bytes).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(contention(&place).hint("another run has written a file of the same name: run again")),
+            Err(error) => Err(self.run.remote.error(&error, place)),
+        }
+    }
+
+    async fn complete_manifest(&self, replacing: &UpdateVersion, content: &Bytes) -> Result<()> {
+        let place = self.manifest_location();
+        let unknown = |error: Error| {
+            error.hint(format!("the mix may be complete: `knowledge-mixing verify {}` tells", self.run.output))
+        };
+        let put = self.run.put_on(&self.path()?, content, Some(replacing)).await;
+        match put.map_err(|error| unknown(self.run.remote.error(&error, &place)))? {
+            Put::Done(_) => Ok(()),
+            Put::Refused(_) => match self.version_if(content).await.map_err(unknown)? {
+                Some(_) => Ok(()),
+                None => Err(contention(&self.run.output).hint("another run took this one for dead: run again")),
+            },
+        }
+    }
+}
+
+/// The manifest of the output, and its version.
+async fn read_manifest(run: &Run) -> Result<(Found, Option<UpdateVersion>)> {
+    let found = run.read(run.options.manifest_name, run.options.max_manifest_bytes).await?;
+    let manifest = Found::of(found.as_ref().map(|object| &object.bytes), &run.options);
+    Ok((manifest, found.map(|object| version(&object.meta))))
+}
+
+/// Checks that the manifest may be replaced.
+fn check_manifest(run: &Run, found: &Found) -> Result<()> {
+    match found {
+        Found::Foreign if !run.options.overwrite => Err(foreign(run.output.join(run.options.manifest_name))),
+        _ => Ok(()),
+    }
+}
+
+/// The files that a commit has published which is in no manifest, by name, size and digest.
+async fn published_by(run: &Run, lease: &Lease, objects: &BTreeMap<String, u64>) -> Vec<String> {
+    let mut published = Vec::new();
+    for file in lease.commit_before.iter().flat_map(|commit| &commit.files) {
+        if objects.get(&file.name) == Some(&file.bytes) && digest(run, file).await.as_ref() == Some(&file.digest) {
+            published.push(file.name.clone());
+        }
+    }
+    published
+}
+
+/// The digest of the object of a file; `None` if it cannot be read.
+async fn digest(run: &Run, file: &StagedFile) -> Option<String> {
+    let object = run.remote.head(&object_path(&run.output.join(&file.name)).ok()?).await.ok()?;
+    let object = run.remote.store.get(&object.meta.location).await.ok()?;
+    let mut hasher = blake3::Hasher::new();
+    let mut body = object.into_stream();
+    while let Some(bytes) = body.next().await {
+        hasher.update(&bytes.ok()?);
+    }
+    Some(hasher.finalize().to_hex().to_string())
+}
+
 /// A run that is neither committed nor aborted.
 struct OpenRun {
     run: Arc<Run>,
-    journal: Arc<UploadJournal>,
+    lease: Arc<Lease>,
 }
 
 impl CleanUp for OpenRun {
     fn clean_up(&self) -> BoxFuture<'_, ()> {
         async {
             let _guard = self.run.stop_tracked().await;
-            self.journal.abort_uploads().await;
-            lease::release(&self.run).await;
+            self.lease.release().await;
         }
         .boxed()
     }

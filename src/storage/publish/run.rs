@@ -1,17 +1,18 @@
 //! One run that publishes into a bucket: its identity and its requests.
 
 use super::options::PublishOptions;
-use super::records::MAX_RECORD_BYTES;
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::location::Location;
 use crate::storage::remote::{Remote, SmallObject, object_path};
 use crate::storage::store_error::StoreErrorKind;
+use crate::warnings::Warnings;
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{
-    Attribute, AttributeValue, Attributes, Error as StoreError, GetResult, MultipartId, ObjectStoreExt, PutMode,
+    Attribute, AttributeValue, Attributes, Error as StoreError, MultipartId, ObjectMeta, ObjectStoreExt, PutMode,
     PutMultipartOptions, PutOptions, PutPayload, UpdateVersion,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -24,8 +25,8 @@ const RUN_ATTRIBUTE: &str = "knowledgemixingrun";
 /// Number of requests of one commit in flight.
 pub(super) const CONCURRENT_REQUESTS: usize = 8;
 
-/// Time that an aborted run waits for its requests in flight before it cleans up.
-const REQUEST_GRACE: Duration = Duration::from_millis(300);
+/// Time that a stopped run waits for its requests in flight before it cleans up.
+const REQUEST_GRACE: Duration = Duration::from_millis(500);
 
 /// One run that publishes into a bucket.
 pub(super) struct Run {
@@ -34,9 +35,21 @@ pub(super) struct Run {
     pub(super) options: PublishOptions,
     pub(super) id: String,
     pub(super) lease_timeout: Duration,
+    warnings: Warnings,
+    /// Whether the store has conditional writes, as far as is known.
+    is_conditional: AtomicBool,
+    /// Whether the store keeps attributes, as far as is known.
+    has_attributes: AtomicBool,
     /// Held (shared) by requests whose effects must be known before the run cleans up.
     tracked: Arc<RwLock<()>>,
-    may_hold_lease: AtomicBool,
+}
+
+/// The outcome of a conditional write.
+pub(super) enum Put {
+    /// The object has the new content, in this version.
+    Done(UpdateVersion),
+    /// The object is not in the version that was asked for.
+    Refused(StoreError),
 }
 
 impl Run {
@@ -46,6 +59,7 @@ impl Run {
         options: PublishOptions,
         id: String,
         lease_timeout: Duration,
+        warnings: Warnings,
     ) -> Self {
         Self {
             remote,
@@ -53,9 +67,16 @@ impl Run {
             options,
             id,
             lease_timeout,
+            warnings,
+            is_conditional: AtomicBool::new(true),
+            has_attributes: AtomicBool::new(true),
             tracked: Arc::default(),
-            may_hold_lease: AtomicBool::new(false),
         }
+    }
+
+    /// Logs what the run is waiting for.
+    pub(super) fn note(&self, message: &str) {
+        self.warnings.note(message);
     }
 
     /// Completes some work even if its caller is dropped: a signal drops a run between a request and its response, and
@@ -77,26 +98,31 @@ impl Run {
         tokio::time::timeout(REQUEST_GRACE, self.tracked.write()).await.ok()
     }
 
-    /// Whether the run may hold the lease, so that it must be released.
-    pub(super) fn may_hold_lease(&self) -> bool {
-        self.may_hold_lease.load(Ordering::Acquire)
-    }
-
-    pub(super) fn set_may_hold_lease(&self, may_hold: bool) {
-        self.may_hold_lease.store(may_hold, Ordering::Release);
-    }
-
     fn attributes(&self) -> Attributes {
-        Attributes::from_iter([(Attribute::Metadata(RUN_ATTRIBUTE.into()), self.id.clone())])
+        match self.has_attributes.load(Ordering::Acquire) {
+            true => Attributes::from_iter([(Attribute::Metadata(RUN_ATTRIBUTE.into()), self.id.clone())]),
+            false => Attributes::new(),
+        }
     }
 
     pub(super) async fn create_upload(&self, path: &Path) -> Result<MultipartId, StoreError> {
         let store = &self.remote.store;
         let options = || PutMultipartOptions { attributes: self.attributes(), ..PutMultipartOptions::default() };
-        match self.remote.retry.run(|| store.create_multipart_opts(path, options())).await {
-            // A store without attributes: after a lost response, the object's size alone identifies the run.
-            Err(StoreError::NotSupported { .. } | StoreError::NotImplemented { .. }) => {
-                self.remote.retry.run(|| store.create_multipart(path)).await
+        let create = || async { self.remote.retry.run(|| store.create_multipart_opts(path, options())).await };
+        match create().await {
+            Err(error) if is_refused_feature(&error) && self.has_attributes.swap(false, Ordering::AcqRel) => {
+                // A store without attributes: after a lost response, the object's size alone identifies the run.
+                match create().await {
+                    Ok(id) => {
+                        self.warnings.warn(format!("{}: the store does not keep metadata of uploads", self.output));
+                        Ok(id)
+                    }
+                    // Something else is wrong, and the first answer says what.
+                    Err(_) => {
+                        self.has_attributes.store(true, Ordering::Release);
+                        Err(error)
+                    }
+                }
             }
             created => created,
         }
@@ -116,27 +142,70 @@ impl Run {
         }
     }
 
-    /// Writes a small object.
-    pub(super) async fn put(&self, path: &Path, bytes: Bytes, mode: PutMode) -> Result<UpdateVersion, StoreError> {
+    /// Writes a small object if it is in this version (`None`: if it does not exist). A store without conditional writes writes
+    /// it anyway, with a warning.
+    ///
+    /// # Errors
+    /// The store does not respond or denies the request; whether the object was written is not known if it does not respond.
+    pub(super) async fn put_on(
+        &self,
+        path: &Path,
+        bytes: &Bytes,
+        expected: Option<&UpdateVersion>,
+    ) -> Result<Put, StoreError> {
+        if !self.is_conditional() {
+            return Ok(Put::Done(self.put(path, bytes, PutMode::Overwrite).await?));
+        }
+        let mode = match expected {
+            None => PutMode::Create,
+            Some(version) if is_usable(version) => PutMode::Update(version.clone()),
+            Some(_) => {
+                self.without_conditions();
+                PutMode::Overwrite
+            }
+        };
+        match self.put(path, bytes, mode).await {
+            Ok(version) => Ok(Put::Done(version)),
+            Err(error) => match StoreErrorKind::of(&error) {
+                StoreErrorKind::PreconditionFailed | StoreErrorKind::AlreadyExists | StoreErrorKind::NotFound => {
+                    Ok(Put::Refused(error))
+                }
+                _ if is_refused_feature(&error) => match self.put(path, bytes, PutMode::Overwrite).await {
+                    Ok(version) => {
+                        self.without_conditions();
+                        Ok(Put::Done(version))
+                    }
+                    // Something else is wrong, and the first answer says what.
+                    Err(_) => Err(error),
+                },
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Whether the store has conditional writes, as far as is known.
+    pub(super) fn is_conditional(&self) -> bool {
+        self.is_conditional.load(Ordering::Acquire)
+    }
+
+    fn without_conditions(&self) {
+        self.is_conditional.store(false, Ordering::Release);
+        self.warnings.warn(format!(
+            "{}: the store does not support conditional writes: let only one run publish here",
+            self.output
+        ));
+    }
+
+    async fn put(&self, path: &Path, bytes: &Bytes, mode: PutMode) -> Result<UpdateVersion, StoreError> {
         let store = &self.remote.store;
-        let options = || PutOptions { mode: mode.clone(), attributes: self.attributes(), ..PutOptions::default() };
+        let options = || PutOptions { mode: mode.clone(), ..PutOptions::default() };
         let put = self.remote.retry.run(|| store.put_opts(path, PutPayload::from(bytes.clone()), options())).await?;
         Ok(UpdateVersion { e_tag: put.e_tag, version: put.version })
     }
 
-    /// Writes or overwrites a lease or journal.
-    pub(super) async fn put_record(&self, name: &str, bytes: Bytes) -> Result<()> {
-        let location = self.output.join(name);
-        let path = object_path(&location)?;
-        match self.put(&path, bytes, PutMode::Overwrite).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.remote.error(&error, &location)),
-        }
-    }
-
-    /// Reads a lease or journal; `None` if it does not exist.
-    pub(super) async fn read_record(&self, name: &str) -> Result<Option<SmallObject>> {
-        self.remote.read(&self.output.join(name), MAX_RECORD_BYTES).await
+    /// Reads a small object of the output; `None` if it does not exist.
+    pub(super) async fn read(&self, name: &str, max_bytes: u64) -> Result<Option<SmallObject>> {
+        self.remote.read(&self.output.join(name), max_bytes).await
     }
 
     /// Deletes an object, if it exists.
@@ -150,8 +219,8 @@ impl Run {
         }
     }
 
-    /// The names of all objects directly in the output.
-    pub(super) async fn names(&self) -> Result<Vec<String>> {
+    /// The names and sizes of all objects directly in the output.
+    pub(super) async fn objects(&self) -> Result<BTreeMap<String, u64>> {
         let prefix = object_path(&self.output)?;
         let prefix = (!prefix.as_ref().is_empty()).then_some(&prefix);
         let listed = self
@@ -160,25 +229,39 @@ impl Run {
             .run(|| self.remote.store.list_with_delimiter(prefix))
             .await
             .map_err(|error| self.remote.error(&error, &self.output))?;
-        Ok(listed.objects.iter().filter_map(|meta| meta.location.filename()).map(str::to_string).collect())
+        Ok(listed.objects.iter().filter_map(|meta| Some((meta.location.filename()?.to_owned(), meta.size))).collect())
     }
 
     /// Whether the object at a path has this size and was made by this run, as far as the store tells.
-    pub(super) async fn has_made(&self, path: &Path, bytes: u64) -> bool {
+    pub(super) async fn has_made(&self, path: &Path, bytes: u64) -> Result<bool, StoreError> {
         match self.remote.head(path).await {
-            Ok(found) => found.meta.size == bytes && is_made_by(&found, &self.id),
-            Err(_) => false,
+            Ok(found) => Ok(found.meta.size == bytes && is_made_by(&found.attributes, &self.id)),
+            Err(error) if StoreErrorKind::of(&error) == StoreErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
         }
     }
 }
 
-/// The run that made an object; `None` if the store keeps no attributes or another program made it.
-pub(super) fn made_by(attributes: &Attributes) -> Option<String> {
-    let run: Option<&AttributeValue> = attributes.get(&Attribute::Metadata(RUN_ATTRIBUTE.into()));
-    run.map(|run| run.as_ref().to_string())
+/// Whether a store may have refused a request because it lacks a feature that the request uses. Stores differ in how they say so.
+fn is_refused_feature(error: &StoreError) -> bool {
+    matches!(
+        StoreErrorKind::of(error),
+        StoreErrorKind::Unsupported | StoreErrorKind::AccessDenied | StoreErrorKind::Other
+    )
+}
+
+/// Whether a version can be the condition of a write: a weak entity tag never matches (RFC 9110, section 13.1.1).
+fn is_usable(version: &UpdateVersion) -> bool {
+    version.version.is_some() || version.e_tag.as_ref().is_some_and(|tag| !tag.starts_with("W/"))
+}
+
+/// The version of an object that was read.
+pub(super) fn version(meta: &ObjectMeta) -> UpdateVersion {
+    UpdateVersion { e_tag: meta.e_tag.clone(), version: meta.version.clone() }
 }
 
 /// Whether a run may have made an object: a store without attributes does not tell.
-pub(super) fn is_made_by(found: &GetResult, run_id: &str) -> bool {
-    made_by(&found.attributes).is_none_or(|run| run == run_id)
+pub(super) fn is_made_by(attributes: &Attributes, run_id: &str) -> bool {
+    let run: Option<&AttributeValue> = attributes.get(&Attribute::Metadata(RUN_ATTRIBUTE.into()));
+    run.is_none_or(|run| run.as_ref() == run_id)
 }

@@ -1,7 +1,9 @@
 //! A publication and the sinks of its files.
 
+use super::head::{EncodeManifest, ManifestHead};
 use super::local::LocalPublication;
 use super::options::PublishOptions;
+use super::published::Published;
 use super::remote::RemotePublication;
 use super::staged_file::StagedFile;
 use super::staging::FileSink;
@@ -20,7 +22,6 @@ use std::sync::{Arc, Mutex};
 pub struct Publication {
     output: Location,
     options: PublishOptions,
-    previous_manifest: Option<Bytes>,
     /// The names of all files that were created.
     names: Mutex<Vec<String>>,
     backend: Backend,
@@ -47,22 +48,22 @@ impl Publication {
         options: PublishOptions,
     ) -> Result<Self> {
         let run_id = format!("{:016x}", random_bits());
-        let (backend, previous_manifest) = match shared.remote(output).await? {
-            Some(remote) => {
-                let (publication, previous) = RemotePublication::open(shared, remote, output, options, run_id).await?;
-                (Backend::Remote(publication), previous)
-            }
-            None => {
-                let (publication, previous) = LocalPublication::open(shared, output, options, run_id).await?;
-                (Backend::Local(publication), previous)
-            }
+        let backend = match shared.remote(output).await? {
+            Some(remote) => Backend::Remote(RemotePublication::open(shared, remote, output, options, run_id).await?),
+            None => Backend::Local(LocalPublication::open(shared, output, options, run_id).await?),
         };
-        Ok(Self { output: output.clone(), options, previous_manifest, names: Mutex::default(), backend })
+        Ok(Self { output: output.clone(), options, names: Mutex::default(), backend })
     }
 
-    /// The manifest of the mix that the folder holds now.
-    pub fn previous_manifest(&self) -> Option<&Bytes> {
-        self.previous_manifest.as_ref()
+    /// Checks that files may get these names: that nothing of somebody else is in the way.
+    ///
+    /// # Errors
+    /// A usage error that names what is in the way.
+    pub async fn check_names(&self, names: &[&str]) -> Result<()> {
+        match &self.backend {
+            Backend::Local(publication) => names.iter().try_for_each(|name| publication.check_name(name)),
+            Backend::Remote(publication) => publication.check_names(names.iter().copied()).await,
+        }
     }
 
     /// Creates a file.
@@ -83,23 +84,23 @@ impl Publication {
         }))
     }
 
-    /// Makes every finished file visible, the manifest last, then removes `obsolete` files. Names that are not plain
-    /// file names, or that this publication contains, are not removed.
+    /// Makes every finished file visible, the complete manifest last. Files of the earlier mix that this one has not are removed
+    /// from a folder; in a bucket, the manifest names them as left over. `encode` makes the bytes of a manifest with the given head.
     ///
     /// # Errors
-    /// A file cannot be published. Then either the earlier mix is intact, or there is no manifest.
-    pub async fn commit(self, manifest: Bytes, obsolete: &[String]) -> Result<()> {
-        if manifest.len() as u64 > self.options.max_manifest_bytes {
-            let error = too_large(self.output.join(self.options.manifest_name), self.options.max_manifest_bytes);
-            self.abort().await;
-            return Err(error);
-        }
-        let names = std::mem::take(&mut *lock(&self.names));
-        let is_obsolete = |name: &&String| self.options.is_publishable(name) && !names.contains(name);
-        let obsolete: Vec<String> = obsolete.iter().filter(is_obsolete).cloned().collect();
+    /// A file cannot be published. Then either the earlier mix is intact, or the manifest says that the mix is being replaced.
+    pub async fn commit(
+        self,
+        encode: impl Fn(&ManifestHead) -> Result<Bytes> + Send + Sync + 'static,
+    ) -> Result<Published> {
+        let (place, max_bytes) = (self.output.join(self.options.manifest_name), self.options.max_manifest_bytes);
+        let encode: EncodeManifest = Box::new(move |head| match encode(head)? {
+            bytes if bytes.len() as u64 > max_bytes => Err(too_large(&place, max_bytes)),
+            bytes => Ok(bytes),
+        });
         match self.backend {
-            Backend::Local(publication) => publication.commit(manifest, obsolete).await,
-            Backend::Remote(publication) => publication.commit(manifest, obsolete).await,
+            Backend::Local(publication) => publication.commit(encode).await,
+            Backend::Remote(publication) => publication.commit(encode).await,
         }
     }
 

@@ -1,7 +1,9 @@
 //! A complete file under its staging name.
 
+use serde::{Deserialize, Serialize};
+
 /// A complete file that is not visible yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StagedFile {
     /// Its name in the output folder.
     pub name: String,

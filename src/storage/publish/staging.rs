@@ -3,13 +3,14 @@
 use super::staged_file::StagedFile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hash_map::lock;
+use crate::storage::close::close;
 use crate::storage::digest::Digest;
 use crate::storage::store_error::{io_error, write_error};
 use crate::storage::task::AbortOnDrop;
 use bytes::{Buf, Bytes};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind as Io, IoSlice, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tokio::sync::OwnedRwLockReadGuard;
 use tokio::sync::mpsc;
@@ -30,23 +31,37 @@ const MAX_SLICES: usize = 1024;
 pub(super) struct StagingFile {
     staging: PathBuf,
     target: PathBuf,
+    /// What it holds, once it is complete.
+    file: StagedFile,
     is_published: bool,
 }
 
 impl StagingFile {
-    /// Creates an empty staging file.
-    pub(super) fn create(staging: PathBuf, target: PathBuf) -> Result<(File, Self)> {
+    /// Creates an empty staging file for a file of this name.
+    pub(super) fn create(staging: PathBuf, target: PathBuf, name: &str) -> Result<(File, Self)> {
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .open(&staging)
             .map_err(|error| write_error(error, "write", staging.display()))?;
-        Ok((file, Self { staging, target, is_published: false }))
+        let content = StagedFile { name: name.to_owned(), bytes: 0, digest: String::new() };
+        Ok((file, Self { staging, target, file: content, is_published: false }))
     }
 
-    /// The final path.
-    pub(super) fn target(&self) -> &Path {
-        &self.target
+    /// What it holds.
+    pub(super) fn file(&self) -> &StagedFile {
+        &self.file
+    }
+
+    /// Checks that everything is there: some file systems report no error when they lose what was written.
+    pub(super) fn check(&self, bytes: u64) -> Result<()> {
+        let failed = |error| write_error(error, "write", self.target.display());
+        let found = std::fs::metadata(&self.staging).map_err(failed)?.len();
+        if found == bytes {
+            return Ok(());
+        }
+        let message = format!("the file system has lost data: expected {bytes} bytes, found {found}");
+        Err(Error::new(ErrorKind::Io, message).at(self.target.display()).hint("write to another file system"))
     }
 
     /// Renames the file to its final path.
@@ -69,7 +84,7 @@ impl Drop for StagingFile {
 /// Sends bytes to the thread that writes them.
 pub(super) struct FileSink {
     tx: mpsc::Sender<Message>,
-    writer: AbortOnDrop<Result<WrittenFile>>,
+    writer: AbortOnDrop<Result<StagingFile>>,
     name: String,
     staged: Arc<Mutex<Vec<StagingFile>>>,
 }
@@ -78,12 +93,6 @@ enum Message {
     Bytes(Vec<Bytes>),
     /// The file is complete. If the sender is dropped without it, the file is discarded.
     End,
-}
-
-struct WrittenFile {
-    file: StagingFile,
-    bytes: u64,
-    digest: String,
 }
 
 impl FileSink {
@@ -116,9 +125,10 @@ impl FileSink {
         if self.tx.send(Message::End).await.is_err() {
             return Err(self.writer_error().await);
         }
-        let written = self.writer.join().await?;
-        lock(&self.staged).push(written.file);
-        Ok(StagedFile { name: self.name, bytes: written.bytes, digest: written.digest })
+        let staging = self.writer.join().await?;
+        let file = staging.file().clone();
+        lock(&self.staged).push(staging);
+        Ok(file)
     }
 
     /// Why the writing thread has ended early.
@@ -133,22 +143,24 @@ impl FileSink {
 /// Writes all messages to the file, up to the end.
 fn write_all(
     file: File,
-    staging: StagingFile,
+    mut staging: StagingFile,
     mut rx: mpsc::Receiver<Message>,
     digest: Digest,
     flush: bool,
-) -> Result<WrittenFile> {
-    let failed = |error| io_error(error, "write", staging.target.display());
+) -> Result<StagingFile> {
+    let target = staging.target.display().to_string();
+    let failed = |error| io_error(error, "write", &target);
     let mut writer = Writer::new(file, digest, flush).map_err(failed)?;
     loop {
         match rx.blocking_recv() {
             Some(Message::Bytes(parts)) => writer.write(parts).map_err(failed)?,
             Some(Message::End) => break,
-            None => return Err(Error::new(ErrorKind::Bug, "discarded").at(staging.target.display())),
+            None => return Err(Error::new(ErrorKind::Bug, "discarded").at(&target)),
         }
     }
-    let (bytes, digest) = writer.finish(flush).map_err(failed)?;
-    Ok(WrittenFile { file: staging, bytes, digest })
+    (staging.file.bytes, staging.file.digest) = writer.finish(flush).map_err(failed)?;
+    staging.check(staging.file.bytes)?;
+    Ok(staging)
 }
 
 /// Hashes bytes and writes them to a file.
@@ -202,10 +214,14 @@ impl Writer {
 
     /// Returns the size and the digest.
     fn finish(self, flush: bool) -> std::io::Result<(u64, String)> {
+        let Self { file, digest, bytes, flusher, .. } = self;
+        // It has a descriptor of its own.
+        drop(flusher);
         if flush {
-            self.file.sync_all()?;
+            file.sync_all()?;
         }
-        Ok((self.bytes, self.digest.finish()))
+        close(file)?;
+        Ok((bytes, digest.finish()))
     }
 }
 

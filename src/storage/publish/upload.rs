@@ -1,7 +1,6 @@
 //! One file that is written to an object store: a multipart upload, whose parts are sent while they are produced.
 
-use super::fence::upload_error;
-use super::journal::BegunUpload;
+use super::lease::{BegunUpload, Lease};
 use super::run::Run;
 use super::staged_file::StagedFile;
 use crate::error::Result;
@@ -12,7 +11,7 @@ use crate::storage::task::AbortOnDrop;
 use bytes::Bytes;
 use object_store::multipart::PartId;
 use object_store::path::Path;
-use object_store::{Error as StoreError, MultipartId, PutPayload};
+use object_store::{MultipartId, PutPayload};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
@@ -35,7 +34,7 @@ const SHORT_PIECE: usize = 64 << 10;
 pub(super) struct Upload {
     target: BegunUpload,
     parts: Vec<PartId>,
-    bytes: u64,
+    file: StagedFile,
 }
 
 impl Upload {
@@ -47,45 +46,34 @@ impl Upload {
         &self.target.path
     }
 
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
+    /// What it holds.
+    pub(super) fn file(&self) -> &StagedFile {
+        &self.file
     }
 
-    /// Makes the object visible. After a lost response, or if the upload is gone because an earlier attempt succeeded,
-    /// the object's size and run decide.
-    pub(super) async fn complete(&self, run: &Run) -> Result<()> {
-        match self.try_complete(run).await {
-            Err(error) if !run.has_made(&self.target.path, self.bytes).await => {
-                Err(upload_error(run, &error, &self.target.location).await)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Makes the manifest visible. Here every byte decides: if the store keeps no attributes, nothing else
-    /// distinguishes the manifests of two runs.
-    pub(super) async fn complete_manifest(&self, run: &Run, content: &Bytes) -> Result<()> {
-        let Err(error) = self.try_complete(run).await else { return Ok(()) };
-        let visible = run.remote.read(&self.target.location, run.options.max_manifest_bytes).await;
-        if visible.is_ok_and(|visible| visible.is_some_and(|object| object.bytes == content)) {
-            return Ok(());
-        }
-        Err(upload_error(run, &error, &self.target.location).await)
-    }
-
-    async fn try_complete(&self, run: &Run) -> Result<(), StoreError> {
+    /// Makes the object visible. After a lost response, or if the upload is gone because an earlier attempt succeeded, the object's
+    /// size and run decide.
+    ///
+    /// # Errors
+    /// Another run has aborted the upload ([`crate::error::ErrorKind::TryAgain`]), or the store does not respond.
+    pub(super) async fn complete(&self, run: &Run, lease: &Lease) -> Result<()> {
         let store = &run.remote.store;
         let complete = || store.complete_multipart(&self.target.path, &self.target.id, self.parts.clone());
-        run.remote.retry.run(complete).await.map(|_| ())
+        let Err(error) = run.remote.retry.run(complete).await else { return Ok(()) };
+        match run.has_made(&self.target.path, self.file.bytes).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(lease.upload_error(&error, &self.target.location).await),
+            Err(error) => Err(run.remote.error(&error, &self.target.location)),
+        }
     }
 }
 
 /// Sends bytes as the parts of an upload.
 pub(super) struct UploadSink {
     run: Arc<Run>,
+    lease: Arc<Lease>,
     memory: Arc<Semaphore>,
     upload: Upload,
-    name: String,
     staged: Arc<Mutex<Vec<Upload>>>,
     waiting: Vec<Bytes>,
     waiting_bytes: usize,
@@ -95,9 +83,10 @@ pub(super) struct UploadSink {
 }
 
 impl UploadSink {
-    /// A sink for an upload that is recorded in the journal. The finished upload is added to `staged`.
+    /// A sink for an upload that the lease names. The finished upload is added to `staged`.
     pub(super) fn new(
         run: Arc<Run>,
+        lease: Arc<Lease>,
         memory: Arc<Semaphore>,
         target: BegunUpload,
         digest: Digest,
@@ -106,9 +95,13 @@ impl UploadSink {
     ) -> Self {
         Self {
             run,
+            lease,
             memory,
-            upload: Upload { target, parts: Vec::new(), bytes: 0 },
-            name: name.to_string(),
+            upload: Upload {
+                target,
+                parts: Vec::new(),
+                file: StagedFile { name: name.to_owned(), bytes: 0, digest: String::new() },
+            },
             staged,
             waiting: Vec::new(),
             waiting_bytes: 0,
@@ -133,23 +126,18 @@ impl UploadSink {
         Ok(())
     }
 
-    pub(super) async fn finish(self) -> Result<StagedFile> {
-        let (name, staged) = (self.name.clone(), Arc::clone(&self.staged));
-        let (upload, digest) = self.finish_upload().await?;
-        let bytes = upload.bytes;
-        lock(&staged).push(upload);
-        Ok(StagedFile { name, bytes, digest })
-    }
-
-    /// Sends the rest. Returns the upload and the digest of its bytes.
-    pub(super) async fn finish_upload(mut self) -> Result<(Upload, String)> {
+    pub(super) async fn finish(mut self) -> Result<StagedFile> {
         if self.waiting_bytes > 0 {
             self.send().await?;
         }
         while let Some(part) = self.in_flight.pop_front() {
             self.upload.parts.push(part.join().await?);
         }
-        Ok((self.upload, self.digest.finish()))
+        let Self { mut upload, digest, staged, .. } = self;
+        upload.file.digest = digest.finish();
+        let file = upload.file.clone();
+        lock(&staged).push(upload);
+        Ok(file)
     }
 
     /// Sends the waiting bytes as the next part.
@@ -162,20 +150,20 @@ impl UploadSink {
         let length = std::mem::take(&mut self.waiting_bytes);
         let index = self.parts_begun;
         self.parts_begun += 1;
-        self.upload.bytes += length as u64;
+        self.upload.file.bytes += length as u64;
         let permits = length.div_ceil(MIB).clamp(1, UPLOAD_MEMORY_MIB) as u32;
         let permit = Arc::clone(&self.memory).acquire_many_owned(permits).await;
         let payload = payload(std::mem::take(&mut self.waiting), length);
         self.digest.update(payload.iter().cloned().collect()).await?;
         let (run, path, id) = (Arc::clone(&self.run), self.upload.target.path.clone(), self.upload.target.id.clone());
-        let location = self.upload.target.location.clone();
+        let (lease, location) = (Arc::clone(&self.lease), self.upload.target.location.clone());
         let send = async move {
             let _held_while_in_flight = permit;
             let store = &run.remote.store;
             let sent = run.remote.retry.run(|| store.put_part(&path, &id, index, payload.clone())).await;
             match sent {
                 Ok(part) => Ok(part),
-                Err(error) => Err(upload_error(&run, &error, &location).await),
+                Err(error) => Err(lease.upload_error(&error, &location).await),
             }
         };
         self.in_flight.push_back(AbortOnDrop(tokio::spawn(send)));

@@ -5,6 +5,7 @@ use crate::recipe::Format;
 use crate::workflow::fixtures::{manifest, settings};
 use serde_json::{Map, Value, json};
 use std::io::Write;
+use std::path::PathBuf;
 
 fn mix_result() -> MixResult {
     MixResult {
@@ -263,33 +264,73 @@ fn an_artifact_that_the_engine_uploads_to_s3_has_its_url() {
 }
 
 #[test]
-fn a_failing_step_leaves_no_output() {
+fn a_step_whose_mix_fails_writes_nothing() {
     let root = tempfile::tempdir().unwrap();
-    let error = run(&executor_input(root.path(), json!({})), |settings| {
-        write_files(&settings, &[("combined_cut_2x.jsonl.partial", b"{2}")]);
-        Err(Error::new(ErrorKind::Data, "a bad row"))
-    })
-    .unwrap_err();
+    let error =
+        run(&executor_input(root.path(), json!({})), |_| Err(Error::new(ErrorKind::Data, "a bad row"))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Data);
     assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
+}
 
-    // The mix is complete, but the file of the selected cut is missing: the outputs written before are removed.
-    let error = run(&executor_input(root.path(), json!({})), |settings| {
-        write_files(&settings, &[("combined_cut_2x.jsonl", b"{2}")]);
+/// A folder is in the way of the artifact `summary`, the last one that is written.
+#[test]
+fn a_step_whose_outputs_fail_removes_what_it_has_created_and_nothing_else() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    for path in ["mixes/older", "parameters/other", "metrics", "summary/in/the/way"] {
+        std::fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
+        std::fs::write(root.join(path), "x").unwrap();
+    }
+    let mut input: Value = serde_json::from_str(&executor_input(root, json!({}))).unwrap();
+    input["outputs"]["artifacts"]["report"]["artifacts"][0]["uri"] = json!(root.join("new/folder/of/report"));
+    let error = run(&input.to_string(), |settings| {
+        write_files(&settings, &[("combined_cut_5x.jsonl", b"{5}")]);
         Ok(mix_result())
     })
     .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
-    assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
+    assert!(error.to_string().contains("the mix itself is complete"), "{error}");
+    let mut left: Vec<_> = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["metrics", "mixes", "parameters", "summary"]);
+    assert_eq!(read(root.join("mixes/older")), "x");
+    assert_eq!(read(root.join("mixes/combined_cut_5x.jsonl")), "{5}");
+    assert_eq!(std::fs::read_dir(root.join("parameters")).unwrap().count(), 1);
 }
 
 #[test]
-fn a_failing_step_keeps_what_existed_before() {
+fn created_files_are_removed_one_by_one() {
     let root = tempfile::tempdir().unwrap();
-    std::fs::create_dir(root.path().join("mixes")).unwrap();
-    std::fs::write(root.path().join("mixes/older"), "x").unwrap();
-    run(&executor_input(root.path(), json!({})), |_| Err(Error::new(ErrorKind::Data, "a bad row"))).unwrap_err();
-    assert_eq!(read(root.path().join("mixes/older")), "x");
+    let root = root.path();
+    std::fs::create_dir(root.join("before")).unwrap();
+    std::fs::write(root.join("before/file"), "x").unwrap();
+    let mut created = CreatedFiles::default();
+    created.write(&root.join("before/file"), &b"replaced"[..]).unwrap();
+    created.write(&root.join("before/new"), &b"new"[..]).unwrap();
+    created.write(&root.join("a/b/c"), &b"new"[..]).unwrap();
+    assert!(created.link(&root.join("a/b/c"), &root.join("a/b2/d")).unwrap());
+    std::fs::write(root.join("a/of somebody else"), "x").unwrap();
+    drop(created);
+    assert_eq!(read(root.join("before/file")), "replaced");
+    let names = |folder: &str| -> Vec<_> {
+        std::fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    };
+    assert_eq!((names("before"), names("a")), (vec!["file".into()], vec!["of somebody else".into()]));
+}
+
+/// Linking to a path that is the same file already leaves no staging name.
+#[test]
+fn a_file_is_linked_again() {
+    let root = tempfile::tempdir().unwrap();
+    let (source, target) = (root.path().join("source"), root.path().join("target"));
+    std::fs::write(&source, "x").unwrap();
+    for _ in 0..2 {
+        let mut created = CreatedFiles::default();
+        assert!(created.link(&source, &target).unwrap());
+        created.keep();
+        assert_eq!(read(target.clone()), "x");
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 2);
+    }
 }
 
 #[test]

@@ -34,17 +34,24 @@ fn repeating_a_mix_gives_the_same_files() {
 }
 
 #[test]
-fn files_without_a_manifest_are_not_a_mix_and_the_next_run_replaces_them() {
+fn files_that_no_manifest_names_are_replaced_only_if_that_is_asked_for() {
     let sandbox = example_sandbox();
     sandbox.write_tree("out", earlier_mix());
     std::fs::remove_file(sandbox.path("out/manifest.json")).expect("cannot remove the manifest");
-    assert_ne!(sandbox.run(&["verify", "out"]).code, 0);
-    accepted(&sandbox, &[]);
-    assert!(sandbox.tree("out") == *earlier_mix());
-    // An invalid manifest does not stop a run, and the files that it names are not removed.
-    sandbox.write("out/manifest.json", "{\"outputs\": [{\"name\": \"../step_02/key_facts_to_qa/gen.jsonl\"}]");
-    accepted(&sandbox, &[]);
-    assert!(sandbox.tree("out") == *earlier_mix());
+    let not_a_mix = "{\"outputs\": [{\"name\": \"../step_02/key_facts_to_qa/gen.jsonl\"}]";
+    for manifest in [None, Some(not_a_mix), Some("")] {
+        if let Some(text) = manifest {
+            sandbox.write("out/manifest.json", text);
+        }
+        let before = sandbox.tree("out");
+        assert_ne!(sandbox.run(&["verify", "out"]).code, 0);
+        let ran = sandbox.run(&mix_and(&[]));
+        assert_eq!(ran.code, 2, "{ran}");
+        assert!(ran.stderr.contains("not part of a mix") && ran.stderr.contains("--overwrite"), "{ran}");
+        assert!(sandbox.tree("out") == before);
+        accepted(&sandbox, &["--overwrite"]);
+        assert!(sandbox.tree("out") == *earlier_mix());
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! A recipe gives the same bytes every time, with 1 or 8 threads, on disk or in S3.
 
-use super::program::{Mix, files, run_with};
+use super::program::{Mix, run_with};
 use std::path::Path;
+use test_support::outside::mix_files;
 use test_support::s3_server::S3Server;
 
 #[test]
@@ -43,7 +44,7 @@ fn mixes_in_s3_equal_mixes_on_disk() {
     let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let ended = run_with(&variables, &["mix", "--recipe", "s3://data/recipe.yaml", "--output", "s3://mixes/out"]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
-    let remote = files(&server.bucket("mixes").join("out"));
+    let remote = mix_files(&server.bucket("mixes").join("out"));
     let local = Mix::of_example("everything").files();
     assert_eq!(remote.keys().collect::<Vec<_>>(), local.keys().collect::<Vec<_>>());
     for (name, bytes) in &local {

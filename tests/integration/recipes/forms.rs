@@ -23,7 +23,7 @@ fn text_json_file_and_url_give_the_same_mix() {
     let output = folder.path().join("out");
     let arguments = ["mix", "--output", output.to_str().unwrap()];
     assert_eq!(run_with(&[("KNOWLEDGE_MIXING_RECIPE", &yaml)], &arguments).code, 0);
-    assert_eq!(super::program::files(&output), expected, "as a variable");
+    assert_eq!(test_support::outside::mix_files(&output), expected, "as a variable");
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
+use test_support::outside::mix_files;
 use test_support::program::Ran;
 
 /// Runs the binary in the root of the repository with only these variables.
@@ -85,16 +86,8 @@ impl Mix {
 
     /// All files by name.
     pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
-        files(&self.path())
+        mix_files(&self.path())
     }
-}
-
-/// All files of a folder by name.
-pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries =
-        std::fs::read_dir(folder).expect("cannot create a folder").map(|entry| entry.expect("cannot list the folder"));
-    let files = entries.filter(|entry| entry.path().is_file());
-    files.map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap())).collect()
 }
 
 /// One row of a mix.

@@ -91,11 +91,24 @@ pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// Whether a manifest exists; if so, asserts that every file matches it.
+/// The files of a mix, without what differs between runs that make the same one: the lease, and the run that the manifest names.
+pub fn mix_files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = files(folder);
+    files.remove(".knowledge-mixing.lease");
+    if let Some(manifest) = files.get_mut("manifest.json") {
+        crate::program::without_run(manifest);
+    }
+    files
+}
+
+/// Whether there is a complete manifest; if so, asserts that every file matches it.
 pub fn whole(folder: &Path) -> bool {
     let files = files(folder);
     let Some(manifest) = files.get("manifest.json") else { return false };
     let manifest: serde_json::Value = serde_json::from_slice(manifest).expect("a manifest is never torn");
+    if manifest["state"] == "replacing" {
+        return false;
+    }
     for output in manifest["outputs"].as_array().unwrap() {
         let name = output["name"].as_str().unwrap();
         let content = files.get(name).unwrap_or_else(|| panic!("{name} is in the manifest but not in the folder"));

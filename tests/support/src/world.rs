@@ -46,6 +46,10 @@ pub struct World {
     order: tokio::sync::Mutex<()>,
     lies: Mutex<Vec<String>>,
     log: Mutex<Vec<String>>,
+    /// The runs that have held the lease, in the order in which they took it.
+    holders: Mutex<Vec<String>>,
+    /// The run of the complete manifest that was there after the last change.
+    published: Mutex<Option<String>>,
 }
 
 /// The connection of one run to the store.
@@ -103,12 +107,25 @@ impl World {
         self.log.lock().unwrap().push(line);
     }
 
-    /// Checks the manifest, which holds lines of `name bytes digest`, against the objects.
+    /// Checks the manifest against the objects, and that no mix of a later holder of the lease was taken away. The manifest is a
+    /// line `STATE RUN ...`, then lines of `NAME BYTES DIGEST`.
     async fn look(&self, after: &str) {
         let everything = self.everything().await;
         let content = |name: &str| everything.iter().find(|(found, _)| found == name).map(|(_, content)| content);
-        let Some(manifest) = content("manifest.json") else { return };
-        for line in String::from_utf8_lossy(manifest).lines() {
+        if let Some(holder) = content(".knowledge-mixing.lease").and_then(|lease| holder(lease)) {
+            let mut holders = self.holders.lock().unwrap();
+            if !holders.contains(&holder) {
+                holders.push(holder);
+            }
+        }
+        let manifest = content("manifest.json").map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        let mut lines = manifest.iter().flat_map(|text| text.lines());
+        let head: Vec<&str> = lines.next().unwrap_or_default().split(' ').collect();
+        self.check_order(after, &head);
+        if head[0] != "complete" {
+            return;
+        }
+        for line in lines {
             let mut words = line.split(' ');
             let (name, _, digest) = (words.next().unwrap_or_default(), words.next(), words.next().unwrap_or_default());
             let found = content(name).map(|content| blake3::hash(content).to_hex().to_string());
@@ -118,10 +135,30 @@ impl World {
         }
     }
 
+    fn check_order(&self, after: &str, head: &[&str]) {
+        let holders = self.holders.lock().unwrap();
+        let place = |run: &str| holders.iter().position(|holder| holder == run);
+        let now = head.get(1).copied().unwrap_or_default();
+        let mut published = self.published.lock().unwrap();
+        if published.as_deref().is_some_and(|before| before != now && place(now) < place(before)) {
+            self.lies
+                .lock()
+                .unwrap()
+                .push(format!("after {after}: the mix of a later holder of the lease was taken away"));
+        }
+        *published = (head[0] == "complete").then(|| now.to_owned());
+    }
+
     async fn version(&self, path: &Path) -> Option<String> {
         let bytes = self.inner.get(path).await.ok()?.bytes().await.ok()?;
         Some(format!("\"{}\"", &blake3::hash(&bytes).to_hex()[..16]))
     }
+}
+
+/// The run that holds a lease.
+fn holder(lease: &Bytes) -> Option<String> {
+    let lease: serde_json::Value = serde_json::from_slice(lease).ok()?;
+    lease["run"].as_str().map(str::to_owned)
 }
 
 impl Line {

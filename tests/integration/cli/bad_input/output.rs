@@ -71,6 +71,13 @@ fn outputs_that_cannot_be_written() {
     case("inside the input, with `..`", "step_02/../step_02/./out", 2);
     std::os::unix::fs::symlink(sandbox.path("step_02"), sandbox.path("link")).expect("cannot create a link");
     case("inside the input, through a link", "link/out", 2);
+    let (file, url) = (sandbox.path("step_02/key_facts_to_qa"), format!("file://{}", sandbox.path("").display()));
+    let given = format!("key_facts_to_qa={}", file.display());
+    for output in [".", "step_02/..", "link/..", &url] {
+        let ran = sandbox.run(&mix_and(&["--source-input", &given, "--output", output]));
+        assert_eq!(ran.code, 2, "{output}: {ran}");
+    }
+    case("around the input", ".", 2);
     assert_eq!(sandbox.read("file"), b"not a folder");
     assert!(sandbox.tree("step_02") == example());
     // A folder whose name begins with the name of the input is a different folder.
@@ -83,7 +90,7 @@ fn a_folder_with_the_name_of_a_mix_is_an_error() {
     let sandbox = example_sandbox();
     sandbox.write("out/combined_cut_2x.jsonl/a", "a folder");
     let ran = sandbox.run(&mix_and(&[]));
-    assert_eq!(ran.code, 74, "{ran}");
+    assert_eq!(ran.code, 2, "{ran}");
     assert_eq!(sandbox.tree("out").len(), 1);
     assert_snapshot!(ran.message());
 }
