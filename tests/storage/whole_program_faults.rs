@@ -272,3 +272,151 @@ fn a_signal_ends_a_run_within_a_second_and_leaves_no_open_uploads() {
     eprintln!("{stopped} of 24 stopped, {with_uploads} of them with open uploads");
     assert!(stopped >= 12 && with_uploads >= 3, "too few: {stopped} stopped, {with_uploads} with uploads");
 }
+
+/// A process that is suspended at any moment (SIGSTOP, as a frozen node does it) and continues after another run has published.
+#[test]
+fn a_suspended_process_that_continues_does_no_harm() {
+    suspend_processes(8);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn a_hundred_suspended_processes_do_no_harm() {
+    suspend_processes(100);
+}
+
+fn suspend_processes(runs: u64) {
+    let server = S3Server::start(&["bucket"]);
+    outside::large_input(&server.bucket("bucket").join("in"));
+    let output = server.bucket("bucket").join("out");
+    let variables = server.environment();
+    let mix = |seed| mix_with_lease("s3://bucket/in", "s3://bucket/out", seed, "1");
+    let usual = Instant::now();
+    succeed(&mix("1"), &variables);
+    let usual = usual.elapsed();
+    succeed(&mix("2"), &variables);
+    let expected = mix_files(&output);
+    let (mut overtaken, mut ended_before) = (0u64, 0u64);
+    for number in 0..runs {
+        let child = outside::start(&mix("1"), &variables);
+        std::thread::sleep(usual.mul_f64(1.1 * draw(number, 11)));
+        outside::signal(&child, "STOP");
+        // A renewal that was on its way shows a live run for once.
+        let ended = || run(&mix("2"), &variables).code;
+        assert!((0..3).any(|_| ended() == Some(0)), "{number}");
+        assert!(mix_files(&output) == expected, "{number}");
+        outside::signal(&child, "CONT");
+        let ended = Ran::from(child.wait_with_output().unwrap());
+        match ended.code {
+            Some(75) => overtaken += 1,
+            // It had published before it was suspended, or it had not begun to publish: then it is the later one.
+            Some(0) => ended_before += 1,
+            _ => panic!("{number}: {:?} {}", ended.code, ended.err),
+        }
+        assert!(whole(&output), "{number}: {}", ended.err);
+        if ended.code == Some(75) {
+            assert!(mix_files(&output) == expected, "{number}: {}", ended.err);
+        }
+        assert!(outside::open_uploads(&server).is_empty(), "{number}");
+    }
+    eprintln!("{runs} suspended runs: {overtaken} overtaken, {ended_before} not at work on the output");
+    assert!(overtaken >= runs / 2, "too few: {overtaken}");
+}
+
+/// The executor input of a step whose outputs are below a folder, as Kubeflow's local runner makes it.
+fn executor_input(root: &Path, seed: &str) -> String {
+    let artifacts = ["mixes", "dataset", "metrics", "report", "summary"]
+        .map(|name| (name.to_string(), serde_json::json!({"artifacts": [{"name": name, "uri": root.join(name)}]})));
+    let files = ["feasible_cuts", "selected_cut"]
+        .map(|name| (name.to_string(), serde_json::json!({"outputFile": root.join("parameters").join(name)})));
+    serde_json::json!({
+        "inputs": {"parameterValues": {
+            "input_uri": examples(), "tokenizer_model": "builtin", "cut_sizes": "2,5,8", "seed": seed.parse::<u64>().unwrap(),
+        }},
+        "outputs": {
+            "artifacts": serde_json::Map::from_iter(artifacts),
+            "parameters": serde_json::Map::from_iter(files),
+            "outputFile": root.join("executor_output.json"),
+        }
+    })
+    .to_string()
+}
+
+/// Checks the outputs of a step that ended with 0.
+fn assert_whole_step(root: &Path, expected: &BTreeMap<String, Vec<u8>>, what: &str) {
+    assert!(mix_files(&root.join("mixes")) == *expected, "{what}: {:?}", mix_files(&root.join("mixes")).keys());
+    assert!(std::fs::read(root.join("dataset")).unwrap() == expected["combined_cut_8x.jsonl"], "{what}: dataset");
+    assert!(std::fs::read(root.join("report")).unwrap() == expected["report.html"], "{what}: report");
+    let mut names: Vec<_> = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(
+        names,
+        ["dataset", "executor_output.json", "metrics", "mixes", "parameters", "report", "summary"],
+        "{what}"
+    );
+}
+
+#[test]
+fn of_two_steps_started_together_the_loser_touches_nothing() {
+    let setting = Setting::new();
+    let (mut collisions, none) = (0, Vec::new());
+    for pair in 0..50u64 {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let inputs = ["1", "2"].map(|seed| executor_input(root, seed));
+        let start = |input: &str| outside::start(&["kfp-step", "--executor-input", input], &none);
+        let first = start(&inputs[0]);
+        std::thread::sleep(Duration::from_millis((30.0 * draw(pair, 21)) as u64));
+        let second = start(&inputs[1]);
+        let ended = [first, second].map(|child| Ran::from(child.wait_with_output().unwrap()));
+        let codes = [ended[0].code, ended[1].code];
+        let winner = match codes {
+            [Some(0), Some(75)] => &setting.one,
+            [Some(75), Some(0)] | [Some(0), Some(0)] => &setting.two,
+            _ => panic!("pair {pair}: {codes:?}\n{}\n{}", ended[0].err, ended[1].err),
+        };
+        collisions += usize::from(codes != [Some(0), Some(0)]);
+        if codes != [Some(0), Some(0)] {
+            assert_whole_step(root, winner, &format!("pair {pair}: {codes:?}"));
+        }
+    }
+    eprintln!("50 pairs of steps: {collisions} collided");
+    assert!(collisions >= 20, "too few: {collisions}");
+}
+
+/// After a signal there is either a whole mix, or nothing but the folders that the engine has made.
+#[test]
+fn a_step_stopped_by_a_signal_leaves_no_half_outputs() {
+    let setting = Setting::new();
+    let (folder, none) = (tempfile::tempdir().unwrap(), Vec::new());
+    let usual = Instant::now();
+    succeed(&["kfp-step", "--executor-input", &executor_input(&folder.path().join("first"), "1")], &none);
+    let usual = usual.elapsed();
+    let (mut stopped, mut with_mix) = (0, 0);
+    for number in 0..100u64 {
+        let root = folder.path().join(number.to_string());
+        std::fs::create_dir_all(root.join("parameters")).unwrap();
+        let child = outside::start(&["kfp-step", "--executor-input", &executor_input(&root, "1")], &none);
+        std::thread::sleep(usual.mul_f64(1.1 * draw(number, 31)));
+        outside::signal(&child, "TERM");
+        let ended = Ran::from(child.wait_with_output().unwrap());
+        let what = format!("step {number}: {:?} {}", ended.code, ended.err);
+        if ended.code == Some(0) {
+            assert_whole_step(&root, &setting.one, &what);
+            continue;
+        }
+        assert!(ended.code == Some(143) || ended.signal == Some(15), "{what}");
+        stopped += 1;
+        let has_mix = whole(&root.join("mixes"));
+        with_mix += usize::from(has_mix);
+        match has_mix {
+            true => assert!(mix_files(&root.join("mixes")) == setting.one, "{what}"),
+            false => assert!(!root.join("mixes").exists(), "{what}: {:?}", mix_files(&root.join("mixes")).keys()),
+        }
+        let left: Vec<_> = std::fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left.len(), 1 + usize::from(has_mix), "{what}: {left:?}");
+        assert_eq!(std::fs::read_dir(root.join("parameters")).unwrap().count(), 0, "{what}");
+    }
+    eprintln!("100 steps: {stopped} stopped, {with_mix} of them after the mix was complete");
+    assert!(stopped >= 40, "too few: {stopped}");
+}

@@ -6,6 +6,7 @@
 //! every file that may be there.
 
 use super::commit_record::{CommitRecords, commit_record};
+use super::created_folders::CreatedFolders;
 use super::folder_lock::{FolderLock, Locked};
 use super::found::{Found, left_over};
 use super::head::{EncodeCleaned, EncodeManifest, ManifestHead};
@@ -49,7 +50,7 @@ pub(super) struct LocalPublication {
     records: CommitRecords,
     /// `None` if the file system does not support locks.
     lock: Option<FolderLock>,
-    _created: CreatedFolders,
+    created: Arc<CreatedFolders>,
 }
 
 impl LocalPublication {
@@ -61,9 +62,10 @@ impl LocalPublication {
         run_id: String,
     ) -> Result<Self> {
         let shared = Arc::clone(shared);
+        let writer_guard = Arc::clone(&shared.writers).read_owned().await;
         let open = move |output: &Location| {
             let folder = output.local_path().unwrap_or(Path::new("")).to_path_buf();
-            let created = CreatedFolders::create(&folder, output)?;
+            let created = Arc::new(CreatedFolders::create(&folder, output)?);
             let lock = match FolderLock::acquire(&folder, output, &options)? {
                 Locked::Held(lock) => Some(lock),
                 Locked::Unsupported(error) => {
@@ -84,12 +86,13 @@ impl LocalPublication {
             let mut ours = found.names(&options);
             ours.extend(records.published(&folder, &options)?);
             let staged = Arc::default();
-            let opened =
-                Self { folder, options, run_id, shared, staged, found, ours, records, lock, _created: created };
+            let opened = Self { folder, options, run_id, shared, staged, found, ours, records, lock, created };
             opened.check_manifest()?;
-            Ok(opened)
+            Ok((opened, writer_guard))
         };
-        blocking(output, open).await
+        // Nobody may be left to take the result: then whoever waits for writers waits until it is dropped.
+        let (opened, _writer_guard) = blocking(output, open).await?;
+        Ok(opened)
     }
 
     /// Checks that a file may get this name.
@@ -135,11 +138,18 @@ impl LocalPublication {
         let writer_guard = Arc::clone(&self.shared.writers).read_owned().await;
         let commit = move || {
             let committed = self.commit_now(&encode);
-            let Self { lock, .. } = self;
-            drop(writer_guard);
-            committed.map(|head| Published::new(head, lock))
+            let Self { lock, created, .. } = self;
+            match committed {
+                // The guard comes last, because nobody may be left to take the result.
+                Ok(head) => Ok((Published::new(head, lock), writer_guard)),
+                Err(error) => {
+                    drop((lock, created));
+                    Err(error)
+                }
+            }
         };
-        AbortOnDrop(tokio::task::spawn_blocking(commit)).join().await
+        let (published, _writer_guard) = AbortOnDrop(tokio::task::spawn_blocking(commit)).join().await?;
+        Ok(published)
     }
 
     /// Removes what is left over from earlier mixes.
@@ -252,7 +262,7 @@ impl LocalPublication {
 
     fn create_staging(&self, name: &str, staging: &str) -> Result<(File, StagingFile)> {
         let staging = self.folder.join(self.options.staging_name(&self.run_id, staging));
-        StagingFile::create(staging, self.folder.join(name), name)
+        StagingFile::create(staging, self.folder.join(name), name, Arc::clone(&self.created))
     }
 
     fn sync(&self) -> Result<()> {
@@ -283,26 +293,6 @@ impl Drop for RemoveOnDrop {
         if let Some(path) = &self.0 {
             let _ = std::fs::remove_file(path);
         }
-    }
-}
-
-/// The folders that a publication has created, deepest first. When it ends, those that are empty are removed: a run that
-/// publishes nothing leaves nothing.
-struct CreatedFolders(Vec<PathBuf>);
-
-impl CreatedFolders {
-    fn create(folder: &Path, output: &Location) -> Result<Self> {
-        let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
-        let created = folder.ancestors().take_while(is_missing).map(Path::to_path_buf).collect();
-        std::fs::create_dir_all(folder).map_err(|error| write_error(error, "create the folder", output))?;
-        Ok(Self(created))
-    }
-}
-
-impl Drop for CreatedFolders {
-    fn drop(&mut self) {
-        // `remove_dir` refuses a folder that holds anything.
-        let _ = self.0.iter().try_for_each(std::fs::remove_dir);
     }
 }
 

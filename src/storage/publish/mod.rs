@@ -9,6 +9,7 @@
 
 pub(super) mod clean;
 mod commit_record;
+mod created_folders;
 mod folder_lock;
 mod found;
 pub(super) mod head;

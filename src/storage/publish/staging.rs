@@ -1,5 +1,6 @@
 //! One local file under its staging name, written by a thread.
 
+use super::created_folders::CreatedFolders;
 use super::staged_file::StagedFile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hash_map::lock;
@@ -34,18 +35,27 @@ pub(super) struct StagingFile {
     /// What it holds, once it is complete.
     file: StagedFile,
     is_published: bool,
+    /// Removed with the last file that is not published.
+    _created: Arc<CreatedFolders>,
+    /// The last field: whoever waits for writers waits for the removal, too.
+    writer_guard: Option<OwnedRwLockReadGuard<()>>,
 }
 
 impl StagingFile {
     /// Creates an empty staging file for a file of this name.
-    pub(super) fn create(staging: PathBuf, target: PathBuf, name: &str) -> Result<(File, Self)> {
+    pub(super) fn create(
+        staging: PathBuf,
+        target: PathBuf,
+        name: &str,
+        created: Arc<CreatedFolders>,
+    ) -> Result<(File, Self)> {
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .open(&staging)
             .map_err(|error| write_error(error, "write", staging.display()))?;
         let content = StagedFile { name: name.to_owned(), bytes: 0, digest: String::new() };
-        Ok((file, Self { staging, target, file: content, is_published: false }))
+        Ok((file, Self { staging, target, file: content, is_published: false, _created: created, writer_guard: None }))
     }
 
     /// What it holds.
@@ -96,7 +106,8 @@ enum Message {
 }
 
 impl FileSink {
-    /// Starts the writing thread, which holds `writer_guard` until it ends. The finished file is added to `staged`.
+    /// Starts the writing thread. `writer_guard` is held until the file is published or removed. The finished file is added to
+    /// `staged`.
     pub(super) fn start(
         name: &str,
         (file, staging): (File, StagingFile),
@@ -107,9 +118,10 @@ impl FileSink {
     ) -> Self {
         let (tx, rx) = mpsc::channel(QUEUE);
         let writer = AbortOnDrop(tokio::task::spawn_blocking(move || {
-            let written = write_all(file, staging, rx, digest, flush);
-            drop(writer_guard);
-            written
+            let mut written = write_all(file, staging, rx, digest, flush)?;
+            // Nobody may be left to take the result: then this thread removes the file.
+            written.writer_guard = Some(writer_guard);
+            Ok(written)
         }));
         Self { tx, writer, name: name.to_string(), staged }
     }

@@ -9,6 +9,8 @@
 //! | `faulty_proxy` | a proxy that makes requests fail |
 //! | `world` | a simulated object store that delays, reorders and loses requests |
 
+pub use hyper;
+
 pub mod faulty_proxy;
 pub mod http_server;
 pub mod outside;

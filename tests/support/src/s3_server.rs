@@ -20,9 +20,21 @@ pub struct S3Server {
     stop: Option<tokio::sync::oneshot::Sender<()>>,
 }
 
+/// What an odd store does instead of what S3 does: it answers a request itself, or not (`None`), or changes the request.
+pub type Oddity = dyn Fn(&mut hyper::Request<hyper::body::Incoming>) -> Option<(u16, &'static str)> + Send + Sync;
+
 impl S3Server {
     /// Starts a server with these empty buckets.
     pub fn start(buckets: &[&str]) -> Self {
+        Self::odd(buckets, |_| None)
+    }
+
+    /// Starts a server that answers some requests differently: with a status and the code of an error.
+    pub fn odd(
+        buckets: &[&str],
+        oddity: impl Fn(&mut hyper::Request<hyper::body::Incoming>) -> Option<(u16, &'static str)> + Send + Sync + 'static,
+    ) -> Self {
+        let oddity: Arc<Oddity> = Arc::new(oddity);
         let root = tempfile::tempdir().expect("cannot create a folder for the server");
         for bucket in buckets {
             std::fs::create_dir(root.path().join(bucket)).expect("cannot create a bucket");
@@ -46,15 +58,24 @@ impl S3Server {
                         _ = &mut stopped => return,
                     };
                     let (service, one_at_a_time) = (service.clone(), Arc::clone(&one_at_a_time));
-                    let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-                        let (service, one_at_a_time) = (service.clone(), Arc::clone(&one_at_a_time));
-                        async move {
-                            let part = request.uri().query().is_some_and(|query| query.contains("partNumber="));
-                            let read = matches!(*request.method(), hyper::Method::GET | hyper::Method::HEAD);
-                            let _guard = if part || read { None } else { Some(one_at_a_time.lock().await) };
-                            hyper::service::Service::call(&service, request).await
-                        }
-                    });
+                    let oddity = Arc::clone(&oddity);
+                    let service =
+                        hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+                            let (service, one_at_a_time) = (service.clone(), Arc::clone(&one_at_a_time));
+                            let oddity = Arc::clone(&oddity);
+                            async move {
+                                if let Some((status, code)) = oddity(&mut request) {
+                                    let body =
+                                        format!("<Error><Code>{code}</Code><Message>an odd store</Message></Error>");
+                                    let answer = hyper::Response::builder().status(status);
+                                    return Ok(answer.body(s3s::Body::from(body)).expect("a valid answer"));
+                                }
+                                let part = request.uri().query().is_some_and(|query| query.contains("partNumber="));
+                                let read = matches!(*request.method(), hyper::Method::GET | hyper::Method::HEAD);
+                                let _guard = if part || read { None } else { Some(one_at_a_time.lock().await) };
+                                hyper::service::Service::call(&service, request).await
+                            }
+                        });
                     let _ = socket.set_nodelay(true);
                     tokio::spawn(async move {
                         let socket = hyper_util::rt::TokioIo::new(socket);

@@ -1,0 +1,170 @@
+//! Stores that speak S3's protocol and lack a part of it, or answer in odd ways.
+
+use crate::support::hyper::body::Incoming;
+use crate::support::hyper::{Method, Request};
+use crate::support::outside::{self, Ran, copy_folder, examples, mix_files, run, succeed, whole};
+use crate::support::s3_server::S3Server;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const OUT: &str = "s3://bucket/out";
+
+fn mix(cuts: &str) -> Vec<&str> {
+    let mut arguments = vec!["mix", "--input", "s3://bucket/in", "--output", OUT, "--cut-sizes", cuts];
+    arguments.extend(["--tokenizer-model", "builtin", "--lease-timeout", "1", "--max-retries", "2"]);
+    arguments
+}
+
+fn has(request: &Request<Incoming>, header: &str) -> bool {
+    request.headers().contains_key(header)
+}
+
+fn is_for(request: &Request<Incoming>, name: &str) -> bool {
+    request.uri().path().ends_with(name)
+}
+
+/// A server that holds the examples.
+fn server(oddity: impl Fn(&mut Request<Incoming>) -> Option<(u16, &'static str)> + Send + Sync + 'static) -> S3Server {
+    let server = S3Server::odd(&["bucket"], oddity);
+    copy_folder(&examples(), &server.bucket("bucket").join("in"));
+    server
+}
+
+/// Runs two mixes after each other; the second one replaces the first.
+fn two_mixes(server: &S3Server) -> [Ran; 2] {
+    let ran = ["2,5", "5"].map(|cuts| succeed(&mix(cuts), &server.environment()));
+    assert!(whole(&server.bucket("bucket").join("out")));
+    succeed(&["verify", OUT], &server.environment());
+    assert!(outside::open_uploads(server).is_empty());
+    ran
+}
+
+#[test]
+fn a_store_without_conditional_writes_is_a_warning() {
+    // As several stores and proxies answer to a header that they do not know.
+    for (status, code) in [
+        (501, "NotImplemented"),
+        (400, "InvalidArgument"),
+        (400, "InvalidRequest"),
+        (403, "AccessDenied"),
+        (405, "MethodNotAllowed"),
+    ] {
+        for headers in [&["if-none-match", "if-match"][..], &["if-none-match"], &["if-match"]] {
+            let server = server(move |request| {
+                let is_conditional =
+                    request.method() == Method::PUT && headers.iter().any(|header| has(request, header));
+                is_conditional.then_some((status, code))
+            });
+            // The second run creates nothing.
+            let expected = [1, usize::from(headers.contains(&"if-match"))];
+            for (ran, expected) in two_mixes(&server).iter().zip(expected) {
+                let warnings = ran.err.matches("does not support conditional writes").count();
+                assert_eq!(warnings, expected, "{status} {headers:?}: {}", ran.err);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_store_that_denies_all_writes_is_an_error_that_says_so() {
+    let server = server(|request| (request.method() == Method::PUT).then_some((403, "AccessDenied")));
+    let ran = run(&mix("2"), &server.environment());
+    assert_eq!(ran.code, Some(74), "{}", ran.err);
+    assert!(ran.err.contains("access denied: status 403, AccessDenied"), "{}", ran.err);
+}
+
+#[test]
+fn a_store_without_metadata_of_uploads_is_a_warning() {
+    let server = server(|request| {
+        let is_begin =
+            request.method() == Method::POST && request.uri().query().is_some_and(|query| query.contains("uploads"));
+        let has_metadata = request.headers().keys().any(|name| name.as_str().starts_with("x-amz-meta-"));
+        (is_begin && has_metadata).then_some((501, "NotImplemented"))
+    });
+    for ran in two_mixes(&server) {
+        assert_eq!(ran.err.matches("does not keep metadata").count(), 1, "{}", ran.err);
+    }
+}
+
+/// A store with versions answered like this for an object that had been deleted.
+#[test]
+fn a_store_that_refuses_to_create_what_it_does_not_have_is_an_error_soon() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let server = server(move |request| {
+        count.fetch_add(1, Ordering::Relaxed);
+        (request.method() == Method::PUT && has(request, "if-none-match")).then_some((412, "PreconditionFailed"))
+    });
+    let ran = run(&mix("2"), &server.environment());
+    assert_eq!(ran.code, Some(74), "{}", ran.err);
+    let expected = "cannot take the lease: the store refuses to write an object that is not found";
+    assert!(ran.err.contains(expected) && ran.err.contains("412"), "{}", ran.err);
+    assert!(asked.load(Ordering::Relaxed) < 40, "{asked:?} requests");
+}
+
+/// A store whose versions never match: the lease can be created, and not renewed.
+#[test]
+fn a_store_that_refuses_every_renewal_is_an_error_that_says_what_it_answered() {
+    let server = server(|request| {
+        (request.method() == Method::PUT && has(request, "if-match")).then_some((412, "PreconditionFailed"))
+    });
+    let ran = run(&mix("2"), &server.environment());
+    assert_eq!(ran.code, Some(75), "{}", ran.err);
+    assert!(ran.err.contains("412"), "{}", ran.err);
+    assert!(!whole(&server.bucket("bucket").join("out")));
+    assert!(outside::open_uploads(&server).is_empty());
+}
+
+/// A store goes away after the uploads are completed: the cause is not another run.
+#[test]
+fn a_store_that_goes_away_in_the_commit_is_unreachable() {
+    for gone_at in ["complete", "check", "manifest"] {
+        let manifests = AtomicUsize::new(0);
+        let server = server(move |request| {
+            let query = request.uri().query().unwrap_or_default();
+            let is_gone = match gone_at {
+                "complete" => {
+                    request.method() == Method::POST && query.contains("uploadId") && is_for(request, "5x.jsonl")
+                }
+                "check" => request.method() == Method::HEAD && is_for(request, "5x.jsonl"),
+                // The first one says "replacing".
+                _ => {
+                    let is_manifest = request.method() == Method::PUT && is_for(request, "manifest.json");
+                    is_manifest && manifests.fetch_add(1, Ordering::Relaxed) > 0
+                }
+            };
+            is_gone.then_some((503, "ServiceUnavailable"))
+        });
+        let ran = run(&mix("5"), &server.environment());
+        assert_eq!(ran.code, Some(69), "{gone_at}: {}", ran.err);
+        assert!(!ran.err.contains("another run"), "{gone_at}: {}", ran.err);
+        let hint = if gone_at == "manifest" { "the mix may be complete" } else { "is not complete: run again" };
+        assert!(ran.err.contains(hint), "{gone_at}: {}", ran.err);
+        assert!(!whole(&server.bucket("bucket").join("out")));
+        let verified = run(&["verify", OUT], &server.environment());
+        assert_eq!(verified.code, Some(75), "{gone_at}: {}", verified.err);
+    }
+}
+
+#[test]
+fn what_is_left_over_is_named_and_deleted_by_clean() {
+    let server = server(|_| None);
+    let [first, second] = two_mixes(&server);
+    assert!(!first.err.contains("left over"), "{}", first.err);
+    assert!(second.err.contains("left over from earlier mixes: combined_cut_2x.jsonl;"), "{}", second.err);
+    let out = server.bucket("bucket").join("out");
+    let before = mix_files(&out);
+    assert!(before.contains_key("combined_cut_2x.jsonl"));
+    let cleaned = succeed(&["clean", OUT], &server.environment());
+    assert_eq!(cleaned.out, "s3://bucket/out: deleted combined_cut_2x.jsonl\n");
+    assert!(!mix_files(&out).contains_key("combined_cut_2x.jsonl"));
+    succeed(&["verify", OUT], &server.environment());
+    let again = succeed(&["clean", OUT], &server.environment());
+    assert_eq!(again.out, "s3://bucket/out: nothing is left over from earlier mixes\n");
+    // As if nothing had been there before.
+    let fresh = self::server(|_| None);
+    succeed(&mix("5"), &fresh.environment());
+    assert!(mix_files(&out) == mix_files(&fresh.bucket("bucket").join("out")));
+    let nothing = run(&["clean", "s3://bucket/in"], &server.environment());
+    assert_eq!(nothing.code, Some(66), "{}", nothing.err);
+}
