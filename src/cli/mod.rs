@@ -211,7 +211,7 @@ fn exit_codes_help() -> String {
     use exit_code as x;
     let rows: &[(u8, &str)] = &[
         (x::OK, "success; diff also exits with 0 if the mixes differ"),
-        (x::USAGE, "invalid command line, variable or recipe"),
+        (x::USAGE, "invalid command line, variable or recipe; a file of somebody else is in the way"),
         (
             x::DATA,
             "invalid data: rows, tokenizer, chat template or manifest; a recipe's shortfall; a mix that differs from its manifest",
@@ -221,7 +221,7 @@ fn exit_codes_help() -> String {
         (x::UNREACHABLE, "a storage service is unreachable: retry later"),
         (x::BUG, "a bug in this program"),
         (x::IO, "reading or writing failed"),
-        (x::TRY_AGAIN, "another run is publishing to this output: retry later"),
+        (x::TRY_AGAIN, "another run is publishing to this output, or the mix is being replaced: retry later"),
         (x::INTERRUPTED, "stopped by SIGINT"),
         (x::TERMINATED, "stopped by SIGTERM"),
     ];

@@ -124,14 +124,14 @@ fn the_long_help_lists_the_exit_codes_without_those_of_argo() {
     insta::assert_snapshot!(exit_codes_help(), @r"
     Exit codes:
         0  success; diff also exits with 0 if the mixes differ
-        2  invalid command line, variable or recipe
+        2  invalid command line, variable or recipe; a file of somebody else is in the way
         3  invalid data: rows, tokenizer, chat template or manifest; a recipe's shortfall; a mix that differs from its manifest
         4  a requested or selected cut cannot be written
        66  an input, recipe, tokenizer, chat template or mix was not found
        69  a storage service is unreachable: retry later
        70  a bug in this program
        74  reading or writing failed
-       75  another run is publishing to this output: retry later
+       75  another run is publishing to this output, or the mix is being replaced: retry later
       130  stopped by SIGINT
       143  stopped by SIGTERM
     ");

@@ -168,3 +168,29 @@ fn what_is_left_over_is_named_and_deleted_by_clean() {
     let nothing = run(&["clean", "s3://bucket/in"], &server.environment());
     assert_eq!(nothing.code, Some(66), "{}", nothing.err);
 }
+
+/// Another run replaces the mix between two requests of `verify`.
+#[test]
+fn a_mix_that_is_replaced_while_it_is_verified_is_no_damage() {
+    for state in ["complete", "replacing"] {
+        let folder = Arc::new(std::sync::OnceLock::<std::path::PathBuf>::new());
+        let of_bucket = Arc::clone(&folder);
+        let server = server(move |request| {
+            if let (true, Some(out)) = (request.method() == Method::GET && is_for(request, "5x.jsonl"), of_bucket.get())
+            {
+                std::fs::write(out.join("combined_cut_5x.jsonl"), "of the other run").unwrap();
+                let text = std::fs::read_to_string(out.join("manifest.json")).unwrap();
+                let run = text.lines().find(|line| line.contains("\"run\": ")).unwrap();
+                let text = text.replace(run, "  \"run\": \"0123456789abcdef\",");
+                std::fs::write(out.join("manifest.json"), text.replace("\"complete\"", &format!("\"{state}\"")))
+                    .unwrap();
+            }
+            None
+        });
+        succeed(&mix("5"), &server.environment());
+        folder.set(server.bucket("bucket").join("out")).unwrap();
+        let ran = run(&["verify", OUT], &server.environment());
+        assert_eq!(ran.code, Some(75), "{state}: {}", ran.err);
+        assert!(ran.err.contains("the mix was replaced while it was verified"), "{state}: {}", ran.err);
+    }
+}

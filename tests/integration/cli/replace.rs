@@ -86,3 +86,53 @@ fn the_manifest_describes_the_files() {
     let text = String::from_utf8_lossy(&tree["manifest.json"]);
     assert!(!text.contains("/tmp"), "paths are not recorded");
 }
+
+/// On a write-back cache, the size of a file that was just written changes a moment later.
+#[test]
+fn verify_waits_for_a_file_that_settles_and_reports_one_that_does_not() {
+    let sandbox = example_sandbox();
+    accepted(&sandbox, &[]);
+    let path = sandbox.path("out/combined_cut_2x.jsonl");
+    let whole = std::fs::read(&path).expect("the mix has this file");
+    std::fs::write(&path, &whole[..100]).expect("cannot write");
+    let settle = std::thread::spawn({
+        let path = path.clone();
+        move || {
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            std::fs::write(path, whole).expect("cannot write");
+        }
+    });
+    let ran = sandbox.run(&["verify", "out"]);
+    settle.join().expect("the thread ends");
+    assert_eq!(ran.code, 0, "{ran}");
+    std::fs::write(&path, "x").expect("cannot write");
+    let ran = sandbox.run(&["verify", "out"]);
+    assert_eq!(ran.code, 3, "{ran}");
+}
+
+#[test]
+fn a_mix_that_is_being_replaced_is_neither_verified_nor_compared() {
+    let sandbox = example_sandbox();
+    accepted(&sandbox, &[]);
+    let text = sandbox.read_text("out/manifest.json");
+    sandbox.write("out/manifest.json", text.replace("\"state\": \"complete\"", "\"state\": \"replacing\""));
+    for arguments in [&["verify", "out"][..], &["diff", "out", "out"], &["clean", "out"]] {
+        let ran = sandbox.run(arguments);
+        assert_eq!(ran.code, 75, "{arguments:?}: {ran}");
+        assert!(ran.stderr.contains("the mix is not complete"), "{arguments:?}: {ran}");
+    }
+    accepted(&sandbox, &[]);
+    assert!(sandbox.tree("out") == *earlier_mix());
+}
+
+/// A pipe of a private name must not block a run.
+#[test]
+fn a_pipe_in_place_of_the_lock_is_an_error() {
+    let sandbox = example_sandbox();
+    std::fs::create_dir(sandbox.path("out")).expect("cannot create the folder");
+    let lock = sandbox.path("out/.knowledge-mixing.lock");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &lock, rustix::fs::Mode::RWXU).expect("cannot create a pipe");
+    let ran = sandbox.run(&mix_and(&[]));
+    assert_eq!(ran.code, 74, "{ran}");
+    assert!(ran.stderr.contains("not a regular file"), "{ran}");
+}
