@@ -1,8 +1,9 @@
-//! Log lines and progress: bars on a terminal, a line every few seconds in a pod.
+//! Log lines and progress: bars on a terminal, a line every few seconds in a pod. Both are for people, so writing them is best
+//! effort: if standard error is full or closed, the run goes on.
 
 use indicatif::{MultiProgress, ProgressDrawTarget, ProgressStyle};
 use std::convert::Infallible;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -88,10 +89,11 @@ impl Progress {
             return;
         }
         let line = log_line(self.format, level, message);
-        match &self.bars {
-            Some(bars) => bars.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
-        }
+        let _ = match &self.bars {
+            // Not `suspend`, which panics if the terminal is gone.
+            Some(bars) if !bars.is_hidden() => bars.println(line),
+            _ => std::io::stderr().lock().write_all(format!("{line}\n").as_bytes()),
+        };
     }
 
     /// Starts a progress bar for `total` units of work. The bar disappears when the returned guard is dropped.
@@ -109,21 +111,22 @@ impl Progress {
             }
             None => indicatif::ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden()),
         };
-        let logger = (self.bars.is_none() && !self.quiet).then(|| self.log_regularly(name, bar.clone()));
+        let is_logged = self.bars.is_none() && !self.quiet;
+        let logger = if is_logged { self.log_regularly(name, bar.clone()) } else { None };
         ProgressBar { counter: ProgressCounter(bar), _logger: logger }
     }
 
-    /// Logs the percentage every few seconds until the returned sender is dropped.
-    fn log_regularly(&self, name: &'static str, bar: indicatif::ProgressBar) -> mpsc::Sender<Infallible> {
+    /// Logs the percentage every few seconds until the returned sender is dropped; never if the system gives no thread.
+    fn log_regularly(&self, name: &'static str, bar: indicatif::ProgressBar) -> Option<mpsc::Sender<Infallible>> {
         let (tx, rx) = mpsc::channel::<Infallible>();
         let progress = self.clone();
-        std::thread::spawn(move || {
+        let log = move || {
             while rx.recv_timeout(LOG_INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
                 let percent = (bar.position() * 100).checked_div(bar.length().unwrap_or(0)).unwrap_or(0);
                 progress.info(&format!("{name}: {percent}%"));
             }
-        });
-        tx
+        };
+        std::thread::Builder::new().name("progress".to_owned()).spawn(log).ok().map(|_| tx)
     }
 }
 
@@ -181,6 +184,60 @@ impl ProgressCounter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use indicatif::TermLike;
+    use std::io;
+
+    /// A terminal whose window is closed.
+    #[derive(Debug)]
+    struct ClosedTerminal;
+
+    fn closed() -> io::Result<()> {
+        Err(io::Error::other("the terminal is closed"))
+    }
+
+    impl TermLike for ClosedTerminal {
+        fn width(&self) -> u16 {
+            80
+        }
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            closed()
+        }
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            closed()
+        }
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            closed()
+        }
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            closed()
+        }
+        fn write_line(&self, _: &str) -> io::Result<()> {
+            closed()
+        }
+        fn write_str(&self, _: &str) -> io::Result<()> {
+            closed()
+        }
+        fn clear_line(&self) -> io::Result<()> {
+            closed()
+        }
+        fn flush(&self) -> io::Result<()> {
+            closed()
+        }
+    }
+
+    #[test]
+    fn a_terminal_that_is_closed_does_not_end_the_run() {
+        let target = ProgressDrawTarget::term_like(Box::new(ClosedTerminal));
+        let bars = Some(MultiProgress::with_draw_target(target));
+        let progress = Progress { format: LogFormat::Text, quiet: false, silent: false, bars };
+        let bar = progress.bar("reading", 100, ProgressUnit::Rows);
+        for _ in 0..10 {
+            bar.counter().advance(10);
+            progress.warning("odd");
+        }
+        drop(bar);
+        progress.error("failed");
+    }
 
     #[test]
     fn log_lines_in_both_formats() {

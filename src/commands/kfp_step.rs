@@ -1,11 +1,10 @@
 //! `kfp-step`: runs `mix` as a step of a Kubeflow pipeline.
 
-use super::print::print_table;
+use super::print::print_mix;
 use super::session::Session;
 use crate::cli::KfpStepArguments;
 use crate::error::Result;
 use crate::pipeline;
-use crate::report::wording::RunKind;
 use crate::workflow::kfp_step::KfpStep;
 use crate::workflow::mix_result::MixResult;
 
@@ -15,9 +14,7 @@ pub(super) async fn run(arguments: &KfpStepArguments, session: &Session<'_>) -> 
     let (settings, context) = session.prepare(step.settings()).await?;
     step.check(&settings, &context.warnings);
     let outcome = pipeline::mix(&settings, &context).await?;
-    if !session.progress.is_quiet() {
-        print_table(&outcome, RunKind::Mix)?;
-    }
+    print_mix(&outcome, session.progress);
     step.publish(&MixResult {
         manifest: outcome.manifest,
         metrics: outcome.metrics,

@@ -1,11 +1,10 @@
 //! `mix`: writes the training files.
 
-use super::print::print_table;
+use super::print::print_mix;
 use super::session::Session;
 use crate::error::Result;
 use crate::manifest::MANIFEST_NAME;
 use crate::pipeline;
-use crate::report::wording::RunKind;
 use crate::settings::SettingValues;
 use crate::workflow::parameters::{self, OutputParameters};
 use crate::workflow::trainer;
@@ -21,5 +20,6 @@ pub(super) async fn run(given: &SettingValues, session: &Session<'_>) -> Result<
         OutputParameters::of(&outcome.manifest, outcome.selected_cut)?.write(folder)?;
     }
     session.progress.info(&format!("the mix is complete: {}", settings.output.join(MANIFEST_NAME)));
-    if session.progress.is_quiet() { Ok(()) } else { print_table(&outcome, RunKind::Mix) }
+    print_mix(&outcome, session.progress);
+    Ok(())
 }

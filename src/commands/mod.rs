@@ -29,18 +29,24 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
     // Before any thread exists: variables of a .env file become part of the environment.
     let dotenv = dotenv::load();
     storage::install_tls_provider();
+    // Until the settings are known.
+    let logging = Progress::new(Default::default(), false);
     let cli = match cli::parse(arguments) {
         Ok(cli) => cli,
-        Err(cli::Stop::Clap(error)) => {
+        Err(cli::Stop::Clap(error)) if error.use_stderr() => {
             let _ = error.print();
-            return if error.use_stderr() { exit_code::USAGE } else { exit_code::OK };
+            return exit_code::USAGE;
         }
-        Err(cli::Stop::Error(error)) => return report(&Progress::new(Default::default(), false), &error),
+        Err(cli::Stop::Clap(help)) => {
+            let printed = print::print_help(&help);
+            return printed.map_or_else(|error| report(&logging, &error), |()| exit_code::OK);
+        }
+        Err(cli::Stop::Error(error)) => return report(&logging, &error),
     };
     let environment = settings::process_environment();
     let settings = match run_settings(&cli, &environment) {
         Ok(settings) => settings,
-        Err(error) => return report(&Progress::new(Default::default(), false), &error),
+        Err(error) => return report(&logging, &error),
     };
     let progress = Progress::new(settings.log_format, settings.quiet);
     let outcome = dotenv.and_then(|()| {

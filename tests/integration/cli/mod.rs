@@ -8,6 +8,7 @@ mod logs;
 mod precedence;
 mod replace;
 mod signals;
+mod streams;
 
 use crate::in_process;
 use knowledge_mixing::testing::Manifest;
