@@ -1,6 +1,6 @@
 //! The error type: a message for the person who reads a pod's log, and an exit code for the engine.
 
-use std::fmt;
+use std::{fmt, io};
 
 /// The exit codes. Argo's executor reserves 64 and 65, so neither is used here.
 pub(crate) mod exit_code {
@@ -114,6 +114,25 @@ impl Error {
         self
     }
 
+    /// The error for a thread that the system does not start; `action` completes "cannot ...".
+    pub(crate) fn no_thread(action: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::new(ErrorKind::Io, format!("cannot {action}")).caused_by(source).hint(NO_THREAD_HINT)
+    }
+
+    /// Whether the cause is that the system gives this process no more descriptors or threads.
+    pub(crate) fn is_limit(&self) -> bool {
+        self.is_thread_limit() || matches!(self.os_code(), Some(libc::EMFILE | libc::ENFILE))
+    }
+
+    /// Whether the cause is that the system gives this process no more threads.
+    pub(crate) fn is_thread_limit(&self) -> bool {
+        self.os_code() == Some(libc::EAGAIN)
+    }
+
+    fn os_code(&self) -> Option<i32> {
+        self.source.as_deref()?.downcast_ref::<io::Error>()?.raw_os_error()
+    }
+
     /// Returns the kind, which determines the exit code.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -154,6 +173,18 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_deref().map(|e| e as &(dyn std::error::Error + 'static))
+    }
+}
+
+/// The hint for a thread that the system does not start.
+const NO_THREAD_HINT: &str = "raise the limit of threads: `ulimit -u`, or the container's limit of processes";
+
+/// The hint for an error of the system because too many files are open; `None` for any other error.
+pub(crate) fn open_files_hint(error: &io::Error) -> Option<&'static str> {
+    match error.raw_os_error() {
+        Some(libc::EMFILE) => Some("raise the limit of open files: `ulimit -n 1024`"),
+        Some(libc::ENFILE) => Some("raise the system's limit of open files (`fs.file-max`), or stop other programs"),
+        _ => None,
     }
 }
 

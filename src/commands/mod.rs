@@ -9,6 +9,7 @@ mod mix;
 mod plan;
 mod print;
 mod recipe;
+mod runtime;
 mod session;
 mod signals;
 mod verify;

@@ -14,9 +14,13 @@ use std::os::fd::AsFd;
 /// # Errors
 /// Standard output cannot be written.
 pub(super) fn print(text: &str) -> Result<()> {
-    // Not through `Stdout`, which reports success for a descriptor that is not open for writing.
-    let descriptor = io::stdout().as_fd().try_clone_to_owned();
-    check(descriptor.and_then(|descriptor| File::from(descriptor).write_all(text.as_bytes())))
+    let mut out = io::stdout().lock();
+    check(match out.as_fd().try_clone_to_owned() {
+        // Not through `Stdout`, which reports success for a descriptor that is not open for writing.
+        Ok(descriptor) => File::from(descriptor).write_all(text.as_bytes()),
+        // No descriptor is left.
+        Err(_) => out.write_all(text.as_bytes()).and_then(|()| out.flush()),
+    })
 }
 
 /// Prints the help or the version, in colour on a terminal.

@@ -1,5 +1,6 @@
 //! Runs a sub-command until it ends or a signal stops it.
 
+use super::runtime;
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Progress;
 use crate::storage::{PublishState, Storage, StorageOptions};
@@ -18,10 +19,7 @@ pub(super) fn run<F: Future<Output = Result<()>>>(
     progress: &Progress,
     command: impl FnOnce(Storage) -> F,
 ) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::new(ErrorKind::Io, "cannot start the runtime").caused_by(error))?;
+    let runtime = runtime::start()?;
     let storage = Storage::new(options, Warnings::new(progress.clone()));
     let mut is_stopped = false;
     let outcome = runtime.block_on(async {

@@ -32,7 +32,10 @@ impl Context {
             // A panicking job drops its sender; the receiver reports it.
             .panic_handler(|_| ())
             .build()
-            .map_err(|error| Error::new(ErrorKind::Io, "cannot start the worker threads").caused_by(error))?;
+            .map_err(|error| {
+                Error::no_thread("start the worker threads", error)
+                    .hint("pass a smaller --threads, or raise `ulimit -u`")
+            })?;
         let pool = Arc::new(pool);
         storage.use_pool(&pool);
         Ok(Self { storage, progress, warnings, pool })

@@ -1,7 +1,7 @@
 //! Classifies errors of stores and file systems and describes them without any secret.
 
 use super::environment::Environment;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, open_files_hint};
 use object_store::Error as StoreError;
 use object_store::client::HttpError;
 use std::fmt::Display;
@@ -138,6 +138,9 @@ pub(crate) fn store_error(error: &StoreError, place: impl Display, environment: 
             "the store's certificate is not trusted",
             Some("set AWS_CA_BUNDLE to the PEM file of its certificate authority"),
         ),
+        Kind::Transient if let Some(hint) = open_files(error) => {
+            (ErrorKind::Io, "cannot connect to the store", Some(hint))
+        }
         Kind::Transient => (
             ErrorKind::Unreachable,
             "the store cannot be reached or does not respond",
@@ -170,7 +173,7 @@ pub(crate) fn io_error(error: std::io::Error, action: &str, place: impl Display)
         Io::ReadOnlyFilesystem => {
             (ErrorKind::Io, Some("the file system is mounted read-only: use a folder on a writable volume"))
         }
-        _ => (ErrorKind::Io, None),
+        _ => (ErrorKind::Io, open_files_hint(&error)),
     };
     let described = Error::new(kind, format!("cannot {action}")).at(place).caused_by(error);
     match hint {
@@ -236,6 +239,11 @@ fn transport(error: &StoreError) -> Option<&HttpError> {
         next = error.source();
     }
     None
+}
+
+/// The hint if a connection failed because too many files are open: a retry succeeds when another connection is closed.
+fn open_files(error: &StoreError) -> Option<&'static str> {
+    root_cause(transport(error)?).downcast_ref().and_then(open_files_hint)
 }
 
 fn contains_any(source: &(dyn std::error::Error + Send + Sync), words: &[&str]) -> bool {

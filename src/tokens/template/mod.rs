@@ -200,6 +200,7 @@ fn compile(environment: &mut Environment<'static>, name: &'static str, template:
     });
     match parsed {
         Ok(Ok(Ok(added))) => added.map_err(|error| explain(&error, place)),
+        Err(error) => Err(Error::no_thread("start a thread that parses the chat template", error).at(place)),
         _ => Err(failed("the template engine cannot parse it", place)),
     }
 }
