@@ -29,6 +29,11 @@ use std::fs::File;
 use std::io::{ErrorKind as Io, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Number of pauses in which a file waits for a thread, and their length.
+const THREAD_PAUSES: usize = 5;
+const THREAD_PAUSE: Duration = Duration::from_millis(5);
 
 /// What to do about a file system that cannot rename.
 const MOUNTED: &str =
@@ -120,10 +125,21 @@ impl LocalPublication {
     /// Creates a file under its staging name.
     pub(super) async fn create(&self, name: &str) -> Result<FileSink> {
         self.check_name(name)?;
+        // A thread that has just finished another file counts until the system has removed it.
+        for _ in 0..THREAD_PAUSES {
+            match self.try_create(name).await {
+                Err(error) if error.is_thread_limit() => tokio::time::sleep(THREAD_PAUSE).await,
+                created => return created,
+            }
+        }
+        self.try_create(name).await
+    }
+
+    async fn try_create(&self, name: &str) -> Result<FileSink> {
         let writer_guard = Arc::clone(&self.shared.writers).read_owned().await;
         let file = self.create_staging(name, name)?;
         let flush = self.shared.options.flush;
-        Ok(FileSink::start(name, file, Arc::clone(&self.staged), self.shared.digest(), flush, writer_guard))
+        FileSink::start(name, file, Arc::clone(&self.staged), self.shared.digest(), flush, writer_guard)
     }
 
     /// Removes the staging files.

@@ -78,10 +78,17 @@ impl Publication {
             }
             names.push(name.to_string());
         }
-        Ok(Sink(match &self.backend {
-            Backend::Local(publication) => BackendSink::Local(publication.create(name).await?),
-            Backend::Remote(publication) => BackendSink::Remote(Box::new(publication.create(name).await?)),
-        }))
+        let created = match &self.backend {
+            Backend::Local(publication) => publication.create(name).await.map(BackendSink::Local),
+            Backend::Remote(publication) => {
+                publication.create(name).await.map(|sink| BackendSink::Remote(Box::new(sink)))
+            }
+        };
+        if created.is_err() {
+            // The caller may create it again when other files are finished and their descriptors are free.
+            lock(&self.names).retain(|used| used != name);
+        }
+        created.map(Sink)
     }
 
     /// Makes every finished file visible, the complete manifest last. Files of the earlier mix that this one has not are removed

@@ -7,14 +7,14 @@ use crate::hash_map::lock;
 use crate::storage::close::close;
 use crate::storage::digest::Digest;
 use crate::storage::store_error::{io_error, write_error};
-use crate::storage::task::AbortOnDrop;
 use bytes::{Buf, Bytes};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind as Io, IoSlice, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
 use tokio::sync::OwnedRwLockReadGuard;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Maximum number of batches of bytes that wait for the writing thread.
 const QUEUE: usize = 2;
@@ -94,7 +94,7 @@ impl Drop for StagingFile {
 /// Sends bytes to the thread that writes them.
 pub(super) struct FileSink {
     tx: mpsc::Sender<Message>,
-    writer: AbortOnDrop<Result<StagingFile>>,
+    writer: oneshot::Receiver<Result<StagingFile>>,
     name: String,
     staged: Arc<Mutex<Vec<StagingFile>>>,
 }
@@ -108,6 +108,10 @@ enum Message {
 impl FileSink {
     /// Starts the writing thread. `writer_guard` is held until the file is published or removed. The finished file is added to
     /// `staged`.
+    ///
+    /// # Errors
+    /// The system gives no thread. One of the runtime's would make the file wait for the end of another one instead, which may
+    /// wait for this one.
     pub(super) fn start(
         name: &str,
         (file, staging): (File, StagingFile),
@@ -115,15 +119,22 @@ impl FileSink {
         digest: Digest,
         flush: bool,
         writer_guard: OwnedRwLockReadGuard<()>,
-    ) -> Self {
+    ) -> Result<Self> {
         let (tx, rx) = mpsc::channel(QUEUE);
-        let writer = AbortOnDrop(tokio::task::spawn_blocking(move || {
-            let mut written = write_all(file, staging, rx, digest, flush)?;
-            // Nobody may be left to take the result: then this thread removes the file.
-            written.writer_guard = Some(writer_guard);
-            Ok(written)
-        }));
-        Self { tx, writer, name: name.to_string(), staged }
+        let (writer_tx, writer) = oneshot::channel();
+        let place = staging.target.display().to_string();
+        let write = move || {
+            let written = write_all(file, staging, rx, digest, flush).map(|mut staging| {
+                // Nobody may be left to take the result: then this thread removes the file.
+                staging.writer_guard = Some(writer_guard);
+                staging
+            });
+            let _ = writer_tx.send(written);
+        };
+        match std::thread::Builder::new().name("write".to_owned()).spawn(write) {
+            Ok(_) => Ok(Self { tx, writer, name: name.to_string(), staged }),
+            Err(error) => Err(Error::no_thread("start a thread that writes the file", error).at(place)),
+        }
     }
 
     pub(super) async fn write(&mut self, parts: Vec<Bytes>) -> Result<()> {
@@ -137,7 +148,7 @@ impl FileSink {
         if self.tx.send(Message::End).await.is_err() {
             return Err(self.writer_error().await);
         }
-        let staging = self.writer.join().await?;
+        let staging = (&mut self.writer).await.map_err(|_| ended_early(&self.name))??;
         let file = staging.file().clone();
         lock(&self.staged).push(staging);
         Ok(file)
@@ -145,11 +156,16 @@ impl FileSink {
 
     /// Why the writing thread has ended early.
     async fn writer_error(&mut self) -> Error {
-        match (&mut self.writer.0).await {
+        match (&mut self.writer).await {
             Ok(Err(error)) => error,
-            _ => Error::new(ErrorKind::Bug, "the writing thread ended early").at(&self.name),
+            _ => ended_early(&self.name),
         }
     }
+}
+
+/// The error if the writing thread has panicked.
+fn ended_early(name: &str) -> Error {
+    Error::new(ErrorKind::Bug, "the writing thread ended early").at(name)
 }
 
 /// Writes all messages to the file, up to the end.
@@ -162,7 +178,7 @@ fn write_all(
 ) -> Result<StagingFile> {
     let target = staging.target.display().to_string();
     let failed = |error| io_error(error, "write", &target);
-    let mut writer = Writer::new(file, digest, flush).map_err(failed)?;
+    let mut writer = Writer::new(file, digest, flush);
     loop {
         match rx.blocking_recv() {
             Some(Message::Bytes(parts)) => writer.write(parts).map_err(failed)?,
@@ -185,9 +201,8 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(file: File, digest: Digest, flush: bool) -> std::io::Result<Self> {
-        let flusher = if flush { Some(Flusher::start(&file)?) } else { None };
-        Ok(Self { file, digest, joined: Vec::new(), bytes: 0, flusher })
+    fn new(file: File, digest: Digest, flush: bool) -> Self {
+        Self { file, digest, joined: Vec::new(), bytes: 0, flusher: flush.then(Flusher::default) }
     }
 
     fn write(&mut self, parts: Vec<Bytes>) -> std::io::Result<()> {
@@ -202,7 +217,7 @@ impl Writer {
             write_vectored(&mut self.file, parts)?;
         }
         if let Some(flusher) = &mut self.flusher {
-            flusher.written(length);
+            flusher.written(&self.file, length);
         }
         Ok(())
     }
@@ -226,9 +241,7 @@ impl Writer {
 
     /// Returns the size and the digest.
     fn finish(self, flush: bool) -> std::io::Result<(u64, String)> {
-        let Self { file, digest, bytes, flusher, .. } = self;
-        // It has a descriptor of its own.
-        drop(flusher);
+        let Self { file, digest, bytes, .. } = self;
         if flush {
             file.sync_all()?;
         }
@@ -262,30 +275,49 @@ fn write_vectored(file: &mut File, parts: Vec<Bytes>) -> std::io::Result<()> {
 
 /// Starts writeback of a file's pages while the file is still being written, so that the flush at its end has little to
 /// do.
+#[derive(Default)]
 struct Flusher {
-    tx: std::sync::mpsc::SyncSender<()>,
     unflushed: usize,
+    /// Whether a writeback waits for the flushing thread.
+    is_queued: Arc<AtomicBool>,
 }
+
+/// A file whose writeback is to be started.
+struct Writeback {
+    file: File,
+    is_queued: Arc<AtomicBool>,
+}
+
+/// Sends to the one flushing thread of the process: starting writeback on a busy disk blocks, and all files share the disk. `None`
+/// if the system gives no thread: then the flush at the end of a file has more to do.
+static FLUSHING_THREAD: LazyLock<Option<std::sync::mpsc::Sender<Writeback>>> = LazyLock::new(|| {
+    let (tx, rx) = std::sync::mpsc::channel::<Writeback>();
+    let flush = move || {
+        for writeback in rx {
+            writeback.is_queued.store(false, Ordering::Release);
+            start_writeback(&writeback.file);
+        }
+    };
+    std::thread::Builder::new().name("flush".to_owned()).spawn(flush).ok().map(|_| tx)
+});
 
 impl Flusher {
     /// Bytes between two writebacks. Small files need none.
     const INTERVAL: usize = 8 << 20;
 
-    /// Starts a thread, which ends when the sender is dropped: starting writeback on a busy disk blocks.
-    fn start(file: &File) -> std::io::Result<Self> {
-        let file = file.try_clone()?;
-        let (tx, rx) = std::sync::mpsc::sync_channel::<()>(1);
-        let flush = move || rx.into_iter().for_each(|()| start_writeback(&file));
-        std::thread::Builder::new().name("flush".to_owned()).spawn(flush)?;
-        Ok(Self { tx, unflushed: 0 })
-    }
-
-    fn written(&mut self, bytes: usize) {
+    fn written(&mut self, file: &File, bytes: usize) {
         self.unflushed += bytes;
-        if self.unflushed >= Self::INTERVAL {
-            self.unflushed = 0;
-            // If the channel is full, the pending writeback covers these bytes, too.
-            let _ = self.tx.try_send(());
+        if self.unflushed < Self::INTERVAL {
+            return;
+        }
+        self.unflushed = 0;
+        // If one is waiting, it covers these bytes, too.
+        if self.is_queued.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        // A descriptor of its own, only for the moment: the writer keeps the file, and closes it itself.
+        if let (Some(tx), Ok(file)) = (&*FLUSHING_THREAD, file.try_clone()) {
+            let _ = tx.send(Writeback { file, is_queued: Arc::clone(&self.is_queued) });
         }
     }
 }
