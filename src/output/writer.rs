@@ -1,4 +1,4 @@
-//! All files of all cuts in one pass: each sample is encoded once, and its bytes go to every file that holds it.
+//! Files that are written in one pass over the samples: each sample is encoded once, and its bytes go to every file that holds it.
 
 use super::first_rows::first_rows;
 use super::format::{Content, FileAssembler, assembler};
@@ -7,7 +7,6 @@ use crate::codec::Transform;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mixing::{OutputRow, ShuffledOrder, natural_order};
 use crate::pool::spawn;
-use crate::progress::ProgressCounter;
 use crate::recipe::{Columns, Compression, Format, Order};
 use crate::sample::Sample;
 use crate::storage::{Publication, Sink, StagedFile};
@@ -53,7 +52,7 @@ pub(crate) enum FileRows {
 
 impl FileRows {
     /// How often the cut or its validation file holds the sample at a place.
-    fn copies(self, source: &WriteSource, at: usize) -> u32 {
+    pub(super) fn copies(self, source: &WriteSource, at: usize) -> u32 {
         match self {
             Self::Mix(plan) => source.plans[plan].copies(at, source.samples[at].source),
             Self::Validation(plan) => source.plans[plan].is_validation(at).into(),
@@ -75,43 +74,30 @@ struct EncodedRows {
     ends: Vec<usize>,
 }
 
-/// Writes all files; returns them in the order of `files`, staged but not yet visible.
+/// Writes the files of one pass over the samples; returns them in their order, staged but not yet visible.
+///
+/// `most_copies` is how often each row is in the file that holds it most often: [`WriteSource::most_copies`] if it is `None`.
+/// `progress` is called with the number of rows of each batch.
 ///
 /// # Errors
 /// If a file cannot be written.
-pub(crate) async fn write_rows(
+pub(super) async fn write_pass(
     source: &Arc<WriteSource>,
-    files: Vec<RowsFile>,
+    files: Vec<FileWriter>,
+    most_copies: Option<Vec<u32>>,
     options: WriteOptions,
-    publication: &Publication,
     pool: &Arc<rayon::ThreadPool>,
-    progress: &ProgressCounter,
+    mut progress: impl FnMut(u64),
 ) -> Result<Vec<StagedFile>> {
-    let mut contents: Vec<Content> = files.iter().map(|file| Content::of(file.format)).collect();
-    contents.dedup();
+    let contents = files.first().map(|file| file.contents.clone()).unwrap_or_default();
     let mut senders = Vec::new();
     let mut writers = Vec::new();
     for file in files {
-        let codec = options.compression.codec(file.format);
-        let name = codec.file_name(&format!("{}{}", file.stem, file.format.ending()));
-        let encoder = codec.encoder().map_err(cannot_compress)?;
-        // In every format, so that all files of a mix have the same order.
-        let first = rows_to_move(pool, source, file.rows, options).await?;
-        let writer = FileWriter {
-            source: source.clone(),
-            rows: file.rows,
-            first,
-            contents: contents.clone(),
-            content: contents.iter().position(|content| *content == Content::of(file.format)).unwrap_or_default(),
-            bytes: Some(FileBytes { assembler: assembler(file.format, source, options.compression)?, encoder }),
-            sink: publication.create(&name).await?,
-            pool: pool.clone(),
-        };
         let (tx, rx) = mpsc::channel(1);
         senders.push(tx);
-        writers.push(writer.run(rx));
+        writers.push(file.run(rx));
     }
-    let (producer, batches) = in_batches(source.clone(), options, pool.clone());
+    let (producer, batches) = in_batches(source.clone(), most_copies, options, pool.clone());
     let batches = futures::stream::unfold(batches, async |mut rx| rx.recv().await.map(|batch| (batch, rx)))
         .map(|rows| encode_on(pool, source, contents.clone(), rows))
         .buffered(pool.current_num_threads() + 1);
@@ -123,7 +109,7 @@ pub(crate) async fn write_rows(
                 // A writer that hangs up has failed; its error ends the run.
                 let _ = tx.send(Some(batch.clone())).await;
             }
-            progress.advance(batch.rows.len() as u64);
+            progress(batch.rows.len() as u64);
         }
         // A producer that panics ends the sequence early: without this, files that lack rows would look complete.
         producer.await.map_err(|_| Error::new(ErrorKind::Bug, "ordering rows panicked"))?;
@@ -168,12 +154,14 @@ async fn rows_to_move(
 /// signals meanwhile.
 fn in_batches(
     source: Arc<WriteSource>,
+    most_copies: Option<Vec<u32>>,
     options: WriteOptions,
     pool: Arc<rayon::ThreadPool>,
 ) -> (tokio::task::JoinHandle<()>, mpsc::Receiver<Vec<OutputRow>>) {
     let (tx, rx) = mpsc::channel(2);
     let producer = tokio::task::spawn_blocking(move || {
-        let WriteSource { source_ranges, most_copies, .. } = &*source;
+        let source_ranges = &source.source_ranges;
+        let most_copies = most_copies.as_deref().unwrap_or(&source.most_copies);
         let mut batcher = Batcher { source: &source, tx, batch: Vec::new(), bytes: 0 };
         let sent = match options.order {
             Order::Natural => batcher.extend(natural_order(source_ranges, most_copies)),
@@ -292,7 +280,7 @@ fn cannot_compress(error: io::Error) -> Error {
 }
 
 /// Writes one file.
-struct FileWriter {
+pub(super) struct FileWriter {
     source: Arc<WriteSource>,
     rows: FileRows,
     /// The rows that come before all others.
@@ -308,6 +296,34 @@ struct FileWriter {
 }
 
 impl FileWriter {
+    /// Creates a file under its staging name. `contents` are those of its pass.
+    ///
+    /// # Errors
+    /// If the file cannot be created or cannot have these rows.
+    pub(super) async fn open(
+        file: &RowsFile,
+        contents: &[Content],
+        source: &Arc<WriteSource>,
+        options: WriteOptions,
+        publication: &Publication,
+        pool: &Arc<rayon::ThreadPool>,
+    ) -> Result<Self> {
+        let codec = options.compression.codec(file.format);
+        let name = codec.file_name(&format!("{}{}", file.stem, file.format.ending()));
+        let encoder = codec.encoder().map_err(cannot_compress)?;
+        Ok(Self {
+            source: source.clone(),
+            rows: file.rows,
+            // In every format, so that all files of a mix have the same order.
+            first: rows_to_move(pool, source, file.rows, options).await?,
+            contents: contents.to_vec(),
+            content: contents.iter().position(|content| *content == Content::of(file.format)).unwrap_or_default(),
+            bytes: Some(FileBytes { assembler: assembler(file.format, source, options.compression)?, encoder }),
+            sink: publication.create(&name).await?,
+            pool: pool.clone(),
+        })
+    }
+
     /// Writes what the file holds of each batch; `None` is the end of the file.
     async fn run(mut self, mut batches: mpsc::Receiver<Option<Arc<Batch>>>) -> Result<StagedFile> {
         if !self.first.is_empty() {

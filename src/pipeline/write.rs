@@ -87,7 +87,7 @@ pub(crate) async fn write_mix(
     let source = Arc::new(context.compute("preparing rows", preparing).await?);
     let total = source.most_copies.iter().map(|&copies| u64::from(copies)).sum();
     let bar = context.progress.bar("writing", total, ProgressUnit::Rows);
-    let staged = write_rows(&source, files, file_options, publication, &context.pool, &bar.counter()).await?;
+    let staged = write_rows(&source, &files, file_options, publication, &context.pool, &bar.counter()).await?;
     let output = |(output, file): (OutputRows, crate::storage::StagedFile)| OutputFile {
         name: file.name,
         kind: output.kind,

@@ -67,6 +67,53 @@ fn mixes_of_many_parts_give_the_same_bytes_on_every_backend() {
     );
 }
 
+#[test]
+fn more_files_than_one_pass_writes_give_the_same_bytes_in_a_bucket() {
+    let server = S3Server::start(&["bucket"]);
+    let folder = tempfile::tempdir().unwrap();
+    let cuts: Vec<String> = (1..=160).map(|cut| cut.to_string()).collect();
+    let cuts = cuts.join(",");
+    let input = examples();
+    for output in [folder.path().to_str().unwrap(), "s3://bucket/out"] {
+        let arguments = ["mix", "--input", input.to_str().unwrap(), "--output", output, "--cut-sizes", &cuts];
+        let more = ["--infeasible-cuts", "keep", "--columns", "training", "--tokenizer-model", "builtin"];
+        succeed(&[&arguments[..], &more].concat(), &server.environment());
+    }
+    let local = files(folder.path());
+    assert!(local.len() > 160, "{} files", local.len());
+    assert!(files(&server.bucket("bucket").join("out")) == local);
+}
+
+#[test]
+fn few_descriptors_give_the_same_bytes_in_a_bucket_or_a_clear_error() {
+    let server = S3Server::start(&["bucket"]);
+    copy_folder(&examples(), &server.bucket("bucket").join("in"));
+    let mut report = String::new();
+    for descriptors in [12, 14, 16, 18, 20, 24, 32, 64] {
+        let limit = format!("--nofile={descriptors}:{descriptors}");
+        let mut command = std::process::Command::new("prlimit");
+        command.arg(limit).arg(crate::support::binary()).args([
+            "mix",
+            "--input",
+            "s3://bucket/in",
+            "--cut-sizes",
+            "2,5,8",
+        ]);
+        command.args(["--output", "s3://bucket/out", "--tokenizer-model", "builtin", "--max-retries", "3"]);
+        command.env_clear().envs(server.environment()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        let ran = outside::Ran::from(command.output().unwrap());
+        report.push_str(&format!("{descriptors} descriptors: {:?} {}\n", ran.code, ran.err));
+        match ran.code {
+            Some(0) => assert!(outside::whole(&server.bucket("bucket").join("out"))),
+            Some(74) => assert!(ran.err.contains("raise the limit of open files: `ulimit -n"), "{report}"),
+            _ => panic!("{report}"),
+        }
+        assert!(descriptors < 32 || ran.code == Some(0), "{report}");
+        assert!(!ran.err.contains("panicked"), "{report}");
+    }
+    eprintln!("{report}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_examples_give_the_same_bytes_on_azure() {
     let Some(azurite) = Azurite::find() else { return };

@@ -4,6 +4,7 @@ mod bad_input;
 mod exit_codes;
 mod fuzz;
 mod help;
+mod limits;
 mod logs;
 mod precedence;
 mod replace;
