@@ -9,6 +9,7 @@ mod interleavings;
 mod network;
 mod odd_stores;
 mod requests;
+mod shim;
 mod whole_program;
 mod whole_program_faults;
 

@@ -7,6 +7,7 @@
 //! | `rows` | small step_02 artifacts |
 //! | `http_server`, `s3_server` | servers on loopback ports |
 //! | `faulty_proxy` | a proxy that makes requests fail |
+//! | `shim` | system calls that fail, by a library loaded before the C library |
 //! | `world` | a simulated object store that delays, reorders and loses requests |
 
 pub use hyper;
@@ -17,6 +18,7 @@ pub mod outside;
 pub mod program;
 pub mod rows;
 pub mod s3_server;
+pub mod shim;
 pub mod world;
 
 use std::path::{Path, PathBuf};
