@@ -3,6 +3,7 @@
 //! Two dialects are read with the same types. The backend omits unset inputs and identifies artifacts by URL; the SDK's
 //! local runner writes `null`, turns whole numbers in lists into `5.0`, and identifies artifacts by local path.
 
+use super::output_paths::{self, Output, normalized};
 use super::upstream::our_name;
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings;
@@ -83,11 +84,19 @@ impl Artifact {
         if self.name.is_empty() { output } else { &self.name }
     }
 
-    /// The path at which the container reads or writes the artifact.
+    /// The path at which the container reads or writes the artifact: without `.` and repeated slashes, but not checked.
     pub(super) fn path(&self) -> PathBuf {
+        self.path_and_root().0
+    }
+
+    /// The path, and the folder of the engine's that it has to be in, if there is one.
+    fn path_and_root(&self) -> (PathBuf, Option<&'static Path>) {
         let custom = self.custom_path.as_deref().filter(|path| !path.is_empty());
-        let path = custom.map_or_else(|| mount_path(&self.uri), str::to_string);
-        if self.is_in_workspace() { Path::new(WORKSPACE).join(path.trim_start_matches('/')) } else { path.into() }
+        let (path, root) = custom.map_or_else(|| mount_path(&self.uri), |path| (path.to_string(), None));
+        if self.is_in_workspace() {
+            return (normalized(&Path::new(WORKSPACE).join(path.trim_start_matches('/'))), Some(Path::new(WORKSPACE)));
+        }
+        (normalized(Path::new(&path)), root.map(Path::new))
     }
 
     /// Whether the artifact is on the shared volume of the pipeline instead of in an object store.
@@ -97,16 +106,16 @@ impl Artifact {
     }
 }
 
-/// The path at which Kubeflow mounts a URI.
-fn mount_path(uri: &str) -> String {
-    for (scheme, mount) in [("gs://", "/gcs/"), ("s3://", "/s3/"), ("minio://", "/minio/")] {
+/// The path at which Kubeflow mounts a URI, and the folder that it mounts all URIs of that scheme at.
+fn mount_path(uri: &str) -> (String, Option<&'static str>) {
+    for (scheme, mount) in [("gs://", "/gcs"), ("s3://", "/s3"), ("minio://", "/minio")] {
         if let Some(rest) = uri.strip_prefix(scheme) {
-            return format!("{mount}{rest}");
+            return (format!("{mount}/{rest}"), Some(mount));
         }
     }
     match uri.strip_prefix("oci://") {
-        Some(rest) => format!("/oci/{}/models", rest.replace('/', "_")),
-        None => uri.strip_prefix("file://").unwrap_or(uri).to_string(),
+        Some(rest) => (format!("/oci/{}/models", rest.replace('/', "_")), Some("/oci")),
+        None => (uri.strip_prefix("file://").unwrap_or(uri).to_string(), None),
     }
 }
 
@@ -114,7 +123,8 @@ impl ExecutorInput {
     /// Parses the executor input.
     ///
     /// # Errors
-    /// A usage error if it is not a JSON object of that shape, or if it has no file for the executor output.
+    /// A usage error if it is not a JSON object of that shape, if it has no file for the executor output, or if the path of an
+    /// output is not one of its own: see [`output_paths::check`].
     pub(super) fn parse(text: &str) -> Result<Self> {
         let invalid = |message: String| Error::new(ErrorKind::Usage, message).at("--executor-input").hint(HINT);
         let wire: Wire = serde_json::from_str(text)
@@ -129,18 +139,38 @@ impl ExecutorInput {
         let input_artifacts = inputs.artifacts.unwrap_or_default().into_iter();
         let output_artifacts = outputs.artifacts.unwrap_or_default().into_iter();
         let output_parameters = outputs.parameters.unwrap_or_default().into_iter();
-        Ok(Self {
+        let input = Self {
             parameters: inputs.parameter_values.unwrap_or_default(),
             input_artifacts: input_artifacts
                 .filter_map(|(name, list)| Some((our_name(&name).to_owned(), list?.artifacts)))
                 .collect(),
-            output_parameters: output_parameters.map(|(name, parameter)| (name, parameter.output_file)).collect(),
+            output_parameters: output_parameters
+                .map(|(name, parameter)| (name, normalized(&parameter.output_file)))
+                .collect(),
             // Kubeflow reads only the first artifact of a list.
             output_artifacts: output_artifacts
                 .filter_map(|(name, list)| Some((name, list.artifacts.into_iter().next()?)))
                 .collect(),
-            output_file,
-        })
+            output_file: normalized(&output_file),
+        };
+        input.check_outputs()?;
+        Ok(input)
+    }
+
+    fn check_outputs(&self) -> Result<()> {
+        let artifacts: Vec<_> =
+            self.output_artifacts().map(|(name, artifact)| (name, artifact.path_and_root())).collect();
+        let file = Output { name: "outputs.outputFile".to_owned(), path: self.output_file(), root: None };
+        let parameters = self.output_parameters().map(|(name, path)| {
+            let name = format!("output parameter {name}");
+            Output { name, path, root: None }
+        });
+        let artifacts = artifacts.iter().map(|(name, (path, root))| {
+            let name = format!("output artifact {name}");
+            Output { name, path, root: *root }
+        });
+        // Artifacts last: an error names the later one of two outputs.
+        output_paths::check(&[file].into_iter().chain(parameters).chain(artifacts).collect::<Vec<_>>())
     }
 
     /// The values of the settings among the parameters, by setting name, in the form that the command line accepts.
@@ -279,6 +309,109 @@ mod tests {
         let workspace = json!({"uri": "minio://b/k", "metadata": {"_kfp_workspace": true}});
         assert_eq!(artifact(workspace), Path::new("/kfp-workspace/.artifacts/minio/b/k"));
         assert_eq!(artifact(json!({"uri": "minio://b/k", "metadata": null})), Path::new("/minio/b/k"));
+    }
+
+    /// An executor input with these output artifacts, an output parameter and the executor output.
+    fn with_outputs(artifacts: &[(&str, Value)]) -> Result<ExecutorInput> {
+        let list = |(name, artifact): &(&str, Value)| ((*name).to_owned(), json!({"artifacts": [artifact]}));
+        let artifacts: Map<_, _> = artifacts.iter().map(list).collect();
+        let parameters = json!({"total_samples": {"outputFile": "/tmp/kfp/outputs/total_samples"}});
+        let file = "/s3/mlpipeline/v2/artifacts/p/run/step/task/output_metadata.json";
+        let outputs = json!({"artifacts": artifacts, "parameters": parameters, "outputFile": file});
+        ExecutorInput::parse(&json!({ "outputs": outputs }).to_string())
+    }
+
+    /// What the driver of Kubeflow 2.17, its workspace and the local runner pass to a step.
+    #[test]
+    fn the_paths_that_engines_choose_are_accepted() {
+        let s3 = "s3://mlpipeline/v2/artifacts/p/run/step/task";
+        let all = ["mixes", "dataset", "metrics", "report", "summary", "executor-logs-0", "executor-logs-1"];
+        let backend: Vec<_> = all.iter().map(|name| (*name, json!({"uri": format!("{s3}/{name}")}))).collect();
+        let workspace: Vec<_> = all
+            .iter()
+            .map(|name| (*name, json!({"uri": format!("{s3}/{name}"), "metadata": {"_kfp_workspace": true}})))
+            .collect();
+        let local: Vec<_> =
+            all.iter().map(|name| (*name, json!({"uri": format!("/tmp/root/knowledge-mixing/{name}")}))).collect();
+        for outputs in [backend, workspace, local] {
+            assert_eq!(with_outputs(&outputs).unwrap().output_artifacts().count(), all.len());
+        }
+        // A name that another name begins with is not a folder around it.
+        with_outputs(&[("a", json!({"uri": "gs://b/x"})), ("b", json!({"uri": "gs://b/x-0"}))]).unwrap();
+        with_outputs(&[("a", json!({"uri": "s3://b/k", "customPath": "/mnt/a..b/.hidden"}))]).unwrap();
+    }
+
+    #[test]
+    fn paths_of_outputs_are_normalized() {
+        for uri in ["s3://b/./run//mixes/", "s3://b/run/mixes", "s3:///b/run/mixes/."] {
+            let input = with_outputs(&[("mixes", json!({"uri": uri}))]).unwrap();
+            let mixes = input.output_artifact("mixes").unwrap();
+            assert_eq!((mixes.path().to_str(), mixes.uri.as_str()), (Some("/s3/b/run/mixes"), uri));
+        }
+        let outputs = json!({"outputFile": "/a//b/./o", "parameters": {"x": {"outputFile": "/p/./x/"}}});
+        let input = ExecutorInput::parse(&json!({ "outputs": outputs }).to_string()).unwrap();
+        assert_eq!(input.output_file().to_str(), Some("/a/b/o"));
+        assert_eq!(input.output_parameters().next().unwrap().1.to_str(), Some("/p/x"));
+    }
+
+    #[test]
+    fn an_output_cannot_leave_the_folder_that_the_engine_has_given_it() {
+        let mut cases = String::new();
+        for artifact in [
+            json!({"uri": "s3://b/run/../../../etc"}),
+            json!({"uri": "s3://b/run/mixes/.."}),
+            json!({"uri": "gs://.."}),
+            json!({"uri": "oci://.."}),
+            json!({"uri": "s3://"}),
+            json!({"uri": "minio://./"}),
+            json!({"uri": ""}),
+            json!({"uri": "relative/mixes"}),
+            json!({"uri": "az://container/mixes"}),
+            json!({"uri": "/"}),
+            json!({"uri": "file:///"}),
+            json!({"uri": "/tmp/root/../mixes"}),
+            json!({"uri": "s3://b/run/mixes", "customPath": "/"}),
+            json!({"uri": "s3://b/run/mixes", "customPath": "../mixes"}),
+            json!({"uri": "s3://b/run/mixes", "customPath": "/tmp/x/.."}),
+            json!({"uri": "s3://b/../../..", "metadata": {"_kfp_workspace": true}}),
+            json!({"uri": "/", "metadata": {"_kfp_workspace": true}}),
+        ] {
+            let error = with_outputs(&[("mixes", artifact)]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+            cases.push_str(&format!("{}\n", error.line()));
+        }
+        for file in ["relative", "/", "/tmp/../o"] {
+            let parameters = json!({"total": {"outputFile": file}});
+            for outputs in [json!({"outputFile": file}), json!({"outputFile": "/o", "parameters": parameters})] {
+                let error = ExecutorInput::parse(&json!({ "outputs": outputs }).to_string()).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+                cases.push_str(&format!("{}\n", error.line()));
+            }
+        }
+        insta::assert_snapshot!(cases);
+    }
+
+    #[test]
+    fn every_output_has_a_path_of_its_own() {
+        let mut cases = String::new();
+        let task = "s3://mlpipeline/v2/artifacts/p/run/step/task";
+        let at = |uri: &str| json!({ "uri": uri });
+        for artifacts in [
+            vec![("dataset", at("s3://b/run/mixes/dataset")), ("mixes", at("s3://b/run/mixes"))],
+            vec![("dataset", at("s3://b/run")), ("mixes", at("s3://b/run/mixes"))],
+            vec![("dataset", at("s3://b/run/mixes")), ("mixes", at("s3://b//run/./mixes/"))],
+            vec![("dataset", at("/s3/b/run/mixes/d")), ("mixes", at("s3://b/run/mixes"))],
+            vec![("dataset", json!({"uri": "s3://b/d", "customPath": "/s3/b/m"})), ("mixes", at("s3://b/m"))],
+            vec![("mixes", at("/tmp/kfp/outputs"))],
+            vec![("mixes", at("/tmp/kfp/outputs/total_samples"))],
+            vec![("mixes", at(task))],
+            vec![("mixes", at(&format!("{task}/output_metadata.json")))],
+        ] {
+            let error = with_outputs(&artifacts).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+            cases.push_str(&format!("{}\n", error.line()));
+        }
+        insta::assert_snapshot!(cases);
     }
 
     #[test]

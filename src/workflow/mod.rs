@@ -8,6 +8,7 @@ mod fixtures;
 mod inputs;
 pub(crate) mod kfp_step;
 pub(crate) mod mix_result;
+mod output_paths;
 mod outputs;
 pub(crate) mod parameters;
 pub(crate) mod termination;
