@@ -279,3 +279,54 @@ fn a_disk_that_is_full_from_then_on_leaves_a_complete_mix_or_none() {
 fn a_file_whose_bytes_are_lost_at_close_is_not_published() {
     assert_every_fault(&[("close", EIO, Mode::Lost), ("close", ENOSPC, Mode::Lost)]);
 }
+
+/// A run with a fault into an empty folder, and the calls that it has made.
+fn run_with(setting: &Setting, fault: Option<Fault>) -> (Ran, Files, Vec<shim::Call>) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().canonicalize().unwrap();
+    let (output, log) = (root.join("all/out"), root.join("log"));
+    std::fs::create_dir_all(&output).unwrap();
+    let mut command = command(&mix(&setting.input, output.to_str().unwrap(), "2", "2"), &Vec::new());
+    setting.shim.preload(&mut command, &root.join("all"), &log, fault);
+    let ran = within_limit(&mut command, &root).unwrap();
+    let mut found = files(&output);
+    if found.contains_key("manifest.json") {
+        without_run_id(&mut found);
+    }
+    (ran, found, shim::calls(&log))
+}
+
+/// Mounted buckets answer like this.
+#[test]
+fn a_folder_that_cannot_be_flushed_or_locked_is_no_error() {
+    let Some(setting) = Setting::new() else { return };
+    let (_, _, calls) = run_with(&setting, None);
+    let syncs: Vec<_> = calls.iter().filter(|call| call.kind == "sync").collect();
+    let of_folder = syncs.iter().position(|call| call.name == "out").unwrap() + 1;
+    assert!(syncs[of_folder - 1..].iter().all(|call| call.name == "out"), "{syncs:?}");
+    for errno in [libc::EBADF, libc::EINVAL, libc::ENOSYS, libc::EOPNOTSUPP] {
+        let fault = Fault { kind: "sync", number: of_folder, errno, mode: Mode::Always };
+        let (ran, found, _) = run_with(&setting, Some(fault));
+        assert_eq!(ran.code, Some(0), "{errno}: {}", ran.err);
+        assert!(found == setting.expected, "{errno}");
+        let fault = Fault { kind: "lock", number: 1, errno, mode: Mode::Always };
+        let (ran, _, _) = run_with(&setting, Some(fault));
+        assert_eq!(ran.code, Some(0), "{errno}: {}", ran.err);
+        assert!(ran.err.contains("does not support locks"), "{errno}: {}", ran.err);
+    }
+}
+
+/// A mounted bucket that cannot rename is found out before anything is read, and the message says what to use instead.
+#[test]
+fn a_folder_without_renames_is_an_error_that_recommends_the_url() {
+    let Some(setting) = Setting::new() else { return };
+    for errno in [libc::ENOSYS, libc::EPERM, libc::EOPNOTSUPP] {
+        let fault = Fault { kind: "rename", number: 1, errno, mode: Mode::Always };
+        let (ran, found, calls) = run_with(&setting, Some(fault));
+        assert_eq!(ran.code, Some(74), "{errno}: {}", ran.err);
+        assert!(ran.err.contains("cannot rename files in the folder"), "{errno}: {}", ran.err);
+        assert!(ran.err.contains("pass the bucket's URL (s3://BUCKET/PREFIX)"), "{errno}: {}", ran.err);
+        assert!(found.is_empty(), "{errno}: {:?}", found.keys());
+        assert!(calls.iter().all(|call| !call.name.contains("combined_cut")), "{errno}: {calls:?}");
+    }
+}

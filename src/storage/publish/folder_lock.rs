@@ -40,7 +40,8 @@ impl FolderLock {
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(contention(output)),
-                Err(TryLockError::Error(error)) => return Ok(Locked::Unsupported(error)),
+                Err(TryLockError::Error(error)) if is_unsupported(&error) => return Ok(Locked::Unsupported(error)),
+                Err(TryLockError::Error(error)) => return Err(io_error(error, "lock the folder", path.display())),
             }
             // The previous run may have removed the file between `open` and `try_lock`: such a lock excludes nobody.
             let held = file.metadata().map_err(|error| io_error(error, "lock the folder", path.display()))?;
@@ -57,6 +58,12 @@ impl FolderLock {
         // File systems in user space may give a file another number each time.
         Ok(Locked::Unsupported(std::io::Error::other("the lock file is another one each time it is looked at")))
     }
+}
+
+/// Whether a file system has no locks, as opposed to one whose lock fails.
+fn is_unsupported(error: &std::io::Error) -> bool {
+    const WITHOUT_LOCKS: [i32; 5] = [libc::ENOLCK, libc::ENOSYS, libc::EOPNOTSUPP, libc::EINVAL, libc::EBADF];
+    error.raw_os_error().is_some_and(|code| WITHOUT_LOCKS.contains(&code))
 }
 
 fn open(path: &Path, output: &Location) -> Result<File> {
