@@ -14,6 +14,7 @@ use super::upstream::{RETURNED, our_name};
 use crate::codec::{Codec, DecodingReader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::{SettingValues, Settings};
+use crate::storage::Location;
 use crate::warnings::Warnings;
 use serde_json::Value;
 use std::path::Path;
@@ -56,6 +57,9 @@ impl KfpStep {
                 MixLocation::Artifact
             }
         };
+        if let MixLocation::Volume(path) = &mix_location {
+            check_output_uri(path, &input)?;
+        }
         Ok(Self { input, settings: SettingValues::of_parameters(values), mix_location })
     }
 
@@ -138,6 +142,24 @@ impl KfpStep {
             .map_err(|error| Error::new(ErrorKind::Io, "cannot decompress").at(source.display()).caused_by(error))?;
         created.write(target, reader)
     }
+}
+
+/// Checks that the mix on a volume is apart from the outputs that the engine has given the step.
+fn check_output_uri(path: &Path, input: &ExecutorInput) -> Result<()> {
+    let mix = Location::local(path);
+    let artifacts =
+        input.output_artifacts().map(|(name, artifact)| (format!("output artifact {name}"), artifact.path()));
+    let parameters =
+        input.output_parameters().map(|(name, path)| (format!("output parameter {name}"), path.to_path_buf()));
+    for (name, path) in artifacts.chain(parameters) {
+        let output = Location::local(path);
+        if mix.contains(&output) || output.contains(&mix) {
+            return Err(Error::new(ErrorKind::Usage, format!("overlaps with {name} ({output})"))
+                .at(format!("output_uri {mix}"))
+                .hint("set output_uri to a folder of its own, or leave it out"));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Where a step may write. A step that fails removes its outputs, folders with all that is in them, so each output needs a path of
-//! its own, and none may be above the folder that the engine has given it.
+//! Where a step may write: each output has a path of its own, so that no output replaces another or becomes a part of it, and none
+//! is above the folder that the engine has given it.
 
 use crate::error::{Error, ErrorKind, Result};
 use std::path::{Component, Path, PathBuf};

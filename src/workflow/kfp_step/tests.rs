@@ -341,3 +341,15 @@ fn an_output_is_required() {
       hint: declare the output mixes {type: Dataset}, as component.yaml does, or set output_uri
     ");
 }
+
+#[test]
+fn a_mix_on_a_volume_is_apart_from_the_outputs_of_the_step() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |path: &str| root.path().join(path).display().to_string();
+    for output_uri in [at(""), at("dataset"), at("mixes/inside"), at("x/../report"), at("parameters/selected_cut")] {
+        let error = KfpStep::prepare(&executor_input(root.path(), json!({"output_uri": output_uri}))).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+        assert!(error.line().contains("overlaps with output "), "{error}");
+    }
+    KfpStep::prepare(&executor_input(root.path(), json!({"output_uri": at("volume")}))).unwrap();
+}
