@@ -31,7 +31,7 @@ pub(super) fn run<F: Future<Output = Result<()>>>(
                 let _ = tokio::time::timeout(CLEAN_UP, storage.clean_up()).await;
                 let state = match storage.publish_state() {
                     PublishState::Untouched => "nothing was published",
-                    PublishState::Replacing => "the mix was being replaced and is not complete: run again",
+                    PublishState::Replacing => "the mix was being replaced: run again",
                     PublishState::Complete => "the mix was already complete",
                 };
                 Err(Error::new(kind, format!("stopped by {name}; {state}")))

@@ -196,6 +196,7 @@ def judge(o):
     manifest_path = output / "manifest.json"
     require(manifest_path.is_file() or o.no_manifest, f"{output}: manifest.json not found: the mix is not complete")
     manifest = json.loads(manifest_path.read_text("utf-8")) if manifest_path.is_file() else {}
+    require(manifest.get("state", "complete") == "complete", f"{output}: the mix is being replaced: it is not complete")
     date = o.strftime_date or manifest.get("tokenizer", {}).get("chat_template_date")
 
     from reference import Reference

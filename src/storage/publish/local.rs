@@ -206,11 +206,11 @@ impl LocalPublication {
         let complete_head = head(MixState::Complete, Vec::new());
         let complete = self.stage(manifest, "complete", &encode(&complete_head)?)?;
         let record = self.options.commit_name(&self.run_id);
-        self.shared.begin_replacing()?;
         self.stage(&record, "commit", &commit_record(&files)?)?.publish()?;
         let record = RemoveOnDrop(Some(self.folder.join(record)));
         self.sync()?;
-        replacing.publish()?;
+        self.shared.begin_replacing()?;
+        replacing.publish().inspect_err(|_| self.shared.set_publish_state(PublishState::Untouched))?;
         // The point of no return: from here on, only the next run's commit may forget what this one has begun.
         let record = record.keep();
         let finish = || {

@@ -29,6 +29,7 @@ def knowledge_mixing(
     document_based_qa: Optional[dsl.Input[dsl.Dataset]] = None,
     input_uri: Optional[str] = None,
     output_uri: Optional[str] = None,
+    overwrite: Optional[bool] = None,
     tokenizer_model: Optional[str] = None,
     tokenizer_rules: Optional[str] = None,
     cut_sizes: Optional[str] = None,
@@ -84,6 +85,7 @@ def knowledge_mixing(
             nothing is copied.
         output_uri: Folder on a mounted volume or URL to write the mixes to; the artifacts mixes and dataset
             then stay empty and their metadata names the files' location.
+        overwrite: Replace files in the output that belong to no mix [default: false].
         tokenizer_model: Tokenizer of the model to train: a folder, a URL, a Hugging Face repository id, or
             builtin [default: RedHatAI/Llama-3.1-8B-Instruct].
         tokenizer_rules: Which rules make a tokenizer of its files [one of: auto, file] [default: auto].
