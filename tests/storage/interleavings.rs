@@ -190,22 +190,8 @@ async fn stop_at(index: usize, then: Then, other: Other, has_earlier_mix: bool) 
     if has_earlier_mix {
         run(&good(&world, 9), 9).await.unwrap();
     }
-    let (sent, stopped, resumed) = (AtomicUsize::new(0), Gate::default(), Arc::new(Semaphore::new(0)));
-    let (gate, open) = (stopped.clone(), Arc::clone(&resumed));
-    let line = world.line(1, LONG, move |_, _| {
-        let (at, gate, open) = (sent.fetch_add(1, Ordering::SeqCst), gate.clone(), Arc::clone(&open));
-        match at.cmp(&index) {
-            std::cmp::Ordering::Less => at_once(),
-            // All that it sends afterwards waits, too: renewals of its lease, requests at the same time.
-            std::cmp::Ordering::Greater if then == Then::IsDead => std::future::pending().boxed(),
-            _ => async move {
-                gate.reached.notify_one();
-                drop(open.acquire().await);
-            }
-            .boxed(),
-        }
-    });
-    let first = storage(line);
+    let (stopped, resumed) = (Gate::default(), Arc::new(Semaphore::new(0)));
+    let first = stopping(&world, index, then, stopped.clone(), Arc::clone(&resumed));
     let mut first = spawn_local(async move { run(&first, 1).await });
     tokio::select! {
         _ = stopped.reached.notified() => {}
@@ -216,15 +202,8 @@ async fn stop_at(index: usize, then: Then, other: Other, has_earlier_mix: bool) 
     let before = world.log();
     let puts = |name: &str| before.lines().filter(|line| line.trim_end() == format!("run 1: Put {name}")).count();
     let (has_begun, has_published) = (puts(LEASE_NAME) > 0, puts("manifest.json") == 2);
-    let (waiting, manifests) = (Gate::default(), AtomicUsize::new(0));
-    let gate = waiting.clone();
-    let second = storage(world.line(2, LONG, move |asked, name| {
-        let is_manifest = (asked, name) == (Asked::Put, "manifest.json");
-        match is_manifest && manifests.fetch_add(1, Ordering::SeqCst) == 1 && other == Other::IsInItsCommit {
-            true => gate.hold(),
-            false => at_once(),
-        }
-    }));
+    let waiting = Gate::default();
+    let second = waiting_with_its_manifest(&world, other, waiting.clone());
     let second = spawn_local(async move { run(&second, 2).await });
     if other == Other::IsInItsCommit {
         waiting.reached.notified().await;
@@ -267,6 +246,36 @@ async fn stop_at(index: usize, then: Then, other: Other, has_earlier_mix: bool) 
     run(&good(&world, 3), 3).await.unwrap_or_else(|error| panic!("{case}: {error}\n{}", world.log()));
     assert_eq!((winner(&world).await, strays(&world).await), (Some(3), Vec::new()), "{case}\n{}", world.log());
     true
+}
+
+/// The connection of run 1, which stops before the request with this number until there are permits.
+fn stopping(world: &Arc<World>, index: usize, then: Then, stopped: Gate, resumed: Arc<Semaphore>) -> Storage {
+    let sent = AtomicUsize::new(0);
+    storage(world.line(1, LONG, move |_, _| {
+        let (at, stopped, resumed) = (sent.fetch_add(1, Ordering::SeqCst), stopped.clone(), Arc::clone(&resumed));
+        match at.cmp(&index) {
+            std::cmp::Ordering::Less => at_once(),
+            // All that it sends afterwards waits, too: renewals of its lease, requests at the same time.
+            std::cmp::Ordering::Greater if then == Then::IsDead => std::future::pending().boxed(),
+            _ => async move {
+                stopped.reached.notify_one();
+                drop(resumed.acquire().await);
+            }
+            .boxed(),
+        }
+    }))
+}
+
+/// The connection of run 2, which waits in its commit with the complete manifest, its second one.
+fn waiting_with_its_manifest(world: &Arc<World>, other: Other, gate: Gate) -> Storage {
+    let manifests = AtomicUsize::new(0);
+    storage(world.line(2, LONG, move |asked, name| {
+        let is_manifest = (asked, name) == (Asked::Put, "manifest.json");
+        match is_manifest && manifests.fetch_add(1, Ordering::SeqCst) == 1 && other == Other::IsInItsCommit {
+            true => gate.hold(),
+            false => at_once(),
+        }
+    }))
 }
 
 /// A store that accepts a completion, reports that the upload is gone, and shows the object only after its run is dead.

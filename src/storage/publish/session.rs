@@ -28,7 +28,7 @@ pub struct Publication {
 }
 
 enum Backend {
-    Local(LocalPublication),
+    Local(Box<LocalPublication>),
     Remote(RemotePublication),
 }
 
@@ -50,7 +50,7 @@ impl Publication {
         let run_id = format!("{:016x}", random_bits());
         let backend = match shared.remote(output).await? {
             Some(remote) => Backend::Remote(RemotePublication::open(shared, remote, output, options, run_id).await?),
-            None => Backend::Local(LocalPublication::open(shared, output, options, run_id).await?),
+            None => Backend::Local(Box::new(LocalPublication::open(shared, output, options, run_id).await?)),
         };
         Ok(Self { output: output.clone(), options, names: Mutex::default(), backend })
     }

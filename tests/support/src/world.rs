@@ -112,7 +112,7 @@ impl World {
     async fn look(&self, after: &str) {
         let everything = self.everything().await;
         let content = |name: &str| everything.iter().find(|(found, _)| found == name).map(|(_, content)| content);
-        if let Some(holder) = content(".knowledge-mixing.lease").and_then(|lease| holder(lease)) {
+        if let Some(holder) = content(".knowledge-mixing.lease").and_then(holder) {
             let mut holders = self.holders.lock().unwrap();
             if !holders.contains(&holder) {
                 holders.push(holder);
