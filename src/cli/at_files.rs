@@ -1,7 +1,12 @@
 //! Arguments whose value is in a file: Argo passes arguments over 128 KiB this way.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::storage::read_small;
 use std::ffi::OsString;
+use std::path::Path;
+
+/// The largest value, in bytes.
+const MAX_BYTES: u64 = 64 << 20;
 
 /// Replaces arguments `@FILE` and `--flag=@FILE` by the file's text, without one final newline. `@@text` is a value that
 /// begins with `@`.
@@ -33,7 +38,8 @@ fn value(rest: &str) -> Result<String> {
     if rest.starts_with('@') {
         return Ok(rest.to_owned());
     }
-    let text = std::fs::read_to_string(rest).map_err(|error| {
+    let read = read_small(Path::new(rest), MAX_BYTES);
+    let text = read.and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other)).map_err(|error| {
         Error::new(ErrorKind::Usage, "cannot read the file of an @FILE argument")
             .at(rest)
             .caused_by(error)

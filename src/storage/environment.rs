@@ -1,23 +1,72 @@
 //! The environment variables that storage reads, captured once, so that tests can supply their own.
 
-use std::collections::BTreeMap;
+use crate::error::{Error, ErrorKind, Result};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Environment variables by name. Cheap to clone: every request carries them for its messages.
+/// Environment variables by name, without white space around their values: a file that was pasted into a secret ends with a line
+/// break, which belongs to no key, token, URL or path. Cheap to clone: every request carries them for its messages.
 #[derive(Clone, Default)]
-pub struct Environment(Arc<BTreeMap<String, String>>);
+pub struct Environment(Arc<Variables>);
+
+#[derive(Default)]
+struct Variables {
+    values: BTreeMap<String, String>,
+    /// The names of those that had white space around their values.
+    trimmed: BTreeSet<String>,
+    /// The names of those whose values are not valid UTF-8.
+    invalid: BTreeSet<String>,
+}
 
 impl Environment {
-    /// The variables of this process. Values that are not valid UTF-8 are left out.
+    /// The variables of this process.
     pub(crate) fn of_process() -> Self {
-        std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect()
+        let mut variables = Variables::default();
+        for (name, value) in std::env::vars_os() {
+            let Ok(name) = name.into_string() else { continue };
+            match value.into_string() {
+                Ok(value) => variables.insert(name, &value),
+                Err(_) => {
+                    variables.invalid.insert(name);
+                }
+            }
+        }
+        Self(Arc::new(variables))
     }
 
     /// The value of a variable. An empty value counts as not set.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.0.values.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Checks the variables whose names start with one of `prefixes`, before a request is made of them. Returns warnings about values
+    /// that had white space around them.
+    ///
+    /// # Errors
+    /// A usage error that names the variable if its value is not text, or contains a character that no header or URL can carry.
+    pub(crate) fn check(&self, prefixes: &[&str]) -> Result<Vec<String>> {
+        let is_checked = |name: &&String| prefixes.iter().any(|prefix| name.starts_with(prefix));
+        if let Some(name) = self.0.invalid.iter().find(is_checked) {
+            return Err(Error::new(ErrorKind::Usage, "the value is not valid UTF-8").at(name));
+        }
+        for (name, value) in self.0.values.iter().filter(|(name, _)| is_checked(name)) {
+            if !is_path_or_document(name) {
+                check_characters(name, value)?;
+            }
+        }
+        let warning = |name| format!("{name}: white space around the value is ignored");
+        Ok(self.0.trimmed.iter().filter(is_checked).map(warning).collect())
+    }
+
+    /// Checks a variable that a library reads from the process itself, so that its value cannot be trimmed.
+    ///
+    /// # Errors
+    /// A usage error if there is white space around the value.
+    pub(crate) fn check_untrimmed(&self, name: &str) -> Result<()> {
+        if !self.0.trimmed.contains(name) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Usage, "invalid value: there is white space around it").at(name))
     }
 
     /// The value of the first of these variables that is set.
@@ -33,6 +82,7 @@ impl Environment {
     /// All variables whose names start with `prefix`.
     pub(crate) fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
         self.0
+            .values
             .iter()
             .filter(move |(name, value)| name.starts_with(prefix) && !value.is_empty())
             .map(|(name, value)| (name.as_str(), value.as_str()))
@@ -67,7 +117,7 @@ impl Environment {
     /// URLs.
     pub(crate) fn redact(&self, text: &str) -> String {
         let mut redacted = without_url_secrets(text);
-        for (name, value) in self.0.iter() {
+        for (name, value) in &self.0.values {
             if is_secret(name) && value.len() >= 4 && redacted.contains(value.as_str()) {
                 redacted = redacted.replace(value.as_str(), "***");
             }
@@ -76,16 +126,62 @@ impl Environment {
     }
 }
 
+impl Variables {
+    fn insert(&mut self, name: String, value: &str) {
+        let trimmed = value.trim();
+        if trimmed.len() != value.len() {
+            self.trimmed.insert(name.clone());
+        }
+        self.values.insert(name, trimmed.to_string());
+    }
+}
+
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
-        Self(Arc::new(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect()))
+        let mut collected = Variables::default();
+        variables.into_iter().for_each(|(name, value)| collected.insert(name.into(), &value.into()));
+        Self(Arc::new(collected))
     }
 }
 
 impl std::fmt::Debug for Environment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Environment({} variables)", self.0.len())
+        write!(f, "Environment({} variables)", self.0.values.len())
     }
+}
+
+/// Checks that a header can carry a value. `place` is the variable, or the file that the value was read from.
+///
+/// # Errors
+/// A usage error, without the value: it may be a secret.
+pub(crate) fn check_characters(place: &str, value: &str) -> Result<()> {
+    let Some(found) = value.chars().find(|found| !matches!(found, ' '..='~')) else { return Ok(()) };
+    let what = match found {
+        '\n' | '\r' => "a line break",
+        _ if found.is_control() => "a control character",
+        _ => "a character that is not ASCII",
+    };
+    Err(Error::new(ErrorKind::Usage, format!("invalid value: it contains {what}, which no request can carry"))
+        .at(place)
+        .hint("set it again, without quotes and line breaks"))
+}
+
+/// Whether a variable holds the path of a file or a JSON document, which no header carries.
+fn is_path_or_document(name: &str) -> bool {
+    const NAMES: [&str; 11] = [
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "GOOGLE_SERVICE_ACCOUNT",
+        "GOOGLE_SERVICE_ACCOUNT_KEY",
+        "SERVICE_ACCOUNT",
+        "AWS_CA_BUNDLE",
+        "AWS_PROFILE",
+        "AWS_DEFAULT_PROFILE",
+        "HF_HOME",
+        "HF_HUB_CACHE",
+        "HF_ASSETS_CACHE",
+        "HF_DATASETS_CACHE",
+    ];
+    NAMES.contains(&name) || name.ends_with("_FILE") || name.ends_with("_PATH")
 }
 
 fn is_secret(name: &str) -> bool {
@@ -126,6 +222,41 @@ fn without_url_secrets(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn white_space_around_values_is_ignored_and_reported() {
+        let environment = Environment::from_iter([
+            ("AWS_ACCESS_KEY_ID", " key\r\n"),
+            ("AWS_REGION", "eu-central-1"),
+            ("AZURE_CLIENT_ID", "id\n"),
+        ]);
+        assert_eq!(environment.get("AWS_ACCESS_KEY_ID"), Some("key"));
+        let warnings = environment.check(&["AWS_"]).unwrap();
+        assert_eq!(warnings, ["AWS_ACCESS_KEY_ID: white space around the value is ignored"]);
+        assert_eq!(environment.redact("a key\n"), "a key\n", "too short to be a secret");
+    }
+
+    #[test]
+    fn characters_that_no_header_can_carry_are_a_usage_error_without_the_value() {
+        for (value, what) in
+            [("hush\nhush", "a line break"), ("hush\u{7f}", "a control character"), ("hush\u{e9}", "not ASCII")]
+        {
+            let error = Environment::from_iter([("AWS_SESSION_TOKEN", value)]).check(&["AWS_"]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Usage);
+            let text = error.to_string();
+            assert!(
+                text.starts_with("AWS_SESSION_TOKEN: invalid value: it contains ") && text.contains(what),
+                "{text}"
+            );
+            assert!(!text.contains("hush"), "{text}");
+        }
+        let others = [
+            ("GOOGLE_SERVICE_ACCOUNT_KEY", "{\n}"),
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", "/caf\u{e9}"),
+            ("HOME", "\n\u{e9}"),
+        ];
+        Environment::from_iter(others).check(&["AWS_", "GOOGLE_"]).unwrap();
+    }
 
     #[test]
     fn secrets_are_redacted() {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use std::fs::{DirEntry, File, Metadata};
 use std::io::{ErrorKind as Io, Read};
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -21,6 +21,44 @@ pub(crate) const READ_AHEAD: usize = 4;
 
 /// Folders nested deeper than this count as an endless chain of links.
 const MAX_DEPTH: usize = 64;
+
+/// Opens a file for reading. Everything else that may have a name is an error: opening a named pipe waits for a writer, perhaps for ever,
+/// and opening a device may do anything.
+///
+/// # Errors
+/// What the file system reports, or that `path` is not a regular file.
+pub(crate) fn open_regular(path: &Path) -> std::io::Result<File> {
+    check_regular(&std::fs::metadata(path)?)?;
+    // If the file has been replaced by a pipe since, opening does not wait either.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    check_regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// Reads a small regular file.
+///
+/// # Errors
+/// As [`open_regular`], or that the file is larger than `max_bytes`.
+pub(crate) fn read_small(path: &Path, max_bytes: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_regular(path)?.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(std::io::Error::new(Io::FileTooLarge, format!("too large: expected at most {max_bytes} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn check_regular(metadata: &Metadata) -> std::io::Result<()> {
+    let kind = metadata.file_type();
+    let what = match () {
+        () if kind.is_file() => return Ok(()),
+        () if kind.is_dir() => return Err(Io::IsADirectory.into()),
+        () if kind.is_fifo() => "a named pipe",
+        () if kind.is_socket() => "a socket",
+        () => "a device",
+    };
+    Err(std::io::Error::new(Io::InvalidInput, format!("it is {what}, not a regular file")))
+}
 
 /// The path of a location that is known to be local.
 fn path(location: &Location) -> &Path {
@@ -98,7 +136,7 @@ pub(crate) fn stat(location: &Location) -> Result<Option<ObjectInfo>> {
 
 /// Reads a small file; `None` if it does not exist.
 pub(crate) fn read(location: &Location, max_bytes: u64) -> Result<Option<Bytes>> {
-    let file = match File::open(path(location)) {
+    let file = match open_regular(path(location)) {
         Ok(file) => file,
         Err(error) if matches!(error.kind(), Io::NotFound | Io::NotADirectory) => return Ok(None),
         Err(error) => return Err(io_error(error, "open the file", location)),
@@ -148,7 +186,7 @@ impl OpenFile {
     /// Opens the version of a file that was listed.
     pub(crate) fn open(location: &Location, version: &FileVersion) -> Result<Self> {
         let path = path(location);
-        let file = File::open(path).map_err(|error| io_error(error, "open the file", location))?;
+        let file = open_regular(path).map_err(|error| io_error(error, "open the file", location))?;
         let metadata = file.metadata().map_err(|error| io_error(error, "read the file's metadata", location))?;
         if *version != FileVersion::of(&metadata) {
             return Err(changed(location));

@@ -4,8 +4,8 @@
 //! an object come from one version of it, that published files become visible together or not at all ([`Publication`]),
 //! that transient failures are retried, and that no message holds a secret.
 //!
-//! The files of this module from bottom to top: `close`, `options`, `environment`, `location`, `object`, `task`; `store_error`,
-//! `retry`; `connect`; `local` and `remote` (reading); `shared`; `publish`; `client` ([`Storage`]); `hub`.
+//! The files of this module from bottom to top: `close`, `options`, `environment`, `location`, `object`, `redirect`, `task`; `store_error`,
+//! `retry`; `local`; `connect`; `remote` (reading); `shared`; `publish`; `client` ([`Storage`]); `hub`.
 
 mod client;
 mod close;
@@ -19,6 +19,7 @@ mod object;
 mod options;
 mod publish;
 mod reader;
+mod redirect;
 mod remote;
 mod retry;
 mod shared;
@@ -30,6 +31,7 @@ pub(crate) use close::close;
 pub use connect::Store;
 pub use connect::client::install_tls_provider;
 pub use environment::Environment;
+pub(crate) use local::read_small;
 pub use location::Location;
 pub use object::ObjectInfo;
 pub use options::StorageOptions;

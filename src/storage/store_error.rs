@@ -1,6 +1,7 @@
 //! Classifies errors of stores and file systems and describes them without any secret.
 
 use super::environment::Environment;
+use super::redirect::Redirect;
 use crate::error::{Error, ErrorKind, open_files_hint};
 use object_store::Error as StoreError;
 use object_store::client::HttpError;
@@ -23,6 +24,8 @@ pub(crate) enum StoreErrorKind {
     CredentialsNotFound,
     /// The bucket is in another region.
     WrongRegion,
+    /// The endpoint redirects to another host.
+    Redirected,
     /// The store does not support the request.
     Unsupported,
     /// The object has no such range, or no longer has it.
@@ -63,14 +66,17 @@ impl StoreErrorKind {
             return Self::CredentialsNotFound;
         }
         if let Some(status) = status(&text) {
-            return Self::of_response(status, element(&text, "Code").unwrap_or_default());
+            // "the region 'us-east-1' is wrong; expecting 'eu-west-1'"
+            let is_wrong_region = text.contains("<Code>AuthorizationHeaderMalformed") && text.contains("<Region>");
+            let code = if is_wrong_region { "PermanentRedirect" } else { element(&text, "Code").unwrap_or_default() };
+            return Self::of_response(status, code);
         }
         // The in-memory store's error for an upload that is completed or aborted.
         if text.contains("MultipartUpload not found") {
             return Self::NotFound;
         }
-        if text.contains("redirect without LOCATION") {
-            return Self::WrongRegion;
+        if let Some(redirect) = redirect(error) {
+            return if redirect.is_to_another_region() { Self::WrongRegion } else { Self::Redirected };
         }
         if let Some(transport) = transport(error) {
             // Only the innermost cause names the certificate; the outer errors only say that a request failed.
@@ -95,7 +101,6 @@ impl StoreErrorKind {
             (404, _) => Self::NotFound,
             (412, _) => Self::PreconditionFailed,
             (401 | 403, _) => Self::AccessDenied,
-            (301 | 307 | 308, _) => Self::WrongRegion,
             (501, _) => Self::Unsupported,
             (408 | 429 | 500.., _) => Self::Transient,
             _ => Self::Other,
@@ -131,6 +136,11 @@ pub(crate) fn store_error(error: &StoreError, place: impl Display, environment: 
         Kind::WrongRegion => {
             (ErrorKind::Io, "the bucket is in another region", Some("set AWS_REGION to the bucket's region"))
         }
+        Kind::Redirected => (
+            ErrorKind::Io,
+            "the endpoint redirects to another address",
+            Some("if that address is right, set the endpoint (AWS_ENDPOINT_URL, GOOGLE_BASE_URL, ...) to it"),
+        ),
         Kind::Unsupported => (ErrorKind::Io, "the store does not support this request", None),
         Kind::InvalidRange => (ErrorKind::Io, "changed while it was read", None),
         Kind::UntrustedCertificate => (
@@ -213,6 +223,8 @@ fn cause(error: &StoreError) -> String {
         parts.extend(element(&text, "Code").map(str::to_string));
         // Azure appends the request's id and the time on further lines.
         parts.extend(element(&text, "Message").and_then(|message| message.lines().next()).map(str::to_string));
+    } else if let Some(redirect) = redirect(error) {
+        parts.push(redirect.to_string());
     } else if let Some(transport) = transport(error) {
         parts.push(root_cause(transport).to_string());
     } else if !matches!(error, StoreError::NotFound { .. }) {
@@ -231,9 +243,18 @@ fn root_cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std:
 }
 
 fn transport(error: &StoreError) -> Option<&HttpError> {
+    source_of(error)
+}
+
+fn redirect(error: &StoreError) -> Option<&Redirect> {
+    source_of(error)
+}
+
+/// The first error of a type in the chain of causes.
+fn source_of<E: std::error::Error + 'static>(error: &StoreError) -> Option<&E> {
     let mut next: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<HttpError>() {
+        if let Some(found) = error.downcast_ref::<E>() {
             return Some(found);
         }
         next = error.source();

@@ -2,7 +2,7 @@
 
 use crate::backend::{PUBLISH_OPTIONS, options};
 use crate::support::http_server::{Answer, HttpServer};
-use knowledge_mixing::testing::{Environment, Location, Storage, StorageOptions, fetch_tokenizer};
+use knowledge_mixing::testing::{Environment, ErrorKind, Location, Storage, StorageOptions, fetch_tokenizer};
 
 const HUSH: &str = "c2VjcmV0LXRoYXQtbXVzdC1ub3QtYmUtdG9sZA==";
 
@@ -178,4 +178,216 @@ async fn minio_uses_the_endpoint_and_credentials_of_kubeflow() {
     let request = &server.requests()[0];
     assert_eq!(request.target, "/mlpipeline/v2/x");
     assert!(request.header("authorization").unwrap().contains("Credential=minio-user/"));
+}
+
+/// What secrets that were pasted from a file look like.
+fn with_line_breaks(variables: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
+    variables.iter().map(|(name, value)| (*name, format!("{value}\r\n"))).collect()
+}
+
+fn object(body: &str) -> Answer {
+    Answer::new(200).body(body).header("etag", "\"1\"").header("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT")
+}
+
+fn storage_of(variables: &[(&'static str, String)]) -> Storage {
+    storage(&variables.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>())
+}
+
+#[tokio::test]
+async fn line_breaks_around_the_values_of_variables_are_ignored_with_a_warning() {
+    let server = HttpServer::start(|_| object("x"));
+    let account = format!("{}/account", server.endpoint);
+    for (url, expected, variables) in [
+        (
+            "s3://bucket/x",
+            "Credential=key/",
+            &[
+                ("AWS_ENDPOINT_URL", server.endpoint.as_str()),
+                ("AWS_ACCESS_KEY_ID", "key"),
+                ("AWS_SECRET_ACCESS_KEY", HUSH),
+                ("AWS_SESSION_TOKEN", HUSH),
+                ("AWS_REGION", "eu-central-1"),
+            ][..],
+        ),
+        ("gs://bucket/x", "Bearer", &[("GOOGLE_BASE_URL", server.endpoint.as_str()), ("GOOGLE_BEARER_TOKEN", HUSH)]),
+        (
+            "az://container/x",
+            "SharedKey account:",
+            &[
+                ("AZURE_STORAGE_ENDPOINT", account.as_str()),
+                ("AZURE_STORAGE_ACCOUNT_NAME", "account"),
+                ("AZURE_STORAGE_ACCOUNT_KEY", HUSH),
+            ],
+        ),
+    ] {
+        let storage = storage_of(&with_line_breaks(variables));
+        let read = storage.read(&Location::parse(url).unwrap(), 10).await.unwrap();
+        assert_eq!(read.unwrap(), "x", "{url}");
+        let request = server.requests().pop().unwrap();
+        assert!(request.header("authorization").unwrap().contains(expected), "{request:?}");
+        let warnings = storage.warnings().all();
+        assert_eq!(warnings.len(), variables.len(), "{warnings:?}");
+        for (name, _) in variables {
+            assert!(warnings.contains(&format!("{name}: white space around the value is ignored")), "{warnings:?}");
+        }
+        assert!(!warnings.join("").contains(HUSH));
+    }
+}
+
+#[tokio::test]
+async fn values_that_no_request_can_carry_are_usage_errors_that_name_the_variable() {
+    let s3 = [("AWS_ENDPOINT_URL", "http://127.0.0.1:9"), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")];
+    let azure = [
+        ("AZURE_STORAGE_ENDPOINT", "http://127.0.0.1:9"),
+        ("AZURE_STORAGE_ACCOUNT_NAME", "account"),
+        ("AZURE_STORAGE_ACCOUNT_KEY", "a2V5"),
+    ];
+    for (url, others, variable, value) in [
+        ("s3://bucket/x", &s3[..], "AWS_ACCESS_KEY_ID", "hush\nhush"),
+        ("s3://bucket/x", &s3, "AWS_SESSION_TOKEN", "hush\u{1}"),
+        ("s3://bucket/x", &s3, "AWS_SESSION_TOKEN", "hush-\u{e9}"),
+        ("s3://bucket/x", &s3, "AWS_REGION", "eu\ncentral"),
+        ("s3://bucket/x", &s3, "AWS_REGION", "eu central/1"),
+        ("s3://bucket/x", &s3, "AWS_ENDPOINT_URL", "http://host\n:9"),
+        ("s3://bucket/x", &s3, "AWS_ENDPOINT_URL", "http://host:99999"),
+        ("s3://bucket/x", &s3, "AWS_ENDPOINT_URL", "http://ho st"),
+        ("s3://bucket/x", &s3, "AWS_ENDPOINT_URL", "ftp://host"),
+        ("minio://bucket/x", &s3[1..], "MINIO_ENDPOINT", "ho st:9000"),
+        ("gs://bucket/x", &[], "GOOGLE_BEARER_TOKEN", "hush\nhush"),
+        ("gs://bucket/x", &[("GOOGLE_BEARER_TOKEN", "a")], "GOOGLE_BASE_URL", "http://host:99999"),
+        ("az://container/x", &azure, "AZURE_STORAGE_ACCOUNT_NAME", "acc\nount"),
+        ("az://container/x", &azure, "AZURE_STORAGE_ENDPOINT", "http://host:99999"),
+    ] {
+        let mut variables: Vec<_> = others.to_vec();
+        variables.retain(|(name, _)| *name != variable);
+        variables.push((variable, value));
+        let error = storage(&variables).read(&Location::parse(url).unwrap(), 10).await.unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.kind(), ErrorKind::Usage, "{value:?}: {text}");
+        assert!(text.starts_with(&format!("{variable}: invalid ")), "{value:?}: {text}");
+        assert!(!text.contains("hush"), "{text}");
+    }
+}
+
+/// The credentials of a pod (EKS), whose token file and whose answer both end with a line break.
+#[tokio::test]
+async fn line_breaks_in_token_files_and_in_fetched_credentials_are_ignored() {
+    let server = HttpServer::start(|request| match request.target.as_str() {
+        "/credentials" if request.header("authorization") == Some("token-of-the-pod") => Answer::new(200).body(
+            "{\"AccessKeyId\": \"key\\n\", \"SecretAccessKey\": \"secret\", \"Token\": \"session\\n\", \
+             \"Expiration\": \"2099-01-01T00:00:00Z\"}",
+        ),
+        "/credentials" => Answer::new(401),
+        _ => object("x"),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    let credentials = format!("{}/credentials", server.endpoint);
+    let variables = [
+        ("AWS_ENDPOINT_URL", server.endpoint.as_str()),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &credentials),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", file.to_str().unwrap()),
+    ];
+    std::fs::write(&file, "token-of-the-pod\n").unwrap();
+    let location = Location::parse("s3://bucket/x").unwrap();
+    let storage_of_pod = storage(&variables);
+    assert_eq!(storage_of_pod.read(&location, 10).await.unwrap().unwrap(), "x");
+    assert_eq!(server.requests().pop().unwrap().header("x-amz-security-token"), Some("session"));
+    let warnings = storage_of_pod.warnings().all();
+    let expected = format!("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE ({}): white space", file.display());
+    assert!(warnings.len() == 1 && warnings[0].starts_with(&expected), "{warnings:?}");
+
+    for broken in [&b"hush\nhush"[..], b"hush\xff"] {
+        std::fs::write(&file, broken).unwrap();
+        let error = storage(&variables).read(&location, 10).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+        assert!(error.to_string().starts_with("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE ("), "{error}");
+        assert!(!error.to_string().contains("hush"), "{error}");
+    }
+}
+
+/// An STS or a metadata service that answers with what no header can carry: an error, no panic.
+#[tokio::test]
+async fn fetched_credentials_that_no_header_can_carry_are_an_error() {
+    let server = HttpServer::start(|_| {
+        Answer::new(200).body(
+            "{\"AccessKeyId\": \"key\", \"SecretAccessKey\": \"secret\", \"Token\": \"hush\\nhush\", \
+             \"Expiration\": \"2099-01-01T00:00:00Z\"}",
+        )
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "token").unwrap();
+    let storage = storage(&[
+        ("AWS_ENDPOINT_URL", server.endpoint.as_str()),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &server.endpoint),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", file.to_str().unwrap()),
+    ]);
+    let error = storage.read(&Location::parse("s3://bucket/x").unwrap(), 10).await.unwrap_err();
+    assert!(error.to_string().contains("the fetched credentials contain a character"), "{error}");
+    assert!(!error.to_string().contains("hush"), "{error}");
+}
+
+#[tokio::test]
+async fn no_redirect_of_a_store_is_followed_and_the_message_says_where_it_leads() {
+    let elsewhere = HttpServer::start(|_| object("believed"));
+    for status in [301, 302, 303, 307, 308] {
+        let target = format!("{}/bucket/x?X-Amz-Security-Token={HUSH}", elsewhere.endpoint);
+        let server = HttpServer::start(move |_| Answer::new(status).header("location", &target));
+        let endpoint = server.endpoint.as_str();
+        let variables = [
+            ("AWS_ENDPOINT_URL", endpoint),
+            ("AWS_ACCESS_KEY_ID", "key"),
+            ("AWS_SECRET_ACCESS_KEY", HUSH),
+            ("AWS_SESSION_TOKEN", HUSH),
+            ("GOOGLE_BASE_URL", endpoint),
+            ("GOOGLE_BEARER_TOKEN", HUSH),
+            ("AZURE_STORAGE_ENDPOINT", endpoint),
+            ("AZURE_STORAGE_ACCOUNT_NAME", "account"),
+            ("AZURE_STORAGE_ACCOUNT_KEY", HUSH),
+        ];
+        let storage = storage(&variables);
+        for url in ["s3://bucket/x", "gs://bucket/x", "az://container/x"] {
+            let location = Location::parse(url).unwrap();
+            let read = storage.read(&location, 10).await.unwrap_err();
+            let listed = storage.list(&location).await.unwrap_err();
+            let publication = storage.publish(&location, PUBLISH_OPTIONS).await;
+            let written = publication.err().expect("a redirect was followed");
+            for error in [read, listed, written] {
+                let text = error.to_string();
+                let expected =
+                    format!("redirects to another address: status {status}, redirects to {}", elsewhere.endpoint);
+                assert!(text.contains(&expected) && text.contains("set the endpoint"), "{text}");
+                assert!(!text.contains(HUSH), "{text}");
+                assert_eq!(error.kind(), ErrorKind::Io);
+            }
+        }
+    }
+    assert!(elsewhere.requests().is_empty(), "{:?}", elsewhere.requests());
+}
+
+#[tokio::test]
+async fn a_redirect_of_s3_names_the_region_of_the_bucket() {
+    let region = HttpServer::start(|_| Answer::new(301).header("x-amz-bucket-region", "eu-west-1"));
+    let endpoint = HttpServer::start(|_| Answer::new(307).header("location", "https://b.s3.eu-west-1.amazonaws.com/x"));
+    let neither = HttpServer::start(|_| Answer::new(301));
+    let signature = HttpServer::start(|_| {
+        Answer::new(400).body("<Error><Code>AuthorizationHeaderMalformed</Code><Message>the region is wrong</Message><Region>eu-west-1</Region></Error>")
+    });
+    for (server, part) in [
+        (region, "status 301, region eu-west-1"),
+        (endpoint, "redirects to https://b.s3.eu-west-1.amazonaws.com"),
+        (neither, "status 301"),
+        (signature, "the region is wrong"),
+    ] {
+        let variables = [
+            ("AWS_ENDPOINT_URL", server.endpoint.as_str()),
+            ("AWS_ACCESS_KEY_ID", "a"),
+            ("AWS_SECRET_ACCESS_KEY", "b"),
+        ];
+        let error = storage(&variables).read(&Location::parse("s3://bucket/x").unwrap(), 10).await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("the bucket is in another region") && text.contains(part), "{text}");
+        assert!(text.contains("set AWS_REGION to the bucket's region"), "{text}");
+    }
 }

@@ -1,12 +1,17 @@
 //! HTTP clients: time limits and trusted certificates.
 
-use super::options::invalid_option;
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::environment::Environment;
+use crate::storage::local::read_small;
 use crate::storage::options::StorageOptions;
-use object_store::{Certificate, ClientOptions};
+use object_store::ClientOptions;
+use reqwest::{Certificate, ClientBuilder};
+use std::path::Path;
 use std::sync::Once;
 use std::time::Duration;
+
+/// The largest bundle of certificates, in bytes.
+const MAX_BUNDLE: u64 = 16 << 20;
 
 /// Installs the TLS provider that `reqwest` takes from the process. May be called any number of times.
 pub fn install_tls_provider() {
@@ -17,47 +22,45 @@ pub fn install_tls_provider() {
     });
 }
 
-/// The options of a store's client.
-pub(super) fn store_client(options: &StorageOptions, environment: &Environment) -> Result<ClientOptions> {
-    install_tls_provider();
-    let mut client = ClientOptions::new()
+/// The options of a store's client. [`Connector`](super::connector::Connector) makes the client.
+pub(super) fn store_client(options: &StorageOptions) -> ClientOptions {
+    ClientOptions::new()
         .with_timeout(options.request_timeout)
         .with_connect_timeout(connect_timeout(options))
-        .with_allow_http(false);
-    for (variable, bundle) in extra_certificates(environment)? {
-        let certificates = Certificate::from_pem_bundle(&bundle).map_err(|error| invalid_option(variable, &error))?;
-        for certificate in certificates {
-            client = client.with_root_certificate(certificate);
-        }
-    }
-    if !system_has_certificates(environment) {
-        for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
-            let certificate =
-                Certificate::from_der(root).map_err(|error| invalid_option("a built-in root certificate", &error))?;
-            client = client.with_root_certificate(certificate);
-        }
-    }
-    Ok(client)
+        .with_allow_http(false)
 }
 
-/// A client for other requests: it follows no redirects, and has the same certificates and time limits as the stores.
-pub(crate) fn http_client(options: &StorageOptions, environment: &Environment) -> Result<reqwest::Client> {
-    install_tls_provider();
+/// The certificates that are trusted in addition to those of the system.
+///
+/// # Errors
+/// A usage error that names the variable whose file of certificates cannot be read.
+pub(super) fn certificates(environment: &Environment) -> Result<Vec<Certificate>> {
     let mut certificates = Vec::new();
     for (variable, bundle) in extra_certificates(environment)? {
-        let bundle = reqwest::Certificate::from_pem_bundle(&bundle)
+        let bundle = Certificate::from_pem_bundle(&bundle)
             .map_err(|_| Error::new(ErrorKind::Usage, "not a valid bundle of PEM certificates").at(variable))?;
         certificates.extend(bundle);
     }
     if !system_has_certificates(environment) {
         for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
-            certificates.extend(reqwest::Certificate::from_der(root).ok());
+            certificates.extend(Certificate::from_der(root).ok());
         }
     }
-    reqwest::Client::builder()
+    Ok(certificates)
+}
+
+/// What all clients have in common: no redirects, the trusted certificates, and the name of the program.
+pub(super) fn client_builder(certificates: Vec<Certificate>) -> ClientBuilder {
+    install_tls_provider();
+    ClientBuilder::new()
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
         .tls_certs_merge(certificates)
+}
+
+/// A client for other requests: it follows no redirects, and has the same certificates and time limits as the stores.
+pub(crate) fn http_client(options: &StorageOptions, environment: &Environment) -> Result<reqwest::Client> {
+    client_builder(certificates(environment)?)
         .timeout(options.request_timeout)
         .connect_timeout(connect_timeout(options))
         .build()
@@ -76,7 +79,7 @@ fn extra_certificates(environment: &Environment) -> Result<Vec<(&'static str, Ve
     let mut bundles = Vec::new();
     for name in ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"] {
         let Some(path) = environment.get(name) else { continue };
-        let bundle = std::fs::read(path).map_err(|error| {
+        let bundle = read_small(Path::new(path), MAX_BUNDLE).map_err(|error| {
             Error::new(ErrorKind::Usage, format!("cannot read the certificates of {name}")).at(path).caused_by(error)
         })?;
         bundles.push((name, bundle));

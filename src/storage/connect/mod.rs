@@ -2,6 +2,8 @@
 
 mod azure;
 pub(crate) mod client;
+mod connector;
+mod credentials;
 mod google;
 mod options;
 mod s3;

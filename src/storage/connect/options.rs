@@ -1,13 +1,26 @@
 //! What the options of all stores have in common.
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::storage::options::StorageOptions;
 use object_store::RetryConfig;
+use reqwest::Url;
 use std::fmt::Display;
 
 /// Disables the retries of `object_store`: `storage::retry` retries.
 pub(super) fn no_retries(options: &StorageOptions) -> RetryConfig {
     RetryConfig { max_retries: 0, retry_timeout: options.retry_timeout, ..RetryConfig::default() }
+}
+
+/// Checks the URL of an endpoint.
+///
+/// # Errors
+/// A usage error that names the variable, without the URL: it may contain a password.
+pub(super) fn check_endpoint(variable: &str, url: &str) -> Result<()> {
+    let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    if !url.contains(char::is_whitespace) && Url::parse(url).is_ok_and(|url| is_http(&url)) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Usage, "invalid endpoint: expected an http:// or https:// URL").at(variable))
 }
 
 /// The warning about a variable without effect. `hint` says what to use instead.

@@ -1,12 +1,15 @@
 //! Opens S3 and stores that speak its protocol.
 
 use super::client::store_client;
-use super::options::{invalid_option, no_retries, without_effect};
+use super::connector::{Connector, is_supported};
+use super::credentials::{Checked, trimmed_token_files};
+use super::options::{check_endpoint, invalid_option, no_retries, without_effect};
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::environment::Environment;
 use crate::storage::location::{Bucket, Scheme};
 use crate::storage::options::StorageOptions;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The address of MinIO in Kubeflow's namespace, used if no variable names another.
@@ -44,17 +47,27 @@ pub(super) async fn open(
     environment: &Environment,
     warnings: &mut Vec<String>,
 ) -> Result<AmazonS3> {
+    warnings.extend(environment.check(&["AWS_", "MINIO_"])?);
     let mut builder = AmazonS3Builder::new()
-        .with_client_options(store_client(options, environment)?)
+        .with_client_options(store_client(options))
+        .with_http_connector(Connector::new(environment)?)
         // One DELETE per object: many S3-compatible stores lack the bulk request.
         .with_disable_bulk_delete(true);
     builder = with_variables(builder, environment, warnings);
+    for (variable, path) in trimmed_token_files(environment, "AWS_", warnings)? {
+        if let Ok(key) = variable.to_ascii_lowercase().parse::<AmazonS3ConfigKey>() {
+            builder = builder.with_config(key, path);
+        }
+    }
+    check_region(environment)?;
     if bucket.scheme == Scheme::Minio {
         builder = with_minio_credentials(builder, environment);
     }
     builder = with_endpoint(builder, bucket, environment)?;
     builder = builder.with_bucket_name(&bucket.name).with_retry(no_retries(options));
     let build = |builder: AmazonS3Builder| builder.build().map_err(|error| invalid_option(bucket, &error));
+    let store = build(builder.clone())?;
+    builder = builder.with_credentials(Arc::new(Checked(Arc::clone(store.credentials()))));
     let store = build(builder.clone())?;
     if environment.is_enabled("AWS_SKIP_SIGNATURE")
         || has_credentials(bucket, environment)
@@ -77,6 +90,7 @@ fn with_variables(
         match name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>() {
             // Set from the location and from several variables.
             Ok(AmazonS3ConfigKey::Bucket | AmazonS3ConfigKey::Endpoint | AmazonS3ConfigKey::S3Endpoint) => {}
+            Ok(AmazonS3ConfigKey::Client(key)) if !is_supported(&key) => warnings.push(without_effect(name, None)),
             Ok(key) => builder = builder.with_config(key, value),
             Err(_) if IGNORED.contains(&name) => {}
             Err(_) => warnings.push(without_effect(name, alternative(name))),
@@ -117,13 +131,21 @@ fn with_endpoint(builder: AmazonS3Builder, bucket: &Bucket, environment: &Enviro
         None => return Ok(builder),
     };
     let is_plain = endpoint.starts_with("http://");
-    if !is_plain && !endpoint.starts_with("https://") {
-        return Err(Error::new(ErrorKind::Usage, "invalid S3 endpoint: expected an http:// or https:// URL")
-            .at("AWS_ENDPOINT_URL"));
-    }
+    check_endpoint(if configured.is_some() { "AWS_ENDPOINT_URL" } else { "MINIO_ENDPOINT" }, &endpoint)?;
     let is_virtual_hosted = environment.is_enabled("AWS_VIRTUAL_HOSTED_STYLE_REQUEST");
     let endpoint = if is_virtual_hosted { with_bucket_host(&endpoint, &bucket.name) } else { endpoint };
     Ok(builder.with_endpoint(endpoint).with_allow_http(is_plain))
+}
+
+/// The region becomes part of a host name.
+fn check_region(environment: &Environment) -> Result<()> {
+    for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
+        let is_valid = |region: &str| region.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
+        if environment.get(name).is_some_and(|region| !is_valid(region)) {
+            return Err(Error::new(ErrorKind::Usage, "invalid region: expected a name such as eu-central-1").at(name));
+        }
+    }
+    Ok(())
 }
 
 fn minio_endpoint(environment: &Environment) -> String {

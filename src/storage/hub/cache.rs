@@ -4,8 +4,9 @@
 //! `.no_exist/COMMIT/FILE` records that the commit has no such file.
 
 use super::repository::Repository;
-use super::snapshot::{HubSnapshot, file_names};
+use super::snapshot::{HubSnapshot, MAX_FILE, file_names};
 use crate::storage::environment::Environment;
+use crate::storage::local::read_small;
 use crate::storage::retry::random_bits;
 use bytes::Bytes;
 use std::io::{ErrorKind as Io, Result};
@@ -57,7 +58,7 @@ impl Cache {
         let commit = if is_commit(revision) {
             revision.to_string()
         } else {
-            std::fs::read_to_string(self.folder.join("refs").join(revision)).ok()?.trim().to_string()
+            read_text(&self.folder.join("refs").join(revision))?
         };
         if !is_commit(&commit) {
             return None;
@@ -68,7 +69,8 @@ impl Cache {
 
     /// The cached content of a file.
     pub(super) fn file(&self, commit: &str, name: &str) -> Option<Bytes> {
-        std::fs::read(self.folder.join("snapshots").join(commit).join(name)).ok().map(Bytes::from)
+        let path = self.folder.join("snapshots").join(commit).join(name);
+        read_small(&path, MAX_FILE as u64).ok().map(Bytes::from)
     }
 
     /// Whether the cache records that the commit has no such file.
@@ -78,7 +80,7 @@ impl Cache {
 
     pub(super) fn store_ref(&self, revision: &str, commit: &str) -> Result<()> {
         let path = self.folder.join("refs").join(revision);
-        if revision == commit || std::fs::read_to_string(&path).is_ok_and(|cached| cached == commit) {
+        if revision == commit || read_text(&path).is_some_and(|cached| cached == commit) {
             return Ok(());
         }
         write(&path, commit.as_bytes())
@@ -103,6 +105,15 @@ impl Cache {
             Err(_) => write(&link, content),
         }
     }
+}
+
+/// The largest file that holds a name or a token, in bytes.
+const MAX_TEXT: u64 = 1 << 16;
+
+/// The text of a small file, without white space around it.
+pub(super) fn read_text(path: &Path) -> Option<String> {
+    let bytes = read_small(path, MAX_TEXT).ok()?;
+    Some(String::from_utf8(bytes).ok()?.trim().to_string())
 }
 
 /// Writes a file atomically.

@@ -2,18 +2,16 @@
 
 use super::cache;
 use super::repository::Repository;
+use super::snapshot::MAX_FILE;
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::connect::client::http_client;
-use crate::storage::environment::Environment;
+use crate::storage::environment::{Environment, check_characters};
 use crate::storage::retry::Retry;
 use crate::storage::shared::Shared;
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderMap, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
 use std::fmt::Write;
-
-/// Size limit of a tokenizer file.
-const MAX_FILE: usize = 256 << 20;
 
 /// Limit of a chain of redirects.
 const MAX_REDIRECTS: usize = 8;
@@ -59,6 +57,7 @@ enum Failure {
 impl<'a> HubClient<'a> {
     pub(super) fn new(shared: &'a Shared, repository: &'a Repository) -> Result<Self> {
         let environment = &shared.environment;
+        environment.check(&["HF_", "HUGGING_FACE_HUB_TOKEN"])?.into_iter().for_each(|text| shared.warnings.warn(text));
         let text = environment.get("HF_ENDPOINT").unwrap_or("https://huggingface.co");
         let endpoint = Url::parse(text.trim_end_matches('/'))
             .ok()
@@ -67,7 +66,7 @@ impl<'a> HubClient<'a> {
                 Error::new(ErrorKind::Usage, "invalid endpoint: expected an http:// or https:// URL").at("HF_ENDPOINT")
             })?;
         let http = http_client(&shared.options, environment)?;
-        Ok(Self { environment, http, endpoint, token: token(environment), repository, retry: shared.retry() })
+        Ok(Self { environment, http, endpoint, token: token(environment)?, repository, retry: shared.retry() })
     }
 
     /// Requests a file, with retries; `None` if the revision has no such file.
@@ -208,16 +207,26 @@ fn header(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 /// The token from the environment, or from the file that the Python client's login writes.
-fn token(environment: &Environment) -> Option<String> {
-    let from_file = || {
-        let path = match environment.get("HF_TOKEN_PATH") {
-            Some(path) => path.into(),
-            None => cache::home(environment)?.join("token"),
-        };
-        std::fs::read_to_string(path).ok()
+///
+/// # Errors
+/// A usage error that names the variable or the file if no header can carry the token.
+fn token(environment: &Environment) -> Result<Option<String>> {
+    const VARIABLES: [&str; 2] = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"];
+    let (place, token) = match VARIABLES.into_iter().find_map(|name| Some((name, environment.get(name)?))) {
+        Some((name, token)) => (name.to_string(), token.to_string()),
+        None => {
+            let path = match environment.get("HF_TOKEN_PATH") {
+                Some(path) => Some(path.into()),
+                None => cache::home(environment).map(|home| home.join("token")),
+            };
+            let Some((path, token)) =
+                path.and_then(|path| Some((path.display().to_string(), cache::read_text(&path)?)))
+            else {
+                return Ok(None);
+            };
+            (path, token)
+        }
     };
-    let token = environment.first(&["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"]).map(str::to_string).or_else(from_file)?;
-    let token = token.trim();
-    // A token is sent in a header, so other characters cannot be part of one.
-    (!token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())).then(|| token.to_string())
+    check_characters(&place, &token)?;
+    Ok(Some(token).filter(|token| !token.is_empty()))
 }

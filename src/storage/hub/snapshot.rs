@@ -5,6 +5,9 @@ use bytes::Bytes;
 /// The file that every tokenizer has.
 pub(super) const TOKENIZER: &str = "tokenizer.json";
 
+/// Size limit of a tokenizer file, in bytes.
+pub(super) const MAX_FILE: usize = 256 << 20;
+
 /// The other files of a tokenizer.
 const OPTIONAL: [&str; 7] = [
     "config.json",
