@@ -1,7 +1,6 @@
 //! Assigns the files of a listing to sources.
 
 use super::format::FileFormat;
-use std::collections::BTreeSet;
 
 /// A file that holds rows of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,35 +15,20 @@ pub(super) struct FileOfSource {
     pub(super) format: FileFormat,
 }
 
-/// What an input folder contains.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Discovered {
-    /// The files with rows: by source, then by the byte order of their keys.
-    pub(super) files: Vec<FileOfSource>,
-    /// Top-level folders that belong to no source.
-    pub(super) other_folders: BTreeSet<String>,
-}
-
-/// Assigns the files of an input folder to the sources named `sources`, each of which has a folder of its name.
+/// Assigns the files of an input folder to the sources named `sources`, each of which has a folder of its name: by source, then by the
+/// byte order of their keys.
 ///
 /// `keys` are relative to the input folder and joined with `/`. Names that begin with `.` or `_` are ignored at every
 /// level, as are files whose extension is not that of a file with rows.
-pub(super) fn discover<'a>(sources: &[&str], keys: impl IntoIterator<Item = &'a str>) -> Discovered {
-    let mut found = Discovered::default();
-    for (file, key) in keys.into_iter().enumerate() {
-        if key.split('/').any(is_hidden) {
-            continue;
-        }
-        let Some((folder, rest)) = key.split_once('/') else { continue };
-        match sources.iter().position(|source| *source == folder) {
-            Some(source) => found.files.extend(file_of_source(source, file, rest)),
-            None => {
-                found.other_folders.insert(folder.to_owned());
-            }
-        }
-    }
-    found.files.sort_by(|a, b| (a.source, a.key.as_bytes()).cmp(&(b.source, b.key.as_bytes())));
-    found
+pub(super) fn discover<'a>(sources: &[&str], keys: impl IntoIterator<Item = &'a str>) -> Vec<FileOfSource> {
+    let of_source = |(file, key): (usize, &str)| {
+        let (folder, rest) = key.split_once('/').filter(|_| !key.split('/').any(is_hidden))?;
+        let source = sources.iter().position(|source| *source == folder)?;
+        file_of_source(source, file, rest)
+    };
+    let mut files: Vec<_> = keys.into_iter().enumerate().filter_map(of_source).collect();
+    files.sort_by(|a, b| (a.source, a.key.as_bytes()).cmp(&(b.source, b.key.as_bytes())));
+    files
 }
 
 /// The files with rows in a folder that belongs to one source.
@@ -64,7 +48,8 @@ fn file_of_source(source: usize, file: usize, key: &str) -> Option<FileOfSource>
     FileFormat::of_name(name).map(|format| FileOfSource { source, file, key: key.to_owned(), format })
 }
 
-fn is_hidden(name: &str) -> bool {
+/// Whether a file or folder of this name is ignored, at every level.
+pub(super) fn is_hidden(name: &str) -> bool {
     name.starts_with(['.', '_'])
 }
 
@@ -89,10 +74,9 @@ mod tests {
                 "notes.jsonl",
             ],
         );
-        let files: Vec<_> = found.files.iter().map(|f| (f.source, f.file, f.key.as_str())).collect();
+        let files: Vec<_> = found.iter().map(|f| (f.source, f.file, f.key.as_str())).collect();
         // "-" sorts before "/" in byte order, as S3 lists them.
         assert_eq!(files, [(0, 7, "gen.parquet"), (1, 2, "a-b.jsonl"), (1, 1, "a/z.jsonl"), (1, 0, "b.jsonl")]);
-        assert_eq!(found.other_folders, BTreeSet::from(["summaries".to_owned()]));
     }
 
     #[test]

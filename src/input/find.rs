@@ -1,10 +1,10 @@
 //! Finds the files that a run reads.
 
-use super::discover::{FileOfSource, discover, discover_in_source};
+use super::discover::{FileOfSource, discover, discover_in_source, is_hidden};
 use super::format::{Container, FileFormat};
 use crate::codec::Codec;
 use crate::error::{Error, ErrorKind, Result};
-use crate::storage::{Location, ObjectInfo, Storage};
+use crate::storage::{ListFilter, Location, ObjectInfo, Storage};
 
 /// A file to read.
 #[derive(Debug, Clone)]
@@ -53,6 +53,10 @@ pub(crate) struct Inputs {
 
 /// The folder below an input in which the upstream notebooks put their mixes; it is no source.
 pub(crate) const MIX_FOLDER: &str = "training_mix";
+
+/// The files of a source. Nothing else is opened, and what has the name of such a file and cannot be read is an error.
+const SOURCE_FILES: ListFilter =
+    ListFilter { is_ignored: is_hidden, is_wanted: |name| FileFormat::of_name(name).is_some(), is_strict: true };
 
 /// Checks that the output is outside of all inputs, or is the [`MIX_FOLDER`] of one: the next run would read it as input. And that no
 /// input is inside the output: the mix could replace it.
@@ -125,17 +129,27 @@ pub(crate) async fn find(storage: &Storage, options: &FindOptions<'_>) -> Result
 /// Finds the files of sources that have no locations of their own, in the folders of their names.
 async fn find_in_inputs(storage: &Storage, options: &FindOptions<'_>, found: &mut Inputs) -> Result<()> {
     let names: Vec<&str> = options.sources.iter().map(|source| source.name).collect();
+    // The folder of a source that has locations of its own is not read.
+    let wanted: Vec<&str> =
+        options.sources.iter().filter(|source| source.locations.is_empty()).map(|source| source.name).collect();
     let mut others = Vec::new();
     for (folder, input) in options.inputs.iter().enumerate() {
         if options.inputs[..folder].contains(input) {
             found.warnings.push(format!("input {input} is given twice: its rows are read twice"));
         }
-        let objects = storage.list(input).await?;
-        let discovered = discover(&names, objects.iter().map(|object| object.key.as_str()));
-        let unknown =
-            discovered.other_folders.into_iter().filter(|name| name != MIX_FOLDER && !(options.is_disabled)(name));
+        let listed = storage.list_subfolders(input, &wanted, SOURCE_FILES).await?;
+        let objects = listed.files;
+        let is_known =
+            |name: &String| name == MIX_FOLDER || names.contains(&name.as_str()) || (options.is_disabled)(name);
+        let unknown = listed.others.into_iter().filter(|name| !is_known(name));
         others.extend(unknown.map(|name| input.join(&name).to_string()));
-        let files = discovered.files.into_iter().filter(|file| options.sources[file.source].locations.is_empty());
+        if !listed.unreadable.is_empty() {
+            let names = listed.unreadable.join(", ");
+            found.warnings.push(format!("{input}: what cannot be read beside the sources is skipped: {names}"));
+        }
+        let files = discover(&names, objects.iter().map(|object| object.key.as_str()))
+            .into_iter()
+            .filter(|file| options.sources[file.source].locations.is_empty());
         found.files.extend(files.map(|file| input_object(file, folder, &objects)));
     }
     if !others.is_empty() {
@@ -150,7 +164,7 @@ async fn list_source(
     source: usize,
     location: &Location,
 ) -> Result<(Vec<ObjectInfo>, Vec<FileOfSource>)> {
-    let objects = storage.list(location).await?;
+    let objects = storage.list_selected(location, SOURCE_FILES).await?;
     let files = match &objects[..] {
         [file] if file.location.to_string() == location.to_string() => vec![single_file(source, &file.key)],
         _ => discover_in_source(source, objects.iter().map(|object| object.key.as_str())),

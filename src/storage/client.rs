@@ -4,7 +4,7 @@ use super::connect::Store;
 use super::environment::Environment;
 use super::local;
 use super::location::Location;
-use super::object::ObjectInfo;
+use super::object::{ListFilter, ObjectInfo, Subfolders};
 use super::options::StorageOptions;
 use super::publish::clean::clean;
 use super::publish::head::ManifestHead;
@@ -13,6 +13,7 @@ use super::publish::session::Publication;
 use super::reader::Reader;
 use super::shared::{PublishState, Shared};
 use super::task::blocking;
+use super::walk;
 use crate::error::Result;
 use crate::warnings::Warnings;
 use bytes::Bytes;
@@ -47,11 +48,41 @@ impl Storage {
     /// # Errors
     /// The folder cannot be read, or the store does not respond.
     pub async fn list(&self, folder: &Location) -> Result<Vec<ObjectInfo>> {
+        self.list_selected(folder, ListFilter::ALL).await
+    }
+
+    /// Like [`list`](Self::list), but opens and returns only what `filter` selects. A file is a list of one, whatever its name.
+    ///
+    /// # Errors
+    /// A folder cannot be read, the store does not respond, or something that is selected is not a regular file.
+    pub(crate) async fn list_selected(&self, folder: &Location, filter: ListFilter) -> Result<Vec<ObjectInfo>> {
         let mut found = match self.0.remote(folder).await? {
-            Some(remote) => remote.list(folder).await?,
-            None => blocking(folder, local::list).await?,
+            Some(remote) => remote.list(folder, filter).await?,
+            None => blocking(folder, move |folder| walk::list(folder, filter)).await?,
         };
-        found.sort_unstable_by(|a, b| a.key.as_bytes().cmp(b.key.as_bytes()));
+        sort(&mut found);
+        Ok(found)
+    }
+
+    /// Lists what `filter` selects below the sub-folders `names` of a folder, sorted as [`list`](Self::list) does. What is beside them is
+    /// named, but not opened.
+    ///
+    /// # Errors
+    /// As for [`list_selected`](Self::list_selected).
+    pub(crate) async fn list_subfolders(
+        &self,
+        folder: &Location,
+        names: &[&str],
+        filter: ListFilter,
+    ) -> Result<Subfolders> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_string()).collect();
+        let mut found = match self.0.remote(folder).await? {
+            Some(remote) => remote.list_subfolders(folder, &names, filter).await?,
+            None => blocking(folder, move |folder| walk::list_subfolders(folder, &names, filter)).await?,
+        };
+        sort(&mut found.files);
+        found.others.sort_unstable();
+        found.unreadable.sort_unstable();
         Ok(found)
     }
 
@@ -150,4 +181,9 @@ impl Storage {
     pub(super) fn shared(&self) -> &Shared {
         &self.0
     }
+}
+
+/// Sorts files by the bytes of their keys.
+fn sort(files: &mut [ObjectInfo]) {
+    files.sort_unstable_by(|a, b| a.key.as_bytes().cmp(b.key.as_bytes()));
 }

@@ -1,15 +1,15 @@
-//! Lists and reads local folders and files.
+//! Opens and reads local files.
 
 use super::location::Location;
 use super::object::{FileVersion, ObjectInfo, ObjectVersion};
 use super::store_error::{changed, io_error, too_large};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::hash_map::lock;
 use bytes::Bytes;
-use std::fs::{DirEntry, File, Metadata};
+use std::fs::{File, Metadata};
 use std::io::{ErrorKind as Io, Read};
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -18,9 +18,6 @@ pub(crate) const RANGE: u64 = 1 << 20;
 
 /// Number of ranges of one file that are read ahead.
 pub(crate) const READ_AHEAD: usize = 4;
-
-/// Folders nested deeper than this count as an endless chain of links.
-const MAX_DEPTH: usize = 64;
 
 /// Opens a file for reading. Everything else that may have a name is an error: opening a named pipe waits for a writer, perhaps for ever,
 /// and opening a device may do anything.
@@ -49,75 +46,24 @@ pub(crate) fn read_small(path: &Path, max_bytes: u64) -> std::io::Result<Vec<u8>
 }
 
 fn check_regular(metadata: &Metadata) -> std::io::Result<()> {
+    if metadata.is_file() { Ok(()) } else { Err(not_regular(metadata)) }
+}
+
+/// The error for what is not a regular file.
+pub(crate) fn not_regular(metadata: &Metadata) -> std::io::Error {
     let kind = metadata.file_type();
     let what = match () {
-        () if kind.is_file() => return Ok(()),
-        () if kind.is_dir() => return Err(Io::IsADirectory.into()),
-        () if kind.is_fifo() => "a named pipe",
+        () if kind.is_dir() => "a folder",
+        () if kind.is_fifo() => "a pipe",
         () if kind.is_socket() => "a socket",
         () => "a device",
     };
-    Err(std::io::Error::new(Io::InvalidInput, format!("it is {what}, not a regular file")))
+    std::io::Error::new(Io::InvalidInput, format!("it is {what}, not a regular file"))
 }
 
 /// The path of a location that is known to be local.
 fn path(location: &Location) -> &Path {
     location.local_path().unwrap_or(Path::new(""))
-}
-
-/// A folder that is still to be listed.
-struct Pending {
-    path: PathBuf,
-    key: String,
-    /// Device and inode of the folder and of those that contain it: a link back to one of them is not followed.
-    ancestors: Vec<(u64, u64)>,
-}
-
-/// Returns every file below a folder, unsorted.
-pub(crate) fn list(folder: &Location) -> Result<Vec<ObjectInfo>> {
-    let root = path(folder);
-    let metadata = match std::fs::metadata(root) {
-        Ok(metadata) => metadata,
-        Err(error) if matches!(error.kind(), Io::NotFound | Io::NotADirectory) => return Ok(Vec::new()),
-        Err(error) => return Err(io_error(error, "read the folder's metadata", folder)),
-    };
-    if !metadata.is_dir() {
-        return Ok(stat(folder)?.into_iter().collect());
-    }
-    let mut found = Vec::new();
-    let identity = (metadata.dev(), metadata.ino());
-    let mut pending = vec![Pending { path: root.to_path_buf(), key: String::new(), ancestors: vec![identity] }];
-    while let Some(folder) = pending.pop() {
-        let failed = |error| io_error(error, "list the folder", folder.path.display());
-        for entry in std::fs::read_dir(&folder.path).map_err(failed)? {
-            let Some((name, path, metadata)) = inspect(&entry.map_err(failed)?)? else { continue };
-            let key = if folder.key.is_empty() { name } else { format!("{}/{name}", folder.key) };
-            if metadata.is_file() {
-                found.push(info(key, Location::local(path), &metadata));
-            } else if metadata.is_dir() {
-                let identity = (metadata.dev(), metadata.ino());
-                if !folder.ancestors.contains(&identity) && folder.ancestors.len() < MAX_DEPTH {
-                    let ancestors = folder.ancestors.iter().copied().chain([identity]).collect();
-                    pending.push(Pending { path, key, ancestors });
-                }
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// Name, path and metadata of an entry; `None` for one that is to be ignored.
-fn inspect(entry: &DirEntry) -> Result<Option<(String, PathBuf, Metadata)>> {
-    let path = entry.path();
-    let Some(name) = entry.file_name().to_str().map(str::to_string) else {
-        return Err(Error::new(ErrorKind::Io, "the file's name is not valid UTF-8").at(path.display()));
-    };
-    match std::fs::metadata(&path) {
-        Ok(metadata) => Ok(Some((name, path, metadata))),
-        // Removed since the folder was listed, or a hidden dangling link, as editors leave them.
-        Err(error) if error.kind() == Io::NotFound && (name.starts_with('.') || !path.is_symlink()) => Ok(None),
-        Err(error) => Err(io_error(error, "read the file's metadata", path.display())),
-    }
 }
 
 fn info(key: String, location: Location, metadata: &Metadata) -> ObjectInfo {
@@ -128,6 +74,7 @@ fn info(key: String, location: Location, metadata: &Metadata) -> ObjectInfo {
 pub(crate) fn stat(location: &Location) -> Result<Option<ObjectInfo>> {
     match std::fs::metadata(path(location)) {
         Ok(metadata) if metadata.is_dir() => Ok(None),
+        Ok(metadata) if !metadata.is_file() => Err(io_error(not_regular(&metadata), "read the file", location)),
         Ok(metadata) => Ok(Some(info(location.name().to_string(), location.clone(), &metadata))),
         Err(error) if matches!(error.kind(), Io::NotFound | Io::NotADirectory) => Ok(None),
         Err(error) => Err(io_error(error, "read the file's metadata", location)),
@@ -215,5 +162,44 @@ impl OpenFile {
             return Err(changed(self.path.display()));
         }
         Ok(Bytes::from_owner(pooled))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Some FUSE file systems make the numbers up anew for every request.
+    #[test]
+    fn a_file_is_the_same_whatever_its_inode_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("rows"), folder.path().join("other"));
+        for path in [&path, &other] {
+            std::fs::write(path, "row").unwrap();
+            File::options().append(true).open(path).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+        }
+        let location = Location::local(&path);
+        let ObjectVersion::Local(listed) = stat(&location).unwrap().unwrap().version else { panic!("not local") };
+        std::fs::rename(&other, &path).unwrap();
+        assert_eq!(OpenFile::open(&location, &listed).unwrap().read(0..3).unwrap(), "row");
+        // Size and time tell another version.
+        File::options().append(true).open(&path).unwrap().set_modified(std::time::SystemTime::now()).unwrap();
+        assert!(OpenFile::open(&location, &listed).is_err());
+    }
+
+    #[test]
+    fn only_regular_files_are_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), "x").unwrap();
+        assert_eq!(read_small(&folder.path().join("file"), 1).unwrap(), b"x");
+        assert_eq!(read_small(&folder.path().join("file"), 0).unwrap_err().kind(), Io::FileTooLarge);
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for (path, what) in
+            [(pipe.as_path(), "a pipe"), (Path::new("/dev/null"), "a device"), (folder.path(), "a folder")]
+        {
+            let error = open_regular(path).unwrap_err().to_string();
+            assert_eq!(error, format!("it is {what}, not a regular file"));
+        }
     }
 }

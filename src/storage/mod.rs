@@ -4,8 +4,8 @@
 //! an object come from one version of it, that published files become visible together or not at all ([`Publication`]),
 //! that transient failures are retried, and that no message holds a secret.
 //!
-//! The files of this module from bottom to top: `close`, `options`, `environment`, `location`, `object`, `redirect`, `task`; `store_error`,
-//! `retry`; `local`; `connect`; `remote` (reading); `shared`; `publish`; `client` ([`Storage`]); `hub`.
+//! The files of this module from bottom to top: `close`, `options`, `environment`, `location`, `object`, `refused`, `task`; `store_error`,
+//! `retry`; `local`, `walk`; `connect`; `remote` (reading); `shared`; `publish`; `client` ([`Storage`]); `hub`.
 
 mod client;
 mod close;
@@ -19,12 +19,13 @@ mod object;
 mod options;
 mod publish;
 mod reader;
-mod redirect;
+mod refused;
 mod remote;
 mod retry;
 mod shared;
 mod store_error;
 mod task;
+mod walk;
 
 pub use client::Storage;
 pub(crate) use close::close;
@@ -33,6 +34,7 @@ pub use connect::client::install_tls_provider;
 pub use environment::Environment;
 pub(crate) use local::read_small;
 pub use location::Location;
+pub(crate) use object::ListFilter;
 pub use object::ObjectInfo;
 pub use options::StorageOptions;
 pub use publish::head::ManifestHead;

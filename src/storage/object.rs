@@ -16,6 +16,38 @@ pub struct ObjectInfo {
     pub(crate) version: ObjectVersion,
 }
 
+/// Which entries a listing opens and returns.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ListFilter {
+    /// Names of files and folders that are neither opened nor returned, at every level.
+    pub(crate) is_ignored: fn(&str) -> bool,
+    /// Names of files that are returned.
+    pub(crate) is_wanted: fn(&str) -> bool,
+    /// Whether an entry that cannot be read as a file is an error: a pipe, a socket, a device with a wanted name, a link to nothing.
+    pub(crate) is_strict: bool,
+}
+
+impl ListFilter {
+    /// All files.
+    pub(crate) const ALL: Self = Self { is_ignored: |_| false, is_wanted: |_| true, is_strict: false };
+
+    /// Whether the object of a key is returned.
+    pub(crate) fn selects(&self, key: &str) -> bool {
+        !key.split('/').any(self.is_ignored) && key.rsplit('/').next().is_some_and(self.is_wanted)
+    }
+}
+
+/// Some sub-folders of a folder, and what is beside them.
+#[derive(Debug, Default)]
+pub(crate) struct Subfolders {
+    /// The files below the sub-folders, with keys below the folder.
+    pub(crate) files: Vec<ObjectInfo>,
+    /// The names of the other sub-folders, which were not opened.
+    pub(crate) others: Vec<String>,
+    /// Other entries that cannot be read: links to nothing, keys that are no paths.
+    pub(crate) unreadable: Vec<String>,
+}
+
 /// Distinguishes one version of an object from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ObjectVersion {
@@ -23,23 +55,18 @@ pub(crate) enum ObjectVersion {
     Remote(RemoteVersion),
 }
 
-/// The metadata of a local file that changes when the file does.
+/// The metadata of a local file that changes when the file does. Without the inode number, which some FUSE file systems make up
+/// anew for every request: all ranges of a file are read from one descriptor, so they are of one file in any case, and one that takes its
+/// place between listing and opening shows in its size or time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileVersion {
-    device: u64,
-    inode: u64,
     size: u64,
     modified: (i64, i64),
 }
 
 impl FileVersion {
     pub(crate) fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        }
+        Self { size: metadata.size(), modified: (metadata.mtime(), metadata.mtime_nsec()) }
     }
 }
 

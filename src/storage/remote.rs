@@ -3,14 +3,15 @@
 use super::connect::Store;
 use super::environment::Environment;
 use super::location::Location;
-use super::object::{ObjectInfo, ObjectVersion, RemoteVersion};
+use super::object::{ListFilter, ObjectInfo, ObjectVersion, RemoteVersion, Subfolders};
 use super::retry::{Attempts, Retry};
 use super::store_error::{StoreErrorKind, changed, store_error, too_large, truncated};
 use crate::error::{Error, ErrorKind, Result};
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use object_store::path::Path;
 use object_store::{Error as StoreError, GetOptions, GetResult, ObjectMeta};
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -19,6 +20,9 @@ pub(crate) const RANGE: u64 = 4 << 20;
 
 /// Number of ranges of one object that are read ahead: a request has a high latency.
 pub(crate) const READ_AHEAD: usize = 6;
+
+/// The largest number of objects of one listing. Their names alone take about a gigabyte.
+const MAX_LISTED: usize = 10_000_000;
 
 /// A store and the rules for requests to it.
 #[derive(Clone)]
@@ -56,31 +60,97 @@ impl Remote {
         store_error(error, place, &self.environment)
     }
 
-    /// Returns every object below a prefix, unsorted.
-    pub(crate) async fn list(&self, folder: &Location) -> Result<Vec<ObjectInfo>> {
+    /// Returns every object below a prefix that a filter selects, unsorted.
+    pub(crate) async fn list(&self, folder: &Location, filter: ListFilter) -> Result<Vec<ObjectInfo>> {
         let prefix = object_path(folder)?;
-        let listed: Result<Vec<ObjectMeta>, _> = self
-            .retry
-            .run(|| {
-                let prefix = (!prefix.as_ref().is_empty()).then_some(&prefix);
-                self.store.list(prefix).try_collect()
-            })
-            .await;
-        let listed = match listed {
-            Ok(listed) => listed,
-            Err(error) if StoreErrorKind::of(&error) == StoreErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(self.error(&error, folder)),
+        let mut attempts = self.retry.begin();
+        let listed = loop {
+            match self.list_once(&prefix, folder).await {
+                Ok(listed) => break listed,
+                Err(ReadFailure::Permanent(error)) => return Err(error),
+                Err(ReadFailure::Store(error)) => match StoreErrorKind::of(&error) {
+                    StoreErrorKind::NotFound => break Vec::new(),
+                    StoreErrorKind::Transient if attempts.pause().await => {}
+                    _ => return Err(self.error(&error, folder)),
+                },
+            }
         };
-        let mut found: Vec<ObjectInfo> = listed
+        if listed.is_empty() && !prefix.as_ref().is_empty() {
+            return Ok(self.stat(folder).await?.into_iter().collect());
+        }
+        let found = listed
             .into_iter()
             .filter_map(|meta| {
-                let below = meta.location.as_ref().strip_prefix(prefix.as_ref())?;
-                let key = if prefix.as_ref().is_empty() { below } else { below.strip_prefix('/')? };
-                (!key.is_empty()).then(|| info(key.to_string(), folder.join(key), &meta))
+                let key = key_below(&prefix, &meta.location)?;
+                filter.selects(key).then(|| info(key.to_string(), folder.join(key), &meta))
             })
             .collect();
-        if found.is_empty() && !prefix.as_ref().is_empty() {
-            found.extend(self.stat(folder).await?);
+        Ok(found)
+    }
+
+    /// Requests the pages of a listing. A store that never ends it would be asked for ever.
+    async fn list_once(&self, prefix: &Path, folder: &Location) -> Result<Vec<ObjectMeta>, ReadFailure> {
+        let mut pages = self.store.list((!prefix.as_ref().is_empty()).then_some(prefix));
+        let (mut listed, mut seen) = (Vec::<ObjectMeta>::new(), HashSet::new());
+        loop {
+            let next = tokio::time::timeout(self.retry.timeout, pages.next()).await;
+            let Ok(next) = next else { return Err(ReadFailure::Permanent(self.no_end(folder, listed.len()))) };
+            let Some(meta) = next.transpose()? else { return Ok(listed) };
+            // Most stores list keys in order; only another order may repeat one.
+            let is_in_order = listed.last().is_none_or(|last| last.location < meta.location);
+            if !is_in_order && seen.is_empty() {
+                seen.extend(listed.iter().map(|meta| meta.location.clone()));
+            }
+            let is_repeated = (!is_in_order || !seen.is_empty()) && !seen.insert(meta.location.clone());
+            if is_repeated || listed.len() >= MAX_LISTED {
+                let error = self.no_end(folder, listed.len());
+                let cause = format!("key `{}` {}", meta.location, if is_repeated { "again" } else { "and more" });
+                return Err(ReadFailure::Permanent(error.caused_by(cause)));
+            }
+            listed.push(meta);
+        }
+    }
+
+    /// The error for a listing that does not end.
+    fn no_end(&self, folder: &Location, listed: usize) -> Error {
+        Error::new(ErrorKind::Io, format!("the store's listing does not end: {listed} keys so far"))
+            .at(folder)
+            .hint("check the endpoint: its listings repeat themselves")
+    }
+
+    /// Returns the objects below the sub-folders `names`, unsorted, with keys below `folder`.
+    ///
+    /// The first request names the sub-folders. Stores have keys that are no paths (`in//x`, `in/../x`), for which `object_store` refuses
+    /// the whole listing; beside the sub-folders they do no harm.
+    pub(crate) async fn list_subfolders(
+        &self,
+        folder: &Location,
+        names: &[String],
+        filter: ListFilter,
+    ) -> Result<Subfolders> {
+        let prefix = object_path(folder)?;
+        let prefix = (!prefix.as_ref().is_empty()).then_some(&prefix);
+        let listing = self.retry.run(|| self.store.list_with_delimiter(prefix));
+        let listing = tokio::time::timeout(self.retry.timeout.saturating_mul(2), listing).await;
+        let listing = listing.map_err(|_| self.no_end(folder, 0))?;
+        let mut found = Subfolders::default();
+        let mut present = names.to_vec();
+        match listing {
+            Ok(listing) => {
+                let names_of = listing.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_string));
+                let (known, others): (Vec<_>, Vec<_>) = names_of.partition(|name| names.contains(name));
+                found.others.extend(others.into_iter().filter(|name| !(filter.is_ignored)(name)));
+                present.retain(|name| known.contains(name));
+            }
+            Err(StoreError::InvalidPath { source }) => found.unreadable.push(invalid_key(&source)),
+            Err(error) if StoreErrorKind::of(&error) == StoreErrorKind::NotFound => return Ok(found),
+            Err(error) => return Err(self.error(&error, folder)),
+        }
+        for name in present {
+            // An object of that name is no folder.
+            let files = self.list(&folder.join(&name), filter).await?;
+            let files = files.into_iter().filter(|file| file.location != folder.join(&name));
+            found.files.extend(files.map(|file| ObjectInfo { key: format!("{name}/{}", file.key), ..file }));
         }
         Ok(found)
     }
@@ -240,6 +310,22 @@ impl OpenObject {
         }
         Err(self.remote.error(&error, &self.location))
     }
+}
+
+/// The key that is not a path.
+fn invalid_key(error: &object_store::path::Error) -> String {
+    use object_store::path::Error as PathError;
+    match error {
+        PathError::EmptySegment { path } | PathError::BadSegment { path, .. } => path.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The key of an object below a prefix.
+fn key_below<'p>(prefix: &Path, object: &'p Path) -> Option<&'p str> {
+    let below = object.as_ref().strip_prefix(prefix.as_ref())?;
+    let key = if prefix.as_ref().is_empty() { below } else { below.strip_prefix('/')? };
+    (!key.is_empty()).then_some(key)
 }
 
 fn info(key: String, location: Location, meta: &ObjectMeta) -> ObjectInfo {

@@ -1,7 +1,7 @@
 //! Classifies errors of stores and file systems and describes them without any secret.
 
 use super::environment::Environment;
-use super::redirect::Redirect;
+use super::refused::{Redirect, RepeatedPage};
 use crate::error::{Error, ErrorKind, open_files_hint};
 use object_store::Error as StoreError;
 use object_store::client::HttpError;
@@ -30,6 +30,8 @@ pub(crate) enum StoreErrorKind {
     Unsupported,
     /// The object has no such range, or no longer has it.
     InvalidRange,
+    /// The listing has a key that is not a path.
+    InvalidKey,
     /// The server's certificate is not trusted.
     UntrustedCertificate,
     /// Worth a retry.
@@ -51,7 +53,8 @@ impl StoreErrorKind {
             StoreError::AlreadyExists { .. } => Self::AlreadyExists,
             StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => Self::AccessDenied,
             StoreError::NotSupported { .. } | StoreError::NotImplemented { .. } => Self::Unsupported,
-            StoreError::InvalidPath { .. } | StoreError::UnknownConfigurationKey { .. } => Self::Other,
+            StoreError::InvalidPath { .. } => Self::InvalidKey,
+            StoreError::UnknownConfigurationKey { .. } => Self::Other,
             other => Self::of_generic(other),
         }
     }
@@ -77,6 +80,9 @@ impl StoreErrorKind {
         }
         if let Some(redirect) = redirect(error) {
             return if redirect.is_to_another_region() { Self::WrongRegion } else { Self::Redirected };
+        }
+        if source_of::<RepeatedPage>(error).is_some() {
+            return Self::Other;
         }
         if let Some(transport) = transport(error) {
             // Only the innermost cause names the certificate; the outer errors only say that a request failed.
@@ -143,6 +149,11 @@ pub(crate) fn store_error(error: &StoreError, place: impl Display, environment: 
         ),
         Kind::Unsupported => (ErrorKind::Io, "the store does not support this request", None),
         Kind::InvalidRange => (ErrorKind::Io, "changed while it was read", None),
+        Kind::InvalidKey => (
+            ErrorKind::Io,
+            "the store has a key that is not a path",
+            Some("rename or delete the object: no segment of a key may be empty, `.` or `..`"),
+        ),
         Kind::UntrustedCertificate => (
             ErrorKind::Io,
             "the store's certificate is not trusted",
@@ -223,6 +234,9 @@ fn cause(error: &StoreError) -> String {
         parts.extend(element(&text, "Code").map(str::to_string));
         // Azure appends the request's id and the time on further lines.
         parts.extend(element(&text, "Message").and_then(|message| message.lines().next()).map(str::to_string));
+    } else if let StoreError::InvalidPath { source } = error {
+        // Its own cause lacks the path.
+        parts.push(source.to_string());
     } else if let Some(redirect) = redirect(error) {
         parts.push(redirect.to_string());
     } else if let Some(transport) = transport(error) {

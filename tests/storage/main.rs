@@ -7,6 +7,7 @@ mod faults;
 mod hub;
 mod interleavings;
 mod network;
+mod odd_inputs;
 mod odd_stores;
 mod requests;
 mod shim;

@@ -391,3 +391,64 @@ async fn a_redirect_of_s3_names_the_region_of_the_bucket() {
         assert!(text.contains("set AWS_REGION to the bucket's region"), "{text}");
     }
 }
+
+const LIST_KEYS: &[(&str, &str)] = &[("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")];
+
+/// A page of an S3 listing.
+fn page(keys: &[&str], folders: &[&str], next: Option<&str>) -> Answer {
+    let mut body = String::from("<ListBucketResult>");
+    for key in keys {
+        body += &format!(
+            "<Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>\"1\"</ETag><Size>1</Size></Contents>"
+        );
+    }
+    for folder in folders {
+        body += &format!("<CommonPrefixes><Prefix>{folder}</Prefix></CommonPrefixes>");
+    }
+    if let Some(next) = next {
+        body += &format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{next}</NextContinuationToken>");
+    }
+    Answer::new(200).body(body + "</ListBucketResult>")
+}
+
+async fn list_error(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> (String, usize) {
+    let server = HttpServer::start(move |request| answer(&request.target));
+    let mut variables = vec![("AWS_ENDPOINT_URL", server.endpoint.as_str())];
+    variables.extend(LIST_KEYS);
+    let options = StorageOptions { retry_timeout: std::time::Duration::from_secs(2), ..options() };
+    let storage = Storage::with_environment(options, Environment::from_iter(variables));
+    let error = storage.list(&Location::parse("s3://bucket/in").unwrap()).await.unwrap_err();
+    (error.to_string(), server.requests().len())
+}
+
+#[tokio::test]
+async fn a_listing_that_does_not_end_is_an_error_that_says_what_was_answered() {
+    let (error, requests) = list_error(|_| page(&["in/a", "in/b"], &[], Some("again"))).await;
+    assert!(error.contains("the store's listing does not end: 2 keys so far: key `in/a` again"), "{error}");
+    assert!(requests <= 3, "{requests} requests");
+
+    let (error, requests) = list_error(|_| page(&[], &[], Some("again"))).await;
+    assert!(error.contains("the continuation token of the listing repeats"), "{error}");
+    assert!(requests <= 3, "{requests} requests");
+
+    // New tokens without end, and no keys.
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    let next = move || count.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string();
+    let (error, _) = list_error(move |_| page(&[], &[], Some(&next()))).await;
+    assert!(error.contains("the store's listing does not end: 0 keys so far"), "{error}");
+}
+
+#[tokio::test]
+async fn a_listing_that_is_tried_again_after_an_error_is_complete() {
+    let failed = std::sync::atomic::AtomicBool::new(false);
+    let server = HttpServer::start(move |request| match request.target.contains("continuation-token") {
+        false => page(&["in/a"], &[], Some("next")),
+        true if !failed.swap(true, std::sync::atomic::Ordering::Relaxed) => Answer::new(503),
+        true => page(&["in/b"], &[], None),
+    });
+    let mut variables = vec![("AWS_ENDPOINT_URL", server.endpoint.as_str())];
+    variables.extend(LIST_KEYS);
+    let storage = Storage::with_environment(options(), Environment::from_iter(variables));
+    let listed = storage.list(&Location::parse("s3://bucket/in").unwrap()).await.unwrap();
+    assert_eq!(listed.iter().map(|object| object.key.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+}

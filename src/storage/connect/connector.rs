@@ -3,8 +3,9 @@
 
 use super::client::{certificates, client_builder};
 use crate::error::Result;
+use crate::hash_map::lock;
 use crate::storage::environment::Environment;
-use crate::storage::redirect::Redirect;
+use crate::storage::refused::{Redirect, RepeatedPage};
 use crate::storage::retry::random_bits;
 use async_trait::async_trait;
 use object_store::client::{
@@ -14,7 +15,7 @@ use object_store::{ClientConfigKey as Key, ClientOptions, HeaderMap};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Certificate, ClientBuilder, Url};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Makes the clients of one store: those of its requests and those that fetch credentials.
@@ -38,7 +39,7 @@ impl HttpConnector for Connector {
         let failed = |source| object_store::Error::Generic { store: "HTTP client", source };
         let builder = client_builder(self.certificates.clone());
         let client = with_options(builder, options).and_then(|builder| Ok(builder.build()?)).map_err(failed)?;
-        Ok(HttpClient::new(Service(HttpClient::new(client))))
+        Ok(HttpClient::new(Service { client: HttpClient::new(client), last_page: Mutex::default() }))
     }
 }
 
@@ -101,9 +102,29 @@ fn with_options(
     Ok(builder)
 }
 
-/// Sends requests; a redirect is an error.
+/// Sends requests. A redirect is an error, and so is a listing that does not get on.
 #[derive(Debug)]
-struct Service(HttpClient);
+struct Service {
+    client: HttpClient,
+    /// The last request for a further page of a listing.
+    last_page: Mutex<Option<Url>>,
+}
+
+impl Service {
+    /// Checks that a request for a page of a listing is not the same as the one before. A listing that is tried again starts with its
+    /// first page, whose request has no token.
+    fn check_page(&self, url: &Url) -> Result<(), HttpError> {
+        let has = |names: &[&str]| url.query_pairs().any(|(name, _)| names.contains(&name.as_ref()));
+        if has(&["continuation-token", "marker", "pageToken"]) {
+            if lock(&self.last_page).replace(url.clone()).as_ref() == Some(url) {
+                return Err(HttpError::new(HttpErrorKind::Unknown, RepeatedPage));
+            }
+        } else if has(&["list-type", "comp", "prefix"]) {
+            lock(&self.last_page).take();
+        }
+        Ok(())
+    }
+}
 
 #[async_trait]
 impl HttpService for Service {
@@ -111,7 +132,8 @@ impl HttpService for Service {
         // The client of `object_store` takes for granted that it is one.
         let url =
             Url::parse(&request.uri().to_string()).map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
-        let response = self.0.execute(request).await?;
+        self.check_page(&url)?;
+        let response = self.client.execute(request).await?;
         // 304 is the answer to a condition.
         if response.status().is_redirection() && response.status().as_u16() != 304 {
             let redirect = redirect(response.status().as_u16(), &url, response.headers());

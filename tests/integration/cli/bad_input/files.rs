@@ -184,3 +184,69 @@ fn plan_reports_the_same_errors_and_writes_nothing() {
     assert_eq!(plan(&[]).code, 3);
     assert!(!sandbox.path("out").exists());
 }
+
+#[test]
+fn pipes_and_sockets_are_errors_instead_of_waiting_for_ever() {
+    let fifo = |path: &std::path::Path| {
+        let _ = std::fs::remove_file(path);
+        let made = std::process::Command::new("mkfifo").arg(path).status().expect("cannot run mkfifo");
+        assert!(made.success());
+    };
+    for (place, arguments) in [
+        ("step_02/extractive_summary/gen.jsonl", &[][..]),
+        ("recipe.yaml", &["--recipe", "recipe.yaml"]),
+        ("template.jinja", &["--chat-template", "template.jinja"]),
+        ("model/tokenizer.json", &["--tokenizer-model", "model"]),
+        ("rows", &["--source-input", "extractive_summary=rows"]),
+        ("input", &["--input", "input"]),
+        ("value", &["--output=@value"]),
+    ] {
+        let sandbox = example_sandbox();
+        sandbox.write(place, "");
+        fifo(&sandbox.path(place));
+        let mut child =
+            sandbox.command(&mix_and(arguments)).stderr(std::process::Stdio::piped()).spawn().expect("cannot start");
+        let ended = test_support::program::within(std::time::Duration::from_secs(20), || {
+            child.try_wait().expect("cannot wait").is_some()
+        });
+        let _ = child.kill();
+        let output = child.wait_with_output().expect("cannot wait");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(ended, "{place}: waits for ever");
+        assert!(text.contains("it is a pipe, not a regular file"), "{place}: {text}");
+        assert!(text.contains(place), "{place}: {text}");
+        assert!(matches!(output.status.code(), Some(2 | 74)), "{place}: {text}");
+        assert!(!sandbox.path("out/manifest.json").exists());
+    }
+}
+
+#[test]
+fn what_is_beside_the_sources_is_ignored_with_one_warning() {
+    let plain = example_sandbox();
+    mix(&plain, &[]);
+    let sandbox = example_sandbox();
+    for folder in ["lost+found", ".Trash-0"] {
+        std::fs::create_dir_all(sandbox.path(&format!("step_02/{folder}"))).expect("cannot create a folder");
+    }
+    let link = |name: &str| std::os::unix::fs::symlink("nothing", sandbox.path(&format!("step_02/{name}")));
+    link("dead").and_then(|()| link(".hidden")).expect("cannot link");
+    sandbox.write("step_02/lost+found/extractive_summary/gen.jsonl", "not a row");
+    let ran = accepted(&sandbox, &[]);
+    let warnings: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("skipped")).collect();
+    assert_eq!(
+        warnings,
+        [
+            "warning: step_02: what cannot be read beside the sources is skipped: dead",
+            "warning: folders that belong to no source are skipped: step_02/lost+found",
+        ]
+    );
+    assert_eq!(sandbox.read("out/combined_cut_2x.jsonl"), plain.read("out/combined_cut_2x.jsonl"));
+    // Inside a source, it might be rows.
+    std::fs::remove_dir_all(sandbox.path("out")).expect("cannot remove the output");
+    std::os::unix::fs::symlink("nothing", sandbox.path("step_02/extractive_summary/more")).expect("cannot link");
+    let message = refused(&sandbox, 74, &[]);
+    assert!(
+        message.contains("step_02/extractive_summary/more: cannot read the file: it links to nothing"),
+        "{message}"
+    );
+}

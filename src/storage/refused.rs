@@ -1,4 +1,4 @@
-//! A redirect that was not followed.
+//! Answers of a store that are not acted upon.
 
 use std::fmt;
 
@@ -36,3 +36,15 @@ impl fmt::Display for Redirect {
 }
 
 impl std::error::Error for Redirect {}
+
+/// A listing whose next page is the same page again: its continuation token repeats, so it would never end.
+#[derive(Debug)]
+pub(crate) struct RepeatedPage;
+
+impl fmt::Display for RepeatedPage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the continuation token of the listing repeats, so it would never end")
+    }
+}
+
+impl std::error::Error for RepeatedPage {}
