@@ -28,6 +28,31 @@ impl Codec {
         name.rsplit_once('.').and_then(known).unwrap_or((name, Self::None))
     }
 
+    /// Number of bytes from the start of a file by which [`of_content`](Self::of_content) recognizes its codec.
+    pub(crate) const MAGIC: usize = 4;
+
+    /// The codec of a file by its first bytes: [`MAGIC`](Self::MAGIC) of them, fewer only if the file has no more. `None` if they are
+    /// neither compressed nor the start of JSON or Parquet.
+    pub(crate) fn of_content(start: &[u8]) -> Option<Self> {
+        let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
+        match start {
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            // The second is a skippable frame, which may come first (RFC 8878, 3.1.2).
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
+            [b'P', b'A', b'R', b'1', ..] => Some(Self::None),
+            _ => matches!(text, [b'{' | b'[' | b' ' | b'\t' | b'\r' | b'\n', ..]).then_some(Self::None),
+        }
+    }
+
+    /// How a message names the codec.
+    pub(crate) fn display_name(self) -> &'static str {
+        match self {
+            Self::None => "not compressed",
+            Self::Gzip => "gzip",
+            Self::Zstd => "Zstandard",
+        }
+    }
+
     /// Appends the compression's extension to a file name.
     pub(crate) fn file_name(self, name: &str) -> String {
         match EXTENSIONS.into_iter().find(|(codec, _)| *codec == self) {

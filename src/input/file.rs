@@ -27,6 +27,8 @@ pub(super) struct FileRows {
     pub(super) bytes: u64,
     /// The digest of the file as stored.
     pub(super) digest: String,
+    /// How the file is compressed, if that is not what its name says.
+    pub(super) unlike_name: Option<Codec>,
 }
 
 /// Reads one file.
@@ -50,7 +52,7 @@ impl FileReader {
         let mut results =
             Results { parser: self.parser.clone(), running: VecDeque::new(), rows: ParsedRows::default() };
         let limit = self.pool.current_num_threads() + 2;
-        let mut stored = Box::new(StoredBytes::new(self.format, &self.parser)?);
+        let mut stored = Box::new(StoredBytes::new(self.format));
         while let Some(bytes) = stream.next().await {
             let bytes = bytes?;
             self.progress.advance(bytes.len() as u64);
@@ -79,7 +81,8 @@ impl FileReader {
             self.read_parquet(parquet, &mut results, limit).await?;
         }
         results.collect(0).await?;
-        Ok(FileRows { rows: results.rows, bytes: end.bytes, digest: end.digest })
+        let unlike_name = Some(end.codec).filter(|codec| *codec != self.format.codec);
+        Ok(FileRows { rows: results.rows, bytes: end.bytes, digest: end.digest, unlike_name })
     }
 
     async fn read_parquet(&self, mut parquet: ParquetRows, results: &mut Results, limit: usize) -> Result<()> {
@@ -161,8 +164,11 @@ struct StoredBytes {
     bytes: u64,
     /// Hashed, but not decompressed yet.
     input: Bytes,
-    format: FileFormat,
-    decoder: Transform,
+    /// The first bytes, while they are too few to show how the file is compressed.
+    start: Bytes,
+    codec: Codec,
+    /// `None` until the first bytes have shown it.
+    decoder: Option<Transform>,
     content: Content,
 }
 
@@ -174,33 +180,49 @@ enum Content {
 
 /// The end of a file.
 struct End {
+    codec: Codec,
     bytes: u64,
     digest: String,
     parquet: Option<ParquetRows>,
 }
 
 impl StoredBytes {
-    fn new(format: FileFormat, parser: &FileParser) -> Result<Self> {
+    fn new(format: FileFormat) -> Self {
         let content = match format.container {
             Container::Lines => Content::Text(Splitter::new(false)),
             Container::LinesOrArray => Content::Text(Splitter::new(true)),
             Container::Parquet => Content::Parquet(Vec::new()),
         };
-        let decoder = format.codec.decoder().map_err(|error| invalid(parser, format.codec, error))?;
-        Ok(Self { hasher: blake3::Hasher::new(), bytes: 0, input: Bytes::new(), format, decoder, content })
+        let (input, start) = Default::default();
+        Self { hasher: blake3::Hasher::new(), bytes: 0, input, start, codec: format.codec, decoder: None, content }
     }
 
     fn receive(&mut self, bytes: Bytes) {
         self.hasher.update(&bytes);
         self.bytes += bytes.len() as u64;
-        self.input = bytes;
+        if self.decoder.is_some() {
+            self.input = bytes;
+            return;
+        }
+        self.start = if self.start.is_empty() { bytes } else { [&self.start[..], &bytes].concat().into() };
+        if self.start.len() >= Codec::MAGIC {
+            self.input = std::mem::take(&mut self.start);
+        }
     }
 
     /// Processes input until some rows are complete or it is used up.
     fn advance(&mut self, parser: &FileParser) -> Result<Vec<Chunk>> {
         while !self.input.is_empty() {
-            let piece = self.decoder.push(&mut self.input);
-            let Some(piece) = piece.map_err(|error| invalid(parser, self.format.codec, error))? else { continue };
+            let decoder = match &mut self.decoder {
+                Some(decoder) => decoder,
+                // A name may be wrong: a store may decompress what it sends, a tool may compress what it names `.jsonl`.
+                empty => {
+                    self.codec = Codec::of_content(&self.input).unwrap_or(self.codec);
+                    empty.insert(self.codec.decoder().map_err(|error| invalid(parser, self.codec, error))?)
+                }
+            };
+            let piece = decoder.push(&mut self.input);
+            let Some(piece) = piece.map_err(|error| invalid(parser, self.codec, error))? else { continue };
             match &mut self.content {
                 Content::Text(splitter) => return splitter.push(piece).map_err(|error| malformed(parser, error)),
                 Content::Parquet(pieces) => pieces.push(piece),
@@ -209,13 +231,21 @@ impl StoredBytes {
         Ok(Vec::new())
     }
 
-    fn finish(self, parser: &FileParser) -> Result<(End, Vec<Chunk>)> {
-        let rest = self.decoder.finish().map_err(|error| invalid(parser, self.format.codec, error))?;
+    fn finish(mut self, parser: &FileParser) -> Result<(End, Vec<Chunk>)> {
+        let mut chunks = Vec::new();
+        if self.decoder.is_none() {
+            self.input = std::mem::take(&mut self.start);
+        }
+        while !self.input.is_empty() {
+            chunks.extend(self.advance(parser)?);
+        }
+        let decoder = self.decoder.map_or_else(|| self.codec.decoder(), Ok);
+        let rest = decoder.and_then(Transform::finish).map_err(|error| invalid(parser, self.codec, error))?;
         let digest = self.hasher.finalize().to_hex().to_string();
-        let mut end = End { bytes: self.bytes, digest, parquet: None };
+        let mut end = End { codec: self.codec, bytes: self.bytes, digest, parquet: None };
         match self.content {
             Content::Text(mut splitter) => {
-                let mut chunks = splitter.push(rest).map_err(|error| malformed(parser, error))?;
+                chunks.extend(splitter.push(rest).map_err(|error| malformed(parser, error))?);
                 chunks.extend(splitter.finish().map_err(|error| malformed(parser, error))?);
                 Ok((end, chunks))
             }
@@ -226,7 +256,7 @@ impl StoredBytes {
                 drop(pieces);
                 let parquet = ParquetRows::open(file, parser.rows.columns());
                 end.parquet = Some(parquet.map_err(|error| invalid_parquet(parser, error))?);
-                Ok((end, Vec::new()))
+                Ok((end, chunks))
             }
         }
     }

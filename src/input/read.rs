@@ -94,6 +94,9 @@ pub(crate) async fn read(
     });
     let files: Vec<FileRows> = files.buffered(FILES_AT_ONCE).try_collect().await?;
     let files: BTreeMap<usize, FileRows> = order.into_iter().zip(files).collect();
+    if let Some(warning) = unlike_names(&options.files, &files) {
+        storage.warnings().warn(warning);
+    }
     combine(options, texts, files.into_values())
 }
 
@@ -110,6 +113,22 @@ async fn read_file(
     reader.read(storage.stream(&file.object)).await
 }
 
+/// The warning about files that are not compressed as their names say.
+fn unlike_names(inputs: &[InputObject], files: &BTreeMap<usize, FileRows>) -> Option<String> {
+    const NAMED: usize = 5;
+    let of_file = |(number, file): (&usize, &FileRows)| {
+        Some(format!("{} ({})", inputs[*number].object.location, file.unlike_name?.display_name()))
+    };
+    let mut names: Vec<String> = files.iter().filter_map(of_file).collect();
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    if more > 0 {
+        names.push(format!("{more} more"));
+    }
+    (!names.is_empty())
+        .then(|| format!("files are compressed otherwise than their names say, and read anyway: {}", names.join(", ")))
+}
+
 /// Puts the rows of the files, in the order of the mix, together.
 fn combine(options: ReadOptions, texts: Arc<Interner>, files: impl Iterator<Item = FileRows>) -> Result<Artifacts> {
     let files: Vec<FileRows> = files.collect();
@@ -118,7 +137,7 @@ fn combine(options: ReadOptions, texts: Arc<Interner>, files: impl Iterator<Item
     let mut ledgers = vec![SourceLedger::default(); options.sources.len()];
     let mut rejected = Vec::new();
     let mut inputs = Vec::with_capacity(files.len());
-    for (FileRows { rows, bytes, digest }, file) in files.into_iter().zip(&options.files) {
+    for (FileRows { rows, bytes, digest, .. }, file) in files.into_iter().zip(&options.files) {
         let source = file.source as u32;
         samples.extend(rows.kept.into_iter().map(|body| Sample { source, body }));
         ledgers[file.source].merge(&rows.ledger);

@@ -68,6 +68,40 @@ async fn rows_do_not_depend_on_compression_pieces_or_threads() {
 }
 
 #[tokio::test]
+async fn files_are_read_by_what_they_contain_not_by_what_their_names_say() {
+    let content: String = (0..3).map(|number| row(number) + "\n").collect();
+    let plain = content.as_bytes();
+    let (gz, zst) = (gzip(plain), zstd::encode_all(plain, 1).unwrap());
+    for (name, bytes, found) in [
+        ("a.jsonl", plain, None),
+        ("a.jsonl", &gz, Some(Codec::Gzip)),
+        ("a.json", &zst, Some(Codec::Zstd)),
+        ("a.jsonl.gz", &gz, None),
+        ("a.jsonl.gz", plain, Some(Codec::None)),
+        ("a.jsonl.gz", &zst, Some(Codec::Zstd)),
+        ("a.ndjson.zst", plain, Some(Codec::None)),
+        ("a.ndjson.zst", &gz, Some(Codec::Gzip)),
+        ("a.jsonl.gz", "\u{feff}\n".as_bytes(), Some(Codec::None)),
+        ("a.jsonl", b"", None),
+        ("a.jsonl", b"\n", None),
+        ("a.jsonl.gz", b"\n", Some(Codec::None)),
+    ] {
+        for piece in [1, 3, 1 << 20] {
+            let file = reader(name, 2).read(stored(bytes, piece)).await.unwrap();
+            let rows = if bytes.len() > 10 { 3 } else { 0 };
+            assert_eq!((file.rows.ledger.read, file.unlike_name), (rows, found), "{name} {piece}");
+            assert_eq!(file.digest, blake3::hash(bytes).to_hex().to_string());
+        }
+    }
+    for (name, bytes) in
+        [("a.jsonl.gz", &b"a text"[..]), ("a.jsonl.gz", b""), ("a.jsonl.zst", b"x"), ("a.jsonl.gz", &gz[..9])]
+    {
+        let error = reader(name, 2).read(stored(bytes, 1)).await.unwrap_err();
+        assert!(error.line().contains("gzip") || error.line().contains("Zstandard"), "{name}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn the_first_error_of_a_file_is_reported_with_any_number_of_threads() {
     let mut rows: Vec<String> = (0..3000).map(row).collect();
     rows[1] = "{}".to_owned();
@@ -88,8 +122,8 @@ async fn damaged_files_are_errors_that_name_the_file() {
     for (name, bytes) in [
         ("truncated.jsonl.gz", &gzip[..gzip.len() - 3]),
         ("empty.jsonl.gz", b"".as_slice()),
-        ("text.jsonl.gz", content.as_bytes()),
-        ("text.jsonl.zst", content.as_bytes()),
+        ("text.jsonl.gz", b"neither rows nor gzip"),
+        ("text.jsonl.zst", b"neither rows nor zstd"),
         ("text.parquet", content.as_bytes()),
         ("array.json", b"[{}\n{}]"),
     ] {

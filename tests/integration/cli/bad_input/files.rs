@@ -39,9 +39,8 @@ fn corrupt_compressed_files() {
         ("gzip with a wrong checksum", "gen.jsonl.gz", &flipped),
         ("truncated zstd", "gen.jsonl.zst", &zst[..zst.len() / 2]),
         ("zstd truncated in its header", "gen.jsonl.zst", &zst[..3]),
-        ("not gzip", "gen.jsonl.gz", &rows()),
-        ("not zstd", "gen.ndjson.zst", &rows()),
-        ("zstd with the extension of gzip", "gen.jsonl.gz", &zst),
+        ("not gzip", "gen.jsonl.gz", b"neither rows nor gzip"),
+        ("not zstd", "gen.ndjson.zst", b"neither rows nor zstd"),
     ] {
         let sandbox = with_file(name, bytes);
         cases.add(case, &refused(&sandbox, 3, &[]));
@@ -183,6 +182,28 @@ fn plan_reports_the_same_errors_and_writes_nothing() {
     sandbox.write("step_02/key_facts_to_qa/gen.jsonl", "[]\n");
     assert_eq!(plan(&[]).code, 3);
     assert!(!sandbox.path("out").exists());
+}
+
+#[test]
+fn a_file_that_is_compressed_otherwise_than_its_name_says_is_read_with_a_warning() {
+    let plain = example_sandbox();
+    mix(&plain, &[]);
+    let zst = zstd::encode_all(&rows()[..], 3).expect("writing to memory does not fail");
+    for (name, bytes, what) in [
+        ("gen.jsonl", &gzip(&rows()), "gzip"),
+        ("gen.jsonl", &zst, "Zstandard"),
+        ("gen.jsonl.gz", &zst, "Zstandard"),
+        ("gen.jsonl.gz", &rows(), "not compressed"),
+    ] {
+        let sandbox = with_file(name, bytes);
+        let ran = accepted(&sandbox, &[]);
+        let warning = format!(
+            "warning: files are compressed otherwise than their names say, and read anyway: \
+             step_02/extractive_summary/{name} ({what})"
+        );
+        assert_eq!(ran.stderr.lines().filter(|line| *line == warning).count(), 1, "{ran}");
+        assert_eq!(sandbox.read("out/combined_cut_2x.jsonl"), plain.read("out/combined_cut_2x.jsonl"));
+    }
 }
 
 #[test]
