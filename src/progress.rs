@@ -5,7 +5,7 @@ use indicatif::{MultiProgress, ProgressDrawTarget, ProgressStyle};
 use std::convert::Infallible;
 use std::io::{IsTerminal, Write};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often progress is logged where standard error is not a terminal.
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
@@ -111,19 +111,47 @@ impl Progress {
             }
             None => indicatif::ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden()),
         };
+        let counted = bar.clone();
+        let percent = move |_| {
+            let percent = (counted.position() * 100).checked_div(counted.length().unwrap_or(0)).unwrap_or(0);
+            format!("{name}: {percent}%")
+        };
+        self.with_logger(bar, percent)
+    }
+
+    /// Shows a step whose length is unknown until the returned guard is dropped: a sign on a terminal, elsewhere a line every few
+    /// seconds.
+    pub(crate) fn step(&self, name: &'static str) -> ProgressBar {
+        let bar = match &self.bars {
+            Some(bars) => {
+                let bar = bars.add(indicatif::ProgressBar::new_spinner().with_message(name));
+                // Without a thread that moves the sign: the system may give none.
+                bar.tick();
+                bar
+            }
+            None => indicatif::ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()),
+        };
+        self.with_logger(bar, move |elapsed: Duration| format!("{name}: {} seconds so far", elapsed.as_secs()))
+    }
+
+    /// Adds the logger that replaces a bar where none is visible: it logs every few seconds, until the bar is dropped.
+    fn with_logger(
+        &self,
+        bar: indicatif::ProgressBar,
+        line: impl Fn(Duration) -> String + Send + 'static,
+    ) -> ProgressBar {
         let is_logged = self.bars.is_none() && !self.quiet;
-        let logger = if is_logged { self.log_regularly(name, bar.clone()) } else { None };
+        let logger = if is_logged { self.log_regularly(line) } else { None };
         ProgressBar { counter: ProgressCounter(bar), _logger: logger }
     }
 
-    /// Logs the percentage every few seconds until the returned sender is dropped; never if the system gives no thread.
-    fn log_regularly(&self, name: &'static str, bar: indicatif::ProgressBar) -> Option<mpsc::Sender<Infallible>> {
+    /// Logs a line every few seconds until the returned sender is dropped; never if the system gives no thread.
+    fn log_regularly(&self, line: impl Fn(Duration) -> String + Send + 'static) -> Option<mpsc::Sender<Infallible>> {
         let (tx, rx) = mpsc::channel::<Infallible>();
-        let progress = self.clone();
+        let (progress, began) = (self.clone(), Instant::now());
         let log = move || {
             while rx.recv_timeout(LOG_INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
-                let percent = (bar.position() * 100).checked_div(bar.length().unwrap_or(0)).unwrap_or(0);
-                progress.info(&format!("{name}: {percent}%"));
+                progress.info(&line(began.elapsed()));
             }
         };
         std::thread::Builder::new().name("progress".to_owned()).spawn(log).ok().map(|_| tx)

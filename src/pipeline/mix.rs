@@ -101,6 +101,7 @@ async fn plan_run(settings: &Settings, context: &Context) -> Result<Planned> {
 /// Fetches the tokenizer's files and compiles its chat template, or the given one.
 async fn fetch_template(settings: &Settings, context: &Context) -> Result<(TokenizerFiles, Arc<ChatTemplate>)> {
     let (rules, date) = (settings.tokenizer_rules, tokens::date_of_run()?);
+    let _step = context.progress.step("loading the tokenizer");
     let files = tokens::fetch(&context.storage, &settings.tokenizer_model).await?;
     let given = tokens::given_template(&context.storage, settings.chat_template.as_ref()).await?;
     let compile = move |_: &Context| Ok((Arc::new(ChatTemplate::load(&files, given, rules, date)?), files));

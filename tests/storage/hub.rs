@@ -68,6 +68,10 @@ fn answer(request: &Request, elsewhere: &str) -> Answer {
         "test/renamed" => return Answer::new(307).header("location", format!("/test/public/resolve/{rest}")),
         "test/gated" => return not_found(if known { 403 } else { 401 }, "GatedRepo"),
         "test/gone" => return Answer::new(410),
+        // What the hub answers to a token that has expired, for public repositories as well.
+        "test/expired" => {
+            return Answer::new(401).header("x-error-message", "Invalid credentials in Authorization header");
+        }
         _ => return not_found(if known { 404 } else { 401 }, "RepoNotFound"),
     }
     if ![COMMIT, "main", "refs%2Fpr%2F1"].contains(&revision) {
@@ -140,6 +144,8 @@ async fn errors_name_the_repository_the_cause_and_the_remedy() {
         ("test/gated", &[]),
         ("test/gated", &[("HF_TOKEN", TOKEN)]),
         ("test/gone", &[]),
+        ("test/expired", &[("HF_TOKEN", TOKEN)]),
+        ("test/public", &[("HF_TOKEN", "hf_hush\nhush")]),
         ("test/public@no-such", &[]),
         ("test/cold", &[("HF_HUB_OFFLINE", "1")]),
         ("test/public", &[("HF_ENDPOINT", "nonsense")]),
@@ -187,4 +193,91 @@ async fn a_cache_that_cannot_be_written_is_a_warning() {
     let warnings = storage.warnings().all();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("cannot write the Hugging Face cache"), "{warnings:?}");
+}
+
+/// A mirror that redirects every request to the hub, as `status` says.
+fn mirror(hub: &Hub, status: u16) -> HttpServer {
+    let endpoint = hub.hub.endpoint.clone();
+    HttpServer::start(move |request| Answer::new(status).header("location", format!("{endpoint}{}", request.target)))
+}
+
+#[tokio::test]
+async fn a_mirror_that_redirects_is_followed_without_the_token() {
+    for status in [301, 302, 303, 307, 308] {
+        let hub = Hub::start();
+        let mirror = mirror(&hub, status);
+        let more = [("HF_ENDPOINT", mirror.endpoint.as_str()), ("HF_TOKEN", TOKEN)];
+        let snapshot = hub.fetch("test/public", &more).await.unwrap();
+        assert_eq!((names(&snapshot), snapshot.revision.as_str()), (FOUND.to_vec(), COMMIT), "{status}");
+        assert!(mirror.requests().iter().all(|request| request.header("authorization").is_some()));
+        for elsewhere in [&hub.hub, &hub.files] {
+            assert!(elsewhere.requests().iter().all(|request| request.header("authorization").is_none()), "{status}");
+        }
+        let error = hub.fetch("test/missing", &more).await.unwrap_err().to_string();
+        assert!(error.contains("repository not found on the hub"), "{error}");
+    }
+}
+
+/// A proxy that drops the headers of the hub.
+#[tokio::test]
+async fn without_the_header_of_the_commit_it_can_be_named() {
+    let files = HttpServer::start(|request| match request.method.as_str() {
+        // A signed URL is for GET.
+        "HEAD" => Answer::new(403),
+        _ => Answer::new(200).body(TOKENIZER),
+    });
+    let elsewhere = files.endpoint.clone();
+    let proxy = HttpServer::start(move |request| match request.target.ends_with("tokenizer.json") {
+        true => Answer::new(302).header("location", format!("{elsewhere}/blob")),
+        false => Answer::new(404),
+    });
+    let hub = Hub::start();
+    let more = [("HF_ENDPOINT", proxy.endpoint.as_str())];
+    let error = hub.fetch("test/public", &more).await.unwrap_err().to_string();
+    assert!(error.contains("the response does not name the commit of the revision"), "{error}");
+    assert!(error.contains("hint: name the commit: test/public@SHA"), "{error}");
+    let snapshot = hub.fetch(&format!("test/public@{COMMIT}"), &more).await.unwrap();
+    assert_eq!(names(&snapshot), ["tokenizer.json"]);
+}
+
+#[tokio::test]
+async fn a_hub_that_does_not_respond_is_given_up_within_seconds() {
+    // Accepts connections and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let hub = Hub::start();
+    let options =
+        StorageOptions { request_timeout: std::time::Duration::from_millis(500), ..StorageOptions::default() };
+    let variables = [("HF_ENDPOINT", endpoint.as_str()), ("HF_HOME", hub.home.path().to_str().unwrap())];
+    let storage = Storage::with_environment(options, Environment::from_iter(variables));
+    let began = std::time::Instant::now();
+    let error = fetch_tokenizer(&storage, "test/public").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+
+    // A hub that is overloaded is asked a few times more.
+    let overloaded = HttpServer::start(|_| Answer::new(503));
+    let variables = [("HF_ENDPOINT", overloaded.endpoint.as_str()), ("HF_HOME", hub.home.path().to_str().unwrap())];
+    let options = StorageOptions { retry_pause: std::time::Duration::from_millis(1), ..StorageOptions::default() };
+    let storage = Storage::with_environment(options, Environment::from_iter(variables));
+    assert_eq!(fetch_tokenizer(&storage, "test/public").await.unwrap_err().kind(), ErrorKind::Unreachable);
+    assert_eq!(overloaded.requests().len(), 6);
+}
+
+/// What a user sees while the hub does not respond.
+#[test]
+fn each_retry_of_the_hub_is_reported_once() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let variables = vec![
+        ("HF_ENDPOINT".to_string(), format!("http://{nobody}")),
+        ("HF_HOME".to_string(), home.path().to_str().unwrap().to_string()),
+    ];
+    let input = crate::support::outside::examples();
+    let arguments =
+        ["plan", "--input", input.to_str().unwrap(), "--output", "/nonexistent/out", "--tokenizer-model", "a/b"];
+    let ran = crate::support::outside::run(&arguments, &variables);
+    assert_eq!(ran.code, Some(69), "{}", ran.err);
+    let retries = ran.err.lines().filter(|line| line.contains("trying again (tokenizer.json)")).count();
+    assert_eq!(retries, 2, "{}", ran.err);
 }

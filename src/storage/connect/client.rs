@@ -58,11 +58,19 @@ pub(super) fn client_builder(certificates: Vec<Certificate>) -> ClientBuilder {
         .tls_certs_merge(certificates)
 }
 
-/// A client for other requests: it follows no redirects, and has the same certificates and time limits as the stores.
-pub(crate) fn http_client(options: &StorageOptions, environment: &Environment) -> Result<reqwest::Client> {
+/// A client for other requests: it follows no redirects, and has the same certificates and the same time limit for a request as the
+/// stores.
+///
+/// # Errors
+/// A usage error that names the variable whose file of certificates cannot be read.
+pub(crate) fn http_client(
+    options: &StorageOptions,
+    connect_timeout: Duration,
+    environment: &Environment,
+) -> Result<reqwest::Client> {
     client_builder(certificates(environment)?)
         .timeout(options.request_timeout)
-        .connect_timeout(connect_timeout(options))
+        .connect_timeout(connect_timeout)
         .build()
         .map_err(|error| {
             Error::new(ErrorKind::Usage, "cannot build an HTTP client from the environment variables")

@@ -1,7 +1,7 @@
 //! Fetches a tokenizer from the cache or from the hub.
 
 use super::cache::{Cache, is_commit};
-use super::client::{HubClient, HubFile};
+use super::client::{COMMIT, HubClient, HubFile};
 use super::repository::Repository;
 use super::snapshot::{HubSnapshot, TOKENIZER, file_names};
 use crate::error::{Error, ErrorKind, Result};
@@ -78,10 +78,10 @@ impl Fetch<'_> {
         let Some(response) = self.client.request(Method::HEAD, tokenizer).await? else {
             return Err(self.no_tokenizer());
         };
-        response.header("x-repo-commit").filter(|commit| is_commit(commit)).ok_or_else(|| {
+        response.header(COMMIT).filter(|commit| is_commit(commit)).ok_or_else(|| {
             self.client
-                .error(ErrorKind::Io, "the response names no commit")
-                .hint("check that HF_ENDPOINT is the URL of a hub")
+                .error(ErrorKind::Io, "the response does not name the commit of the revision (x-repo-commit)")
+                .hint(format!("name the commit: {}@SHA; a proxy or mirror may drop the header", self.repository.id()))
         })
     }
 
