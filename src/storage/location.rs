@@ -24,7 +24,7 @@ enum Place {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Bucket {
     pub(crate) scheme: Scheme,
-    /// The bucket or container.
+    /// The bucket or container. S3: `tenant:bucket`, if the URL names a tenant, as Ceph has them.
     pub(crate) name: String,
     /// Azure: `account.dfs.core.windows.net`, if the URL names it.
     pub(crate) host: Option<String>,
@@ -250,6 +250,10 @@ fn percent_decoded(text: &str) -> Option<String> {
 
 fn bucket(scheme: Scheme, authority: &str) -> Result<Bucket> {
     let prefix = scheme.name();
+    if authority.starts_with("arn:") {
+        return Err(invalid(format!("the {prefix}:// URL has the ARN of an access point, which is not supported"))
+            .hint("use the access point's alias as the bucket: s3://NAME-...-s3alias/prefix"));
+    }
     let (name, host) = match authority.split_once('@') {
         None => (authority, None),
         // Azure names the container of an account here; elsewhere this is a user and a password.
@@ -261,7 +265,14 @@ fn bucket(scheme: Scheme, authority: &str) -> Result<Bucket> {
     };
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '$');
     let is_valid = |text: &str| !text.is_empty() && text.chars().all(allowed);
-    if !is_valid(name) {
+    let is_valid_name = match name.split_once(':') {
+        // A secret key that stands in the place of a bucket has capital letters; a bucket has none.
+        Some((tenant, bucket)) if matches!(scheme, Scheme::S3 | Scheme::Minio) => {
+            is_valid(tenant) && is_valid(bucket) && !bucket.contains(|c: char| c.is_ascii_uppercase())
+        }
+        _ => is_valid(name),
+    };
+    if !is_valid_name {
         return Err(invalid(format!("the {prefix}:// URL has no valid bucket name")));
     }
     if host.is_some_and(|host| !is_valid(host)) {
@@ -351,6 +362,11 @@ mod tests {
             "https://user:hush@host/p?sig=hush",
             "s3:///p",
             "s3://buc ket/p",
+            "s3://tenant:bucket/p",
+            "s3://:bucket/p",
+            "s3://AKIAEXAMPLE:hushHUSH/p",
+            "gs://tenant:bucket/p",
+            "s3://arn:aws:s3:eu-central-1:123456789012:accesspoint/name/p",
             "",
         ];
         let lines: Vec<String> = table.iter().map(|text| format!("{text} -> {}", displayed(text))).collect();

@@ -452,3 +452,59 @@ async fn a_listing_that_is_tried_again_after_an_error_is_complete() {
     let listed = storage.list(&Location::parse("s3://bucket/in").unwrap()).await.unwrap();
     assert_eq!(listed.iter().map(|object| object.key.as_str()).collect::<Vec<_>>(), ["a", "b"]);
 }
+
+/// Ceph's buckets of a tenant: the colon is escaped on the wire and in what is signed, as boto3 does it.
+#[tokio::test]
+async fn the_bucket_of_a_tenant_is_part_of_the_path() {
+    let server = HttpServer::start(|_| {
+        Answer::new(200).body("x").header("etag", "\"1\"").header("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT")
+    });
+    let keys = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")];
+    let location = Location::parse("s3://tenant:bucket/in/x").unwrap();
+    let endpoint = ("AWS_ENDPOINT_URL", server.endpoint.as_str());
+    storage(&[&keys[..], &[endpoint]].concat()).read(&location, 9).await.unwrap().unwrap();
+    assert_eq!(server.requests()[0].target, "/tenant%3Abucket/in/x");
+    for (more, hint) in [
+        (&[][..], "set AWS_ENDPOINT_URL"),
+        (&[endpoint, ("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "true")], "remove AWS_VIRTUAL_HOSTED_STYLE_REQUEST"),
+    ] {
+        let error = storage(&[&keys[..], more].concat()).read(&location, 9).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        let text = error.to_string();
+        assert!(text.starts_with("s3://tenant:bucket: ") && text.contains(hint), "{text}");
+    }
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn credentials_of_google_that_are_not_supported_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let adc = folder.path().join(".config/gcloud/application_default_credentials.json");
+    std::fs::create_dir_all(adc.parent().unwrap()).unwrap();
+    let content = format!("{{\"type\": \"external_account\", \"audience\": \"{HUSH}\"}}");
+    std::fs::write(&adc, &content).unwrap();
+    let path = adc.to_str().unwrap();
+    let location = Location::parse("gs://bucket/x").unwrap();
+    for (name, value, expected) in [
+        ("GOOGLE_APPLICATION_CREDENTIALS", path, "service_account or authorized_user"),
+        ("HOME", folder.path().to_str().unwrap(), "service_account or authorized_user"),
+        ("GOOGLE_SERVICE_ACCOUNT", path, "service_account"),
+        ("SERVICE_ACCOUNT", path, "service_account"),
+        ("GOOGLE_SERVICE_ACCOUNT_KEY", &content, "service_account"),
+    ] {
+        let error = storage(&[(name, value)]).read(&location, 9).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage, "{name}");
+        let message = format!(": credentials of type external_account are not supported: expected {expected}");
+        let text = error.to_string();
+        assert!(text.contains(&message) && text.contains("GOOGLE_BEARER_TOKEN"), "{text}");
+        assert!(!text.contains(HUSH), "{text}");
+    }
+    // A token that is given takes precedence, as the hint says.
+    let server = HttpServer::start(|_| Answer::new(404));
+    let variables = [
+        ("GOOGLE_APPLICATION_CREDENTIALS", path),
+        ("GOOGLE_BEARER_TOKEN", "token"),
+        ("GOOGLE_BASE_URL", &server.endpoint),
+    ];
+    assert!(storage(&variables).read(&location, 9).await.unwrap().is_none());
+}

@@ -24,7 +24,7 @@ pub(super) fn open(
     warnings: &mut Vec<String>,
 ) -> Result<GoogleCloudStorage> {
     warnings.extend(environment.check(&["GOOGLE_", "SERVICE_ACCOUNT", "STORAGE_EMULATOR_HOST"])?);
-    check_files(environment)?;
+    check_credentials(environment)?;
     let base_url = environment.first(&["GOOGLE_BASE_URL", "STORAGE_EMULATOR_HOST"]);
     let is_plain = base_url.is_some_and(|url| url.starts_with("http://"));
     let client = store_client(options).with_allow_http(is_plain);
@@ -53,15 +53,54 @@ pub(super) fn open(
     build(builder.with_credentials(Arc::new(credentials)))
 }
 
-/// Checks the files with credentials, which `object_store` opens itself.
-fn check_files(environment: &Environment) -> Result<()> {
-    let variables =
-        ["GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH", "SERVICE_ACCOUNT"];
-    for variable in variables {
-        let Some(path) = environment.get(variable) else { continue };
-        read_small(Path::new(path), MAX_CREDENTIALS).map_err(|error| {
-            Error::new(ErrorKind::Usage, format!("cannot read the credentials of {variable}")).at(path).caused_by(error)
-        })?;
+/// Checks the credentials that `object_store` reads itself: those of the variables, and those that `gcloud` leaves in the home folder.
+fn check_credentials(environment: &Environment) -> Result<()> {
+    if let Some(key) = environment.get("GOOGLE_SERVICE_ACCOUNT_KEY") {
+        check_type(key.as_bytes(), "GOOGLE_SERVICE_ACCOUNT_KEY", &["service_account"])?;
+    }
+    for variable in ["GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH", "SERVICE_ACCOUNT"] {
+        if let Some(path) = environment.get(variable) {
+            check_type(&read_credentials(variable, path)?, path, &["service_account"])?;
+        }
+    }
+    let is_explicit = environment.first(&["GOOGLE_BEARER_TOKEN", "GOOGLE_SERVICE_ACCOUNT_KEY"]).is_some()
+        || environment.first(&["GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH", "SERVICE_ACCOUNT"]).is_some();
+    let default = ["service_account", "authorized_user"];
+    if let Some(path) = environment.get("GOOGLE_APPLICATION_CREDENTIALS") {
+        let credentials = read_credentials("GOOGLE_APPLICATION_CREDENTIALS", path)?;
+        return if is_explicit { Ok(()) } else { check_type(&credentials, path, &default) };
+    }
+    if let (false, Some(home)) = (is_explicit, environment.get("HOME")) {
+        let path = Path::new(home).join(".config/gcloud/application_default_credentials.json");
+        if let Ok(credentials) = read_small(&path, MAX_CREDENTIALS) {
+            return check_type(&credentials, &path.display().to_string(), &default);
+        }
     }
     Ok(())
+}
+
+fn read_credentials(variable: &str, path: &str) -> Result<Vec<u8>> {
+    read_small(Path::new(path), MAX_CREDENTIALS).map_err(|error| {
+        Error::new(ErrorKind::Usage, format!("cannot read the credentials of {variable}")).at(path).caused_by(error)
+    })
+}
+
+/// Checks the type of credentials. What is not JSON or has no type is left to `object_store`.
+///
+/// # Errors
+/// A usage error that names a type other than those that are `supported`.
+fn check_type(credentials: &[u8], place: &str, supported: &[&str]) -> Result<()> {
+    let document = serde_json::from_slice::<serde_json::Value>(credentials).unwrap_or_default();
+    let is_name = |name: &&str| name.len() < 64 && name.bytes().all(|c| c.is_ascii_lowercase() || c == b'_');
+    match document["type"].as_str() {
+        Some(name) if !supported.contains(&name) => {
+            let name = Some(name).filter(is_name).unwrap_or("another type");
+            let message = format!("credentials of type {name} are not supported: expected {}", supported.join(" or "));
+            Err(Error::new(ErrorKind::Usage, message).at(place).hint(
+                "use the key of a service account or the pod's own service account (workload identity), or set \
+                 GOOGLE_BEARER_TOKEN to the output of `gcloud auth print-access-token`",
+            ))
+        }
+        _ => Ok(()),
+    }
 }

@@ -64,7 +64,8 @@ pub(super) async fn open(
         builder = with_minio_credentials(builder, environment);
     }
     builder = with_endpoint(builder, bucket, environment)?;
-    builder = builder.with_bucket_name(&bucket.name).with_retry(no_retries(options));
+    // The colon after a tenant is escaped in the path of a request, and in what is signed.
+    builder = builder.with_bucket_name(bucket.name.replace(':', "%3A")).with_retry(no_retries(options));
     let build = |builder: AmazonS3Builder| builder.build().map_err(|error| invalid_option(bucket, &error));
     let store = build(builder.clone())?;
     builder = builder.with_credentials(Arc::new(Checked(Arc::clone(store.credentials()))));
@@ -124,15 +125,26 @@ fn with_minio_credentials(mut builder: AmazonS3Builder, environment: &Environmen
 }
 
 fn with_endpoint(builder: AmazonS3Builder, bucket: &Bucket, environment: &Environment) -> Result<AmazonS3Builder> {
+    let is_of_tenant = bucket.name.contains(':');
     let configured = environment.first(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"]);
     let endpoint = match configured {
         Some(endpoint) => endpoint.to_string(),
         None if bucket.scheme == Scheme::Minio => minio_endpoint(environment),
+        None if is_of_tenant => {
+            return Err(Error::new(ErrorKind::Usage, "only a store of your own has buckets of tenants")
+                .at(bucket)
+                .hint("set AWS_ENDPOINT_URL to the store's address"));
+        }
         None => return Ok(builder),
     };
     let is_plain = endpoint.starts_with("http://");
     check_endpoint(if configured.is_some() { "AWS_ENDPOINT_URL" } else { "MINIO_ENDPOINT" }, &endpoint)?;
     let is_virtual_hosted = environment.is_enabled("AWS_VIRTUAL_HOSTED_STYLE_REQUEST");
+    if is_virtual_hosted && is_of_tenant {
+        return Err(Error::new(ErrorKind::Usage, "the bucket of a tenant cannot be part of a host name")
+            .at(bucket)
+            .hint("remove AWS_VIRTUAL_HOSTED_STYLE_REQUEST, or use credentials of the tenant and s3://BUCKET"));
+    }
     let endpoint = if is_virtual_hosted { with_bucket_host(&endpoint, &bucket.name) } else { endpoint };
     Ok(builder.with_endpoint(endpoint).with_allow_http(is_plain))
 }
