@@ -92,7 +92,9 @@ pub(crate) async fn read(
         };
         read_file(storage, file, reader, &in_flight)
     });
-    let files: Vec<FileRows> = files.buffered(FILES_AT_ONCE).try_collect().await?;
+    let is_local = options.files.iter().all(|file| file.object.location.is_local());
+    let at_once = storage.streams_at_once(FILES_AT_ONCE, is_local);
+    let files: Vec<FileRows> = files.buffered(at_once).try_collect().await?;
     let files: BTreeMap<usize, FileRows> = order.into_iter().zip(files).collect();
     if let Some(warning) = unlike_names(&options.files, &files) {
         storage.warnings().warn(warning);

@@ -5,12 +5,14 @@ use super::environment::Environment;
 use super::local;
 use super::location::Location;
 use super::object::{ListFilter, ObjectInfo, Subfolders};
+use super::open_files;
 use super::options::StorageOptions;
 use super::publish::clean::clean;
 use super::publish::head::ManifestHead;
 use super::publish::options::PublishOptions;
 use super::publish::session::Publication;
 use super::reader::Reader;
+use super::remote::READ_AHEAD;
 use super::shared::{PublishState, Shared};
 use super::task::blocking;
 use super::walk;
@@ -29,6 +31,7 @@ pub struct Storage(Arc<Shared>);
 impl Storage {
     /// Uses the environment variables of this process.
     pub(crate) fn new(options: StorageOptions, warnings: Warnings) -> Self {
+        open_files::raise_limit();
         Self(Arc::new(Shared::new(options, Environment::of_process(), None, warnings)))
     }
 
@@ -121,6 +124,13 @@ impl Storage {
             Ok(futures::stream::iter(ranges).map(move |range| reader.clone().read(range)).buffered(read_ahead))
         };
         ranges.into_stream().try_flatten().boxed()
+    }
+
+    /// The number of objects, at most `wanted`, that may be streamed at a time within the limit of open files.
+    pub(crate) fn streams_at_once(&self, wanted: usize, is_local: bool) -> usize {
+        // Each range that is read ahead has a connection of its own.
+        let files = if is_local { 1 } else { READ_AHEAD };
+        (open_files::at_most(wanted * files) / files).max(1)
     }
 
     /// Reads a range of the listed version of an object.

@@ -2,6 +2,7 @@
 
 use super::local::OpenFile;
 use super::object::{ObjectInfo, ObjectVersion};
+use super::open_files;
 use super::remote::OpenObject;
 use super::shared::Shared;
 use super::task::{AbortOnDrop, blocking};
@@ -33,7 +34,7 @@ impl Reader {
     pub(crate) fn ranges(&self) -> (u64, usize) {
         match self {
             Self::Local(_) => (local::RANGE, local::READ_AHEAD),
-            Self::Remote(_) => (remote::RANGE, remote::READ_AHEAD),
+            Self::Remote(_) => (remote::RANGE, open_files::at_most(remote::READ_AHEAD)),
         }
     }
 

@@ -194,3 +194,26 @@ fn a_mix_that_is_replaced_while_it_is_verified_is_no_damage() {
         assert!(ran.err.contains("the mix was replaced while it was verified"), "{state}: {}", ran.err);
     }
 }
+
+/// Each request in flight has a connection of its own.
+#[test]
+fn many_objects_are_read_with_few_open_files() {
+    let server = server(|_| None);
+    let folder = server.bucket("bucket").join("in/extractive_summary");
+    for number in 0..60 {
+        std::fs::copy(folder.join("gen.jsonl"), folder.join(format!("{number}.jsonl"))).unwrap();
+    }
+    let ran = |limit: u32| -> Ran {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "ulimit -n \"$1\" && shift && exec \"$@\"", "sh", &limit.to_string()]);
+        command.arg(crate::support::binary()).args(mix("2")).env_clear().envs(server.environment());
+        command.current_dir(std::env::temp_dir()).output().unwrap().into()
+    };
+    let enough = ran(32);
+    assert_eq!(enough.code, Some(0), "{}", enough.err);
+    for limit in 9..12 {
+        let ran = ran(limit);
+        let hint = format!("raise the limit of open files (ulimit -n), which is {limit}");
+        assert!(ran.code == Some(0) || ran.code == Some(74) && ran.err.contains(&hint), "{limit}: {}", ran.err);
+    }
+}

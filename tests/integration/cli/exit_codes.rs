@@ -3,6 +3,7 @@
 
 use super::Cases;
 use insta::assert_snapshot;
+use test_support::program::{Ran, Sandbox};
 use test_support::rows::{MIX, example_sandbox, mix_and};
 
 #[test]
@@ -61,4 +62,38 @@ fn an_output_that_another_run_publishes_to_exits_with_75() {
     assert_eq!((ran.code, ran.stdout.as_str()), (75, ""), "{ran}");
     assert_eq!(sandbox.tree("out").keys().collect::<Vec<_>>(), [".knowledge-mixing.lock"]);
     assert_snapshot!(ran.message());
+}
+
+/// Runs the binary with a limit of open files.
+fn with_open_files(sandbox: &Sandbox, limit: u32, arguments: &[&str]) -> Ran {
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "ulimit -n \"$1\" && shift && exec \"$@\"", "sh", &limit.to_string()]);
+    command.arg(test_support::binary()).args(arguments).current_dir(sandbox.path("")).env_clear();
+    command.output().expect("cannot start a shell").into()
+}
+
+#[test]
+fn many_input_files_are_read_with_few_open_files() {
+    let sandbox = example_sandbox();
+    let rows = sandbox.read("step_02/extractive_summary/gen.jsonl");
+    for number in 0..100 {
+        sandbox.write(&format!("step_02/extractive_summary/{number}.jsonl"), &rows);
+    }
+    let ran = with_open_files(&sandbox, 24, &mix_and(&["--cut-sizes", "2"]));
+    assert_eq!(ran.code, 0, "{ran}");
+}
+
+#[test]
+fn too_few_open_files_exit_with_74_and_name_the_limit() {
+    let sandbox = example_sandbox();
+    for limit in 10..16 {
+        let ran = with_open_files(&sandbox, limit, &mix_and(&[]));
+        if ran.code == 0 {
+            continue;
+        }
+        assert_eq!(ran.code, 74, "{limit}: {ran}");
+        let hint = format!("raise the limit of open files (ulimit -n), which is {limit}");
+        assert!(ran.stderr.contains(&hint), "{ran}");
+        assert!(!sandbox.path("out/manifest.json").exists());
+    }
 }

@@ -1,0 +1,64 @@
+//! The limit of open files of this process, which containers and batch systems may set low.
+
+use std::sync::Once;
+
+/// Open files that reading may not use: the streams of the process, its event loops, the folder that is listed, locks, and the first
+/// outputs.
+const RESERVED: u64 = 16;
+
+/// Raises the limit to what the process may set it to. May be called any number of times.
+#[expect(unsafe_code, reason = "std has no resource limits")]
+pub(crate) fn raise_limit() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        if let Some(mut limits) = limits() {
+            limits.rlim_cur = limits.rlim_max;
+            // SAFETY: the pointer is valid for the call. If it fails, the limit stays as it is.
+            unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limits) };
+        }
+    });
+}
+
+/// The number of files or connections, at most `wanted` and at least one, that may be open for reading.
+pub(crate) fn at_most(wanted: usize) -> usize {
+    share(wanted, limit())
+}
+
+/// How a message names the limit.
+pub(crate) fn hint() -> String {
+    match limit() {
+        Some(limit) => format!("raise the limit of open files (ulimit -n), which is {limit}"),
+        None => "raise the limit of open files (ulimit -n)".to_string(),
+    }
+}
+
+fn share(wanted: usize, limit: Option<u64>) -> usize {
+    let free = limit.map_or(u64::MAX, |limit| limit.saturating_sub(RESERVED));
+    wanted.min(usize::try_from(free).unwrap_or(usize::MAX)).max(1)
+}
+
+fn limit() -> Option<u64> {
+    // An unlimited number is the largest of its type.
+    limits().map(|limits| limits.rlim_cur as u64)
+}
+
+#[expect(unsafe_code, reason = "std has no resource limits")]
+fn limits() -> Option<libc::rlimit> {
+    let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is valid for the call, which fills in what it points to.
+    (unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limits) } == 0).then_some(limits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_leaves_open_files_to_the_rest() {
+        for (wanted, limit, share) in [(16, None, 16), (16, Some(1024), 16), (16, Some(24), 8), (6, Some(3), 1)] {
+            assert_eq!(super::share(wanted, limit), share, "{wanted} of {limit:?}");
+        }
+        assert!(at_most(usize::MAX) >= 1);
+        assert!(hint().starts_with("raise the limit of open files (ulimit -n)"));
+    }
+}
