@@ -5,7 +5,7 @@ use super::environment::Environment;
 use super::location::Location;
 use super::object::{ListFilter, ObjectInfo, ObjectVersion, RemoteVersion, Subfolders};
 use super::retry::{Attempts, Retry};
-use super::store_error::{StoreErrorKind, changed, store_error, too_large, truncated};
+use super::store_error::{StoreErrorKind, changed, store_error, too_large, transformed, truncated};
 use crate::error::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use futures::StreamExt;
@@ -185,8 +185,11 @@ impl Remote {
                 }
                 Err(error) => return Err(self.error(&error, &object.location)),
             };
-            if current.size != object.size || current.last_modified.timestamp() != version.modified {
+            if current.last_modified.timestamp() != version.modified {
                 return Err(changed(&object.location));
+            }
+            if current.size != object.size {
+                return Err(transformed(&object.location, &size_differs(object.size, current.size)));
             }
             version = version_of(&current);
         }
@@ -274,15 +277,26 @@ impl OpenObject {
         e_tag: &mut Option<String>,
         bytes: &mut Vec<u8>,
     ) -> Result<(), ReadFailure> {
-        let options = GetOptions::new().with_range(Some(range)).with_if_match(e_tag.clone());
+        // A condition never holds for a weak tag. What a response says of its version is checked in any case.
+        let condition = e_tag.clone().filter(|tag| !is_weak(tag));
+        let options = GetOptions::new().with_range(Some(range)).with_if_match(condition);
         let result = self.remote.store.get_opts(path, options).await?;
         let current = version_of(&result.meta);
-        let is_same = match e_tag {
-            Some(_) => current.e_tag == *e_tag,
-            None => current.modified == self.version.modified,
+        let is_same_time = current.modified == self.version.modified;
+        let is_same = match (&*e_tag, &current.e_tag) {
+            (Some(expected), Some(found)) if is_weak(expected) || is_weak(found) => {
+                opaque(expected) == opaque(found) && is_same_time
+            }
+            (Some(expected), Some(found)) => expected == found,
+            (Some(_), None) => false,
+            (None, _) => is_same_time,
         };
-        if !is_same || result.meta.size != self.size {
+        if !is_same {
             return Err(ReadFailure::Permanent(changed(&self.location)));
+        }
+        if result.meta.size != self.size {
+            let cause = size_differs(self.size, result.meta.size);
+            return Err(ReadFailure::Permanent(transformed(&self.location, &cause)));
         }
         *e_tag = current.e_tag;
         let mut body = result.into_stream();
@@ -339,6 +353,20 @@ fn version_of(meta: &ObjectMeta) -> RemoteVersion {
 /// An entity tag in its HTTP form: Azure omits the quotes in a listing, but not in a header.
 fn quoted(e_tag: String) -> String {
     if e_tag.ends_with('"') { e_tag } else { format!("\"{e_tag}\"") }
+}
+
+/// Whether an entity tag is weak: versions that have it in common are equivalent, but not the same bytes (RFC 9110, section 8.8.1).
+fn is_weak(e_tag: &str) -> bool {
+    e_tag.starts_with("W/")
+}
+
+/// What a weak and a strong entity tag of the same version have in common.
+fn opaque(e_tag: &str) -> &str {
+    e_tag.trim_start_matches("W/")
+}
+
+fn size_differs(listed: u64, sent: u64) -> String {
+    format!("the store lists {listed} bytes and sends {sent}, of the same version")
 }
 
 /// The path of a location in its store.

@@ -33,6 +33,8 @@ pub(crate) enum StoreErrorKind {
     InvalidRange,
     /// The listing has a key that is not a path.
     InvalidKey,
+    /// The store or a proxy sends something other than the stored bytes.
+    Transformed,
     /// The server's certificate is not trusted.
     UntrustedCertificate,
     /// Worth a retry.
@@ -89,6 +91,12 @@ impl StoreErrorKind {
             // Only the innermost cause names the certificate; the outer errors only say that a request failed.
             let untrusted = root_cause(transport).to_string().contains("certificate");
             return if untrusted { Self::UntrustedCertificate } else { Self::Transient };
+        }
+        // The response has no length, or ignores the range: its content is compressed or decompressed on the way.
+        const TRANSFORMED: [&str; 3] =
+            ["Content-Length Header missing", "non-partial response", "Content-Range header not present"];
+        if TRANSFORMED.iter().any(|part| text.contains(part)) {
+            return Self::Transformed;
         }
         // A truncated response: a body that is not the expected XML or JSON.
         const TRUNCATED: [&str; 6] =
@@ -159,6 +167,7 @@ pub(crate) fn store_error(error: &StoreError, place: impl Display, environment: 
             "the store has a key that is not a path",
             Some("rename or delete the object: no segment of a key may be empty, `.` or `..`"),
         ),
+        Kind::Transformed => (ErrorKind::Io, TRANSFORMED, Some(TRANSFORMED_HINT)),
         Kind::UntrustedCertificate => (
             ErrorKind::Io,
             "the store's certificate is not trusted",
@@ -228,6 +237,16 @@ pub(crate) fn write_error(error: std::io::Error, action: &str, place: impl Displ
 /// The error for an object that differs from its listing.
 pub(crate) fn changed(place: impl Display) -> Error {
     Error::new(ErrorKind::Io, "changed while it was read").at(place).hint("run again when nothing writes to the input")
+}
+
+/// What [`transformed`] and errors of stores say.
+const TRANSFORMED: &str = "the store, or a proxy before it, does not send the bytes that are stored";
+const TRANSFORMED_HINT: &str = "if the object has a Content-Encoding, store it without one, under a name that ends with .gz; \
+                                disable compression in proxies; the store must support range requests";
+
+/// The error for an object whose content is compressed or decompressed on the way.
+pub(crate) fn transformed(place: impl Display, cause: &str) -> Error {
+    Error::new(ErrorKind::Io, TRANSFORMED).at(place).caused_by(cause.to_string()).hint(TRANSFORMED_HINT)
 }
 
 /// The error for a file that is larger than its limit.

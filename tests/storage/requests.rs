@@ -1,6 +1,7 @@
 //! Requests to Google's and Azure's stores, against a server that records them.
 
 use crate::backend::{PUBLISH_OPTIONS, options};
+use crate::conformance::read_all;
 use crate::support::http_server::{Answer, HttpServer};
 use knowledge_mixing::testing::{Environment, ErrorKind, Location, Storage, StorageOptions, fetch_tokenizer};
 
@@ -507,4 +508,80 @@ async fn credentials_of_google_that_are_not_supported_are_named() {
         ("GOOGLE_BASE_URL", &server.endpoint),
     ];
     assert!(storage(&variables).read(&location, 9).await.unwrap().is_none());
+}
+
+/// A store with one object, `in/x.jsonl`, whose responses `change` may change.
+fn with_object(
+    content: &'static [u8],
+    e_tag: &'static str,
+    change: impl Fn(Answer) -> Answer + Send + Sync + 'static,
+) -> HttpServer {
+    HttpServer::start(move |request| {
+        if request.target.contains("list-type=2") {
+            return Answer::new(200).body(format!(
+                "<ListBucketResult><Contents><Key>in/x.jsonl</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>\
+                 <ETag>{e_tag}</ETag><Size>{}</Size></Contents></ListBucketResult>",
+                content.len()
+            ));
+        }
+        // A weak tag matches no condition.
+        if request.header("if-match").is_some_and(|tag| tag != e_tag || tag.starts_with("W/")) {
+            return Answer::new(412);
+        }
+        let range = request.header("range").unwrap().trim_start_matches("bytes=").split_once('-').unwrap();
+        let (start, end): (usize, usize) = (range.0.parse().unwrap(), range.1.parse().unwrap());
+        let answer = Answer::new(206)
+            .body(&content[start..=end])
+            .header("content-range", format!("bytes {start}-{end}/{}", content.len()))
+            .header("etag", e_tag)
+            .header("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT");
+        change(answer)
+    })
+}
+
+fn replaced(mut answer: Answer, name: &str, value: &str) -> Answer {
+    answer.headers.retain(|(found, _)| found != name);
+    answer.header(name, value)
+}
+
+async fn read_object(server: &HttpServer) -> Result<Vec<u8>, knowledge_mixing::testing::Error> {
+    let variables =
+        [("AWS_ENDPOINT_URL", server.endpoint.as_str()), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")];
+    let storage = storage(&variables);
+    let listed = storage.list(&Location::parse("s3://bucket/in").unwrap()).await?;
+    read_all(&storage, &listed[0]).await.map(|bytes| bytes.to_vec())
+}
+
+#[tokio::test]
+async fn objects_with_weak_entity_tags_are_read() {
+    let content: &'static [u8] = vec![b'x'; 9 << 20].leak();
+    assert!(read_object(&with_object(content, "W/\"1\"", |answer| answer)).await.unwrap() == content);
+    // A proxy makes a tag weak.
+    let weakening = with_object(content, "\"1\"", |answer| replaced(answer, "etag", "W/\"1\""));
+    assert!(read_object(&weakening).await.unwrap() == content);
+    assert!(weakening.requests().iter().all(|request| request.header("accept-encoding") == Some("identity")));
+    for (name, value) in [("etag", "W/\"2\""), ("last-modified", "Thu, 01 Jan 2026 00:00:01 GMT")] {
+        let server = with_object(content, "W/\"1\"", move |answer| replaced(answer, name, value));
+        let text = read_object(&server).await.unwrap_err().to_string();
+        assert!(text.contains("changed while it was read"), "{name}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn content_that_is_changed_on_the_way_is_an_error_that_says_so() {
+    let changes: [(&str, fn(Answer) -> Answer); 3] = [
+        ("the store lists 5 bytes and sends 9", |answer| replaced(answer, "content-range", "bytes 0-4/9")),
+        ("non-partial response", |answer| Answer { status: 200, ..answer }),
+        ("Content-Range header not present", |mut answer| {
+            answer.headers.retain(|(name, _)| name != "content-range");
+            answer
+        }),
+    ];
+    for (cause, change) in changes {
+        let error = read_object(&with_object(b"hello", "\"1\"", change)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io);
+        let text = error.to_string();
+        assert!(text.contains("does not send the bytes that are stored") && text.contains(cause), "{cause}: {text}");
+        assert!(text.contains("Content-Encoding"), "{text}");
+    }
 }

@@ -13,6 +13,7 @@ use object_store::client::{
 };
 use object_store::{ClientConfigKey as Key, ClientOptions, HeaderMap};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{ACCEPT_ENCODING, HeaderValue};
 use reqwest::{Certificate, ClientBuilder, Url};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -68,6 +69,8 @@ fn with_options(
     };
     builder = builder.https_only(!is_set(Key::AllowHttp)).dns_resolver(Arc::new(ShufflingResolver));
     builder = builder.tls_danger_accept_invalid_certs(is_set(Key::AllowInvalidCertificates));
+    // Proxies may compress what does not say that it must not be; sizes and ranges are those of the stored bytes.
+    builder = builder.default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]));
     if let Some(limit) = time(Key::Timeout)? {
         builder = builder.timeout(limit);
     }
