@@ -4,7 +4,8 @@
 //! an object come from one version of it, that published files become visible together or not at all ([`Publication`]),
 //! that transient failures are retried, and that no message holds a secret.
 //!
-//! The files of this module from bottom to top: `close`, `options`, `environment`, `location`, `object`, `open_files`, `refused`, `task`; `store_error`,
+//! The files of this module from bottom to top: `close`, `options`, `environment`, `location`, `object`, `open_files`, `refused`,
+//! `task`; `store_error`,
 //! `retry`; `local`, `walk`; `connect`; `remote` (reading); `shared`; `publish`; `client` ([`Storage`]); `hub`.
 
 mod client;

@@ -24,14 +24,6 @@ pub(crate) fn at_most(wanted: usize) -> usize {
     share(wanted, limit())
 }
 
-/// How a message names the limit.
-pub(crate) fn hint() -> String {
-    match limit() {
-        Some(limit) => format!("raise the limit of open files (ulimit -n), which is {limit}"),
-        None => "raise the limit of open files (ulimit -n)".to_string(),
-    }
-}
-
 fn share(wanted: usize, limit: Option<u64>) -> usize {
     let free = limit.map_or(u64::MAX, |limit| limit.saturating_sub(RESERVED));
     wanted.min(usize::try_from(free).unwrap_or(usize::MAX)).max(1)
@@ -59,6 +51,5 @@ mod tests {
             assert_eq!(super::share(wanted, limit), share, "{wanted} of {limit:?}");
         }
         assert!(at_most(usize::MAX) >= 1);
-        assert!(hint().starts_with("raise the limit of open files (ulimit -n)"));
     }
 }

@@ -1,7 +1,6 @@
 //! Classifies errors of stores and file systems and describes them without any secret.
 
 use super::environment::Environment;
-use super::open_files;
 use super::refused::{Redirect, RepeatedPage};
 use crate::error::{Error, ErrorKind, open_files_hint};
 use object_store::Error as StoreError;
@@ -126,10 +125,6 @@ impl StoreErrorKind {
 /// Describes an error of a store to the user: where, what, the cause in a few words, and what to do.
 pub(crate) fn store_error(error: &StoreError, place: impl Display, environment: &Environment) -> Error {
     use StoreErrorKind as Kind;
-    if let Some(cause) = source_of::<std::io::Error>(error).filter(|error| is_out_of_files(error)) {
-        let described = Error::new(ErrorKind::Io, "cannot connect to the store").at(place);
-        return described.caused_by(cause.to_string()).hint(open_files::hint());
-    }
     let (kind, message, hint) = match StoreErrorKind::of(error) {
         Kind::NotFound => (ErrorKind::NotFound, "not found", None),
         Kind::BucketNotFound => {
@@ -194,20 +189,9 @@ pub(crate) fn store_error(error: &StoreError, place: impl Display, environment: 
     }
 }
 
-/// Whether the process or the system has too many open files.
-fn is_out_of_files(error: &std::io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
-}
-
 /// Describes an error of the file system: `action` completes "cannot ...".
 pub(crate) fn io_error(error: std::io::Error, action: &str, place: impl Display) -> Error {
     use std::io::ErrorKind as Io;
-    if is_out_of_files(&error) {
-        return Error::new(ErrorKind::Io, format!("cannot {action}"))
-            .at(place)
-            .caused_by(error)
-            .hint(open_files::hint());
-    }
     let (kind, hint) = match error.kind() {
         Io::NotFound => (ErrorKind::NotFound, None),
         Io::StorageFull | Io::QuotaExceeded => {
