@@ -31,7 +31,7 @@ fn share(wanted: usize, limit: Option<u64>) -> usize {
 
 fn limit() -> Option<u64> {
     // An unlimited number is the largest of its type.
-    limits().map(|limits| limits.rlim_cur as u64)
+    limits().map(|limits| limits.rlim_cur)
 }
 
 #[expect(unsafe_code, reason = "std has no resource limits")]

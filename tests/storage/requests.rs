@@ -569,7 +569,8 @@ async fn objects_with_weak_entity_tags_are_read() {
 
 #[tokio::test]
 async fn content_that_is_changed_on_the_way_is_an_error_that_says_so() {
-    let changes: [(&str, fn(Answer) -> Answer); 3] = [
+    type Change = fn(Answer) -> Answer;
+    let changes: [(&str, Change); 3] = [
         ("the store lists 5 bytes and sends 9", |answer| replaced(answer, "content-range", "bytes 0-4/9")),
         ("non-partial response", |answer| Answer { status: 200, ..answer }),
         ("Content-Range header not present", |mut answer| {

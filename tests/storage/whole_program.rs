@@ -79,9 +79,9 @@ fn more_files_than_one_pass_writes_give_the_same_bytes_in_a_bucket() {
         let more = ["--infeasible-cuts", "keep", "--columns", "training", "--tokenizer-model", "builtin"];
         succeed(&[&arguments[..], &more].concat(), &server.environment());
     }
-    let local = files(folder.path());
+    let local = mix_files(folder.path());
     assert!(local.len() > 160, "{} files", local.len());
-    assert!(files(&server.bucket("bucket").join("out")) == local);
+    assert!(mix_files(&server.bucket("bucket").join("out")) == local);
 }
 
 #[test]
