@@ -9,7 +9,6 @@ use crate::workflow::kfp_step::KfpStep;
 use crate::workflow::mix_result::MixResult;
 
 pub(super) async fn run(arguments: &KfpStepArguments, session: &Session<'_>) -> Result<()> {
-    // Dropped on an error, the step removes its outputs.
     let step = KfpStep::prepare(&arguments.executor_input)?;
     let (settings, context) = session.prepare(step.settings()).await?;
     step.check(&settings, &context.warnings);

@@ -78,7 +78,12 @@ pub(crate) async fn verify(
         return checked.map(|(verified, _)| verified);
     }
     // What was read may be of two mixes.
-    if read_manifest(storage, output).await.map_or(true, |now| now.run != manifest.run) {
+    let is_replaced = match read_manifest(storage, output).await {
+        Ok(now) => now.run != manifest.run,
+        Err(error) if matches!(error.kind(), ErrorKind::TryAgain | ErrorKind::NotFound) => true,
+        Err(error) => return Err(checked.err().unwrap_or(error)),
+    };
+    if is_replaced {
         let message = "the mix was replaced while it was verified";
         return Err(Error::new(ErrorKind::TryAgain, message).at(output).hint("verify it again"));
     }

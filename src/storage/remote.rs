@@ -347,7 +347,14 @@ fn info(key: String, location: Location, meta: &ObjectMeta) -> ObjectInfo {
 }
 
 fn version_of(meta: &ObjectMeta) -> RemoteVersion {
-    RemoteVersion { e_tag: meta.e_tag.clone().map(quoted), modified: meta.last_modified.timestamp() }
+    // A listing may hold a tag that no header can carry.
+    let e_tag = meta.e_tag.clone().filter(|tag| is_sendable(tag));
+    RemoteVersion { e_tag: e_tag.map(quoted), modified: meta.last_modified.timestamp() }
+}
+
+/// Whether a header can carry an entity tag: `object_store` panics if it cannot.
+pub(crate) fn is_sendable(e_tag: &str) -> bool {
+    e_tag.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// An entity tag in its HTTP form: Azure omits the quotes in a listing, but not in a header.
@@ -377,4 +384,26 @@ pub(crate) fn object_path(location: &Location) -> Result<Path> {
             .at(location)
             .hint("remove the segment from the URL")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entity_tag_that_no_header_can_carry_is_no_condition() {
+        let of = |tag: Option<&str>| {
+            version_of(&ObjectMeta {
+                location: Path::from("a"),
+                last_modified: chrono::DateTime::UNIX_EPOCH,
+                size: 1,
+                e_tag: tag.map(str::to_owned),
+                version: None,
+            })
+            .e_tag
+        };
+        assert_eq!(of(Some("\"1\"")).as_deref(), Some("\"1\""));
+        assert_eq!(of(Some("0x1")).as_deref(), Some("\"0x1\""));
+        assert_eq!((of(Some("\"a\nb\"")), of(Some("\"é\"")), of(None)), (None, None, None));
+    }
 }

@@ -20,8 +20,11 @@ use tokio::sync::{RwLock, Semaphore};
 /// Memory limit of the upload parts in flight, all uploads together.
 pub(crate) const UPLOAD_MEMORY_MIB: usize = 48;
 
-/// Time that an aborted run grants the threads that write its local files to remove them.
-const WRITER_GRACE: Duration = Duration::from_millis(500);
+/// Time that an aborted run grants its requests in flight, and the threads that write its local files to remove them.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// The same time for a run that is replacing the mix: nearly all that a stopped run has.
+const REPLACING_GRACE: Duration = Duration::from_millis(750);
 
 /// The state that all clones of a storage share.
 pub(crate) struct Shared {
@@ -129,11 +132,18 @@ impl Shared {
     /// Cleans up all open publications and waits for the threads that write local files. A commit that has begun to replace the
     /// mix goes on meanwhile.
     pub(crate) async fn clean_up(&self) {
-        self.is_stopping.store(true, Ordering::Release);
+        self.is_stopping.store(true, Ordering::SeqCst);
         let open = std::mem::take(&mut *lock(&self.open_publications));
         futures::future::join_all(open.iter().map(|publication| publication.clean_up())).await;
-        self.wait_for_writers().await;
-        self.is_stopping.store(false, Ordering::Release);
+        // A thread that is still at work must not begin to replace the mix after the run has reported that it did not.
+        if self.wait_for_writers().await {
+            self.is_stopping.store(false, Ordering::Release);
+        }
+    }
+
+    /// Time that a stopped run has for what it has begun.
+    pub(crate) fn grace(&self) -> Duration {
+        if self.publish_state() == PublishState::Replacing { REPLACING_GRACE } else { GRACE }
     }
 
     /// Notes that the mix is about to be replaced.
@@ -141,27 +151,30 @@ impl Shared {
     /// # Errors
     /// A signal is ending the run.
     pub(crate) fn begin_replacing(&self) -> Result<()> {
-        if self.is_stopping.load(Ordering::Acquire) {
+        // Set first: whoever stops the run after the check finds it.
+        self.set_publish_state(PublishState::Replacing);
+        if self.is_stopping.load(Ordering::SeqCst) {
+            self.set_publish_state(PublishState::Untouched);
             return Err(Error::new(ErrorKind::Interrupted, "stopped before anything was published"));
         }
-        self.set_publish_state(PublishState::Replacing);
         Ok(())
     }
 
     pub(crate) fn set_publish_state(&self, state: PublishState) {
-        self.publish_state.store(state as u8, Ordering::Release);
+        self.publish_state.store(state as u8, Ordering::SeqCst);
     }
 
     pub(crate) fn publish_state(&self) -> PublishState {
-        match self.publish_state.load(Ordering::Acquire) {
+        match self.publish_state.load(Ordering::SeqCst) {
             state if state == PublishState::Complete as u8 => PublishState::Complete,
             state if state == PublishState::Replacing as u8 => PublishState::Replacing,
             _ => PublishState::Untouched,
         }
     }
 
-    /// Waits until no thread writes a local file. The wait is limited: another publication may still be at work.
-    pub(crate) async fn wait_for_writers(&self) {
-        let _ = tokio::time::timeout(WRITER_GRACE, self.writers.write()).await;
+    /// Waits until no thread writes a local file. Returns whether that is so: the wait is limited, as another publication may still
+    /// be at work.
+    pub(crate) async fn wait_for_writers(&self) -> bool {
+        tokio::time::timeout(self.grace(), self.writers.write()).await.is_ok()
     }
 }

@@ -24,16 +24,28 @@ fn example_objects() -> Objects {
     objects
 }
 
+/// Google's keys are encoded completely.
+fn percent_decoded(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut decoded = parts.next().unwrap().to_string();
+    for part in parts {
+        decoded.push(u8::from_str_radix(&part[..2], 16).unwrap().into());
+        decoded.push_str(&part[2..]);
+    }
+    decoded
+}
+
 /// What a server answers, if it is a plain S3 server.
 fn answer(request: &Request, objects: &Objects) -> Answer {
     let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
     let parameter = |name: &str| {
         let value = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
-        Some(value.replace("%2F", "/"))
+        Some(percent_decoded(value))
     };
     if parameter("list-type").is_some() {
         return list(objects, &parameter("prefix").unwrap_or_default(), parameter("delimiter").is_some());
     }
+    let path = percent_decoded(path);
     let Some(content) = path.strip_prefix("/bucket/").and_then(|key| objects.get(key)) else { return Answer::new(404) };
     let answer =
         |status| Answer::new(status).header("etag", "\"1\"").header("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT");
@@ -130,4 +142,38 @@ fn an_odd_key_in_a_source_is_an_error_that_names_it() {
         );
         assert!(ran.err.contains(odd), "{odd}: {}", ran.err);
     }
+}
+
+fn is_of_object(request: &Request) -> bool {
+    request.method == "GET" && !request.target.contains('?')
+}
+
+/// An object that was uploaded with `gsutil cp -Z`: Google decompresses it for those who do not accept gzip.
+#[test]
+fn gzip_that_a_store_would_decompress_is_read_as_stored() {
+    let mut objects = example_objects();
+    let keys: Vec<String> = objects.keys().filter(|key| key.ends_with(".jsonl")).cloned().collect();
+    for key in &keys {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut encoder, &objects[key]).unwrap();
+        objects.insert(key.clone(), encoder.finish().unwrap());
+    }
+    assert!(!keys.is_empty());
+    let server = HttpServer::start(move |request| match is_of_object(request) {
+        true if request.header("accept-encoding") != Some("gzip") => Answer::new(200).body("decompressed"),
+        true => answer(request, &objects).header("content-encoding", "gzip"),
+        false => answer(request, &objects),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out");
+    let arguments =
+        ["mix", "--input", "gs://bucket/in", "--output", output.to_str().unwrap(), "--tokenizer-model", "builtin"];
+    let variables = vec![
+        ("GOOGLE_BASE_URL".to_string(), server.endpoint.clone()),
+        ("GOOGLE_BEARER_TOKEN".to_string(), "token".to_string()),
+    ];
+    let ran = run(&arguments, &variables);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.err.contains("files are compressed otherwise than their names say"), "{}", ran.err);
+    assert!(files(&output)["combined_cut_5x.jsonl"] == expected());
 }

@@ -217,3 +217,63 @@ fn many_objects_are_read_with_few_open_files() {
         assert!(ran.code == Some(0) || ran.code == Some(74) && ran.err.contains(hint), "{limit}: {}", ran.err);
     }
 }
+
+/// A firewall, a clock that is wrong or a token that has expired refuses one request of a store whose conditions work: then nothing is
+/// written without a condition.
+#[test]
+fn a_refused_write_is_not_repeated_without_its_condition() {
+    for (status, code) in [(403, "RequestTimeTooSkewed"), (400, "ExpiredToken"), (405, "MethodNotAllowed")] {
+        let (manifests, without) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+        let count = Arc::clone(&without);
+        let server = server(move |request| {
+            if request.method() != Method::PUT || !is_for(request, "manifest.json") {
+                return None;
+            }
+            let is_conditional = has(request, "if-match") || has(request, "if-none-match");
+            count.fetch_add(usize::from(!is_conditional), Ordering::Relaxed);
+            // The second one says that the mix is complete.
+            (manifests.fetch_add(1, Ordering::Relaxed) > 0).then_some((status, code))
+        });
+        let ran = run(&mix("5"), &server.environment());
+        assert_eq!(ran.code, Some(74), "{status}: {}", ran.err);
+        assert!(!whole(&server.bucket("bucket").join("out")), "{status}");
+        assert_eq!(without.load(Ordering::Relaxed), 0, "{status}: {}", ran.err);
+    }
+}
+
+/// Without this permission, the uploads of a run that was taken for dead could be completed later.
+#[test]
+fn a_run_that_may_not_abort_uploads_does_not_take_over() {
+    let is_broken = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let breaks = Arc::clone(&is_broken);
+    let server = server(move |request| {
+        let is_complete =
+            request.method() == Method::POST && request.uri().query().is_some_and(|it| it.contains("uploadId"));
+        match *request.method() {
+            Method::DELETE => Some((403, "AccessDenied")),
+            _ => (is_complete && breaks.load(Ordering::Relaxed)).then_some((503, "ServiceUnavailable")),
+        }
+    });
+    let first = run(&mix("5"), &server.environment());
+    assert_eq!(first.code, Some(69), "{}", first.err);
+    is_broken.store(false, Ordering::Relaxed);
+    let second = run(&mix("5"), &server.environment());
+    assert_eq!(second.code, Some(74), "{}", second.err);
+    assert!(second.err.contains("s3:AbortMultipartUpload"), "{}", second.err);
+    assert!(!whole(&server.bucket("bucket").join("out")));
+}
+
+#[test]
+fn a_store_that_goes_away_while_a_mix_is_verified_is_unreachable() {
+    let manifests = AtomicUsize::new(0);
+    let is_away = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let away = Arc::clone(&is_away);
+    let server = server(move |request| {
+        let is_first = is_for(request, "manifest.json") && manifests.fetch_add(1, Ordering::Relaxed) == 0;
+        (away.load(Ordering::Relaxed) && !is_first).then_some((503, "ServiceUnavailable"))
+    });
+    succeed(&mix("5"), &server.environment());
+    is_away.store(true, Ordering::Relaxed);
+    let ran = run(&["verify", OUT, "--max-retries", "1"], &server.environment());
+    assert_eq!(ran.code, Some(69), "{}", ran.err);
+}

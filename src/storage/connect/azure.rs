@@ -1,7 +1,7 @@
 //! Opens Azure Blob Storage.
 
 use super::client::store_client;
-use super::connector::{Connector, is_supported};
+use super::connector::{Accept, Connector, is_supported};
 use super::credentials::{Checked, trimmed_token_files};
 use super::options::{check_endpoint, invalid_option, no_retries, without_effect};
 use crate::error::Result;
@@ -24,8 +24,9 @@ pub(super) fn open(
     let is_emulator = environment.is_enabled("AZURE_STORAGE_USE_EMULATOR");
     let is_plain = is_emulator || endpoint.is_some_and(|url| url.starts_with("http://"));
     let client = store_client(options).with_allow_http(is_plain);
-    let mut builder =
-        MicrosoftAzureBuilder::new().with_client_options(client).with_http_connector(Connector::new(environment)?);
+    let mut builder = MicrosoftAzureBuilder::new()
+        .with_client_options(client)
+        .with_http_connector(Connector::new(environment, Accept::Identity)?);
     if let Some(url) = endpoint {
         check_endpoint("AZURE_STORAGE_ENDPOINT", url)?;
     }

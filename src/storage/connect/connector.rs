@@ -23,6 +23,17 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub(super) struct Connector {
     certificates: Vec<Certificate>,
+    accept: Accept,
+}
+
+/// What a store may do to an object on the way (`Accept-Encoding`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Accept {
+    /// Nothing: proxies may compress what does not say that it must not be, but sizes and ranges are those of the stored bytes.
+    Identity,
+    /// To send an object that is stored with `Content-Encoding: gzip` as it is. Google decompresses it for those who do not accept
+    /// gzip, and then ranges and sizes are wrong.
+    StoredGzip,
 }
 
 impl Connector {
@@ -30,8 +41,8 @@ impl Connector {
     ///
     /// # Errors
     /// A usage error that names the variable whose file of certificates cannot be read.
-    pub(super) fn new(environment: &Environment) -> Result<Self> {
-        Ok(Self { certificates: certificates(environment)? })
+    pub(super) fn new(environment: &Environment, accept: Accept) -> Result<Self> {
+        Ok(Self { certificates: certificates(environment)?, accept })
     }
 }
 
@@ -40,7 +51,8 @@ impl HttpConnector for Connector {
         let failed = |source| object_store::Error::Generic { store: "HTTP client", source };
         let builder = client_builder(self.certificates.clone());
         let client = with_options(builder, options).and_then(|builder| Ok(builder.build()?)).map_err(failed)?;
-        Ok(HttpClient::new(Service { client: HttpClient::new(client), last_page: Mutex::default() }))
+        let (client, accept) = (HttpClient::new(client), self.accept);
+        Ok(HttpClient::new(Service { client, accept, last_page: Mutex::default() }))
     }
 }
 
@@ -69,8 +81,6 @@ fn with_options(
     };
     builder = builder.https_only(!is_set(Key::AllowHttp)).dns_resolver(Arc::new(ShufflingResolver));
     builder = builder.tls_danger_accept_invalid_certs(is_set(Key::AllowInvalidCertificates));
-    // Proxies may compress what does not say that it must not be; sizes and ranges are those of the stored bytes.
-    builder = builder.default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]));
     if let Some(limit) = time(Key::Timeout)? {
         builder = builder.timeout(limit);
     }
@@ -109,6 +119,7 @@ fn with_options(
 #[derive(Debug)]
 struct Service {
     client: HttpClient,
+    accept: Accept,
     /// The last request for a further page of a listing.
     last_page: Mutex<Option<Url>>,
 }
@@ -131,11 +142,17 @@ impl Service {
 
 #[async_trait]
 impl HttpService for Service {
-    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+    async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
         // The client of `object_store` takes for granted that it is one.
         let url =
             Url::parse(&request.uri().to_string()).map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
         self.check_page(&url)?;
+        // Not signed, so it may be added here. A listing, which has a query, is not stored as gzip.
+        let encoding = match self.accept {
+            Accept::StoredGzip if request.method().as_str() == "GET" && url.query().is_none() => "gzip",
+            _ => "identity",
+        };
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static(encoding));
         let response = self.client.execute(request).await?;
         // 304 is the answer to a condition.
         if response.status().is_redirection() && response.status().as_u16() != 304 {

@@ -1,7 +1,7 @@
 //! Opens Google Cloud Storage.
 
 use super::client::store_client;
-use super::connector::{Connector, is_supported};
+use super::connector::{Accept, Connector, is_supported};
 use super::credentials::Checked;
 use super::options::{check_endpoint, invalid_option, no_retries, without_effect};
 use crate::error::{Error, ErrorKind, Result};
@@ -28,8 +28,9 @@ pub(super) fn open(
     let base_url = environment.first(&["GOOGLE_BASE_URL", "STORAGE_EMULATOR_HOST"]);
     let is_plain = base_url.is_some_and(|url| url.starts_with("http://"));
     let client = store_client(options).with_allow_http(is_plain);
-    let mut builder =
-        GoogleCloudStorageBuilder::new().with_client_options(client).with_http_connector(Connector::new(environment)?);
+    let mut builder = GoogleCloudStorageBuilder::new()
+        .with_client_options(client)
+        .with_http_connector(Connector::new(environment, Accept::StoredGzip)?);
     if let Some(path) = environment.get("SERVICE_ACCOUNT") {
         builder = builder.with_service_account_path(path);
     }

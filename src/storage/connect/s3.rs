@@ -1,7 +1,7 @@
 //! Opens S3 and stores that speak its protocol.
 
 use super::client::store_client;
-use super::connector::{Connector, is_supported};
+use super::connector::{Accept, Connector, is_supported};
 use super::credentials::{Checked, trimmed_token_files};
 use super::options::{check_endpoint, invalid_option, no_retries, without_effect};
 use crate::error::{Error, ErrorKind, Result};
@@ -50,7 +50,7 @@ pub(super) async fn open(
     warnings.extend(environment.check(&["AWS_", "MINIO_"])?);
     let mut builder = AmazonS3Builder::new()
         .with_client_options(store_client(options))
-        .with_http_connector(Connector::new(environment)?)
+        .with_http_connector(Connector::new(environment, Accept::Identity)?)
         // One DELETE per object: many S3-compatible stores lack the bulk request.
         .with_disable_bulk_delete(true);
     builder = with_variables(builder, environment, warnings);

@@ -346,7 +346,7 @@ fn remove_leftovers(folder: &Path, names: &[String], options: &PublishOptions) -
 /// has worked for nothing.
 fn check_rename(folder: &Path, first: &str, second: &str) -> Result<()> {
     let (first, second) = (folder.join(first), folder.join(second));
-    let created = File::create_new(&first).and_then(close);
+    let created = File::create_new(&first).and_then(close).inspect_err(|_| _ = std::fs::remove_file(&first));
     created.map_err(|error| write_error(error, "write to the folder", folder.display()))?;
     if let Err(error) = std::fs::rename(&first, &second) {
         let _ = std::fs::remove_file(&first);

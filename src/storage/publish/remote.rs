@@ -34,7 +34,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::{ObjectStoreExt, UpdateVersion};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 /// How often the manifest is read and written again if it has changed in between.
@@ -67,7 +67,8 @@ impl RemotePublication {
         let (timeout, warnings) = (shared.options.lease_timeout, shared.warnings.clone());
         let run = Arc::new(Run::new(remote, output.clone(), options, run_id, timeout, warnings));
         let lease = Arc::new(Lease::take(&run).await?);
-        let open_run: Arc<dyn CleanUp> = Arc::new(OpenRun { run: Arc::clone(&run), lease: Arc::clone(&lease) });
+        let open_run: Arc<dyn CleanUp> =
+            Arc::new(OpenRun { run: Arc::clone(&run), lease: Arc::clone(&lease), shared: Arc::downgrade(shared) });
         shared.register(Arc::clone(&open_run));
         let opened = async {
             let found = read_manifest(&run).await?.0;
@@ -83,7 +84,8 @@ impl RemotePublication {
                 return Err(error);
             }
         };
-        ours.extend(published_by(&run, &lease, &objects).await);
+        let published = published_by(&run, &lease, &objects, &ours).await;
+        ours.extend(published);
         let shared = Arc::clone(shared);
         Ok(Self { shared, run, lease, open_run, objects, ours, staged: Arc::default() })
     }
@@ -134,7 +136,7 @@ impl RemotePublication {
             run: Arc::clone(&self.run),
             lease: Arc::clone(&self.lease),
             shared: Arc::clone(&self.shared),
-            former: self.lease.commit_before.iter().flat_map(|commit| &commit.files).cloned().collect(),
+            former: self.ours.iter().cloned().collect(),
             files,
             encode,
         };
@@ -155,8 +157,8 @@ struct Commit {
     lease: Arc<Lease>,
     shared: Arc<Shared>,
     files: Vec<StagedFile>,
-    /// What an earlier commit had begun to publish and is in no manifest.
-    former: Vec<StagedFile>,
+    /// The names that belonged to this program when the run began: files of a commit that is in no manifest included.
+    former: Vec<String>,
     encode: EncodeManifest,
 }
 
@@ -204,7 +206,7 @@ impl Commit {
             // The manifest's version is older than this proof that the lease is held.
             self.lease.confirm(&self.files).await?;
             let mut names = found.names(&self.run.options);
-            names.extend(self.former.iter().map(|file| file.name.clone()));
+            names.extend(self.former.iter().cloned());
             let objects = if names.iter().all(|name| new.contains(name.as_str())) {
                 BTreeMap::new()
             } else {
@@ -293,9 +295,15 @@ fn check_manifest(run: &Run, found: &Found) -> Result<()> {
 }
 
 /// The files that a commit has published which is in no manifest, by name, size and digest.
-async fn published_by(run: &Run, lease: &Lease, objects: &BTreeMap<String, u64>) -> Vec<String> {
+async fn published_by(
+    run: &Run,
+    lease: &Lease,
+    objects: &BTreeMap<String, u64>,
+    known: &BTreeSet<String>,
+) -> Vec<String> {
     let mut published = Vec::new();
-    for file in lease.commit_before.iter().flat_map(|commit| &commit.files) {
+    let files = lease.commit_before.iter().flat_map(|commit| &commit.files);
+    for file in files.filter(|file| !known.contains(&file.name)) {
         if objects.get(&file.name) == Some(&file.bytes) && digest(run, file).await.as_ref() == Some(&file.digest) {
             published.push(file.name.clone());
         }
@@ -319,13 +327,18 @@ async fn digest(run: &Run, file: &StagedFile) -> Option<String> {
 struct OpenRun {
     run: Arc<Run>,
     lease: Arc<Lease>,
+    shared: Weak<Shared>,
 }
 
 impl CleanUp for OpenRun {
     fn clean_up(&self) -> BoxFuture<'_, ()> {
         async {
-            let _guard = self.run.stop_tracked().await;
-            self.lease.release().await;
+            let Some(shared) = self.shared.upgrade() else { return };
+            let stopped = self.run.stop_tracked(shared.grace()).await;
+            // A commit that is still at work keeps its uploads and its lease, which names them for the next run.
+            if stopped.is_some() || shared.publish_state() != PublishState::Replacing {
+                self.lease.release().await;
+            }
         }
         .boxed()
     }

@@ -3,7 +3,7 @@
 use super::options::PublishOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::location::Location;
-use crate::storage::remote::{Remote, SmallObject, object_path};
+use crate::storage::remote::{Remote, SmallObject, is_sendable, object_path};
 use crate::storage::store_error::StoreErrorKind;
 use crate::warnings::Warnings;
 use bytes::Bytes;
@@ -25,9 +25,6 @@ const RUN_ATTRIBUTE: &str = "knowledgemixingrun";
 /// Number of requests of one commit in flight.
 pub(super) const CONCURRENT_REQUESTS: usize = 8;
 
-/// Time that a stopped run waits for its requests in flight before it cleans up.
-const REQUEST_GRACE: Duration = Duration::from_millis(500);
-
 /// One run that publishes into a bucket.
 pub(super) struct Run {
     pub(super) remote: Remote,
@@ -38,6 +35,9 @@ pub(super) struct Run {
     warnings: Warnings,
     /// Whether the store has conditional writes, as far as is known.
     is_conditional: AtomicBool,
+    /// Whether the store has checked the condition of a write. From then on, a refusal has another reason than the condition, and
+    /// nothing is written without one.
+    has_checked: AtomicBool,
     /// Whether the store keeps attributes, as far as is known.
     has_attributes: AtomicBool,
     /// Held (shared) by requests whose effects must be known before the run cleans up.
@@ -69,6 +69,7 @@ impl Run {
             lease_timeout,
             warnings,
             is_conditional: AtomicBool::new(true),
+            has_checked: AtomicBool::new(false),
             has_attributes: AtomicBool::new(true),
             tracked: Arc::default(),
         }
@@ -93,9 +94,9 @@ impl Run {
         task.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Bug, "a storage task was aborted")))
     }
 
-    /// Waits for tracked work and blocks further work until the guard is dropped; `None` if the wait took too long.
-    pub(super) async fn stop_tracked(&self) -> Option<RwLockWriteGuard<'_, ()>> {
-        tokio::time::timeout(REQUEST_GRACE, self.tracked.write()).await.ok()
+    /// Waits for tracked work and blocks further work until the guard is dropped; `None` if the wait took longer than `grace`.
+    pub(super) async fn stop_tracked(&self, grace: Duration) -> Option<RwLockWriteGuard<'_, ()>> {
+        tokio::time::timeout(grace, self.tracked.write()).await.ok()
     }
 
     fn attributes(&self) -> Attributes {
@@ -129,16 +130,28 @@ impl Run {
     }
 
     /// Aborts an upload. Returns whether it existed.
+    ///
+    /// # Errors
+    /// The store does not respond, or the credentials do not permit to abort uploads.
     pub(super) async fn abort_upload(&self, name: &str, id: &MultipartId) -> Result<bool> {
         let location = self.output.join(name);
         let path = object_path(&location)?;
-        match self.remote.retry.run(|| self.remote.store.abort_multipart(&path, id)).await {
-            Ok(()) => Ok(true),
-            Err(error) if StoreErrorKind::of(&error) == StoreErrorKind::Transient => {
-                Err(self.remote.error(&error, &location))
+        let abort =
+            async |id: &MultipartId| self.remote.retry.run(|| self.remote.store.abort_multipart(&path, id)).await;
+        let Err(error) = abort(id).await else { return Ok(true) };
+        match StoreErrorKind::of(&error) {
+            StoreErrorKind::NotFound => Ok(false),
+            // Some stores deny access to an upload that is gone. Whether they deny it to all uploads, one of our own tells.
+            StoreErrorKind::AccessDenied => {
+                let own = self.create_upload(&path).await.map_err(|error| self.remote.error(&error, &location))?;
+                match abort(&own).await {
+                    Ok(()) => Ok(false),
+                    Err(error) => Err(self.remote.error(&error, &location).hint(
+                        "permit to abort uploads (s3:AbortMultipartUpload): without it, runs cannot be kept apart",
+                    )),
+                }
             }
-            // Stores differ in their error for an upload that is gone (some deny access), and nothing is left to abort.
-            Err(_) => Ok(false),
+            _ => Err(self.remote.error(&error, &location)),
         }
     }
 
@@ -164,20 +177,27 @@ impl Run {
                 PutMode::Overwrite
             }
         };
+        let is_update = matches!(mode, PutMode::Update(_));
         match self.put(path, bytes, mode).await {
-            Ok(version) => Ok(Put::Done(version)),
+            Ok(version) => {
+                self.has_checked.fetch_or(is_update, Ordering::AcqRel);
+                Ok(Put::Done(version))
+            }
             Err(error) => match StoreErrorKind::of(&error) {
                 StoreErrorKind::PreconditionFailed | StoreErrorKind::AlreadyExists | StoreErrorKind::NotFound => {
+                    self.has_checked.fetch_or(is_update, Ordering::AcqRel);
                     Ok(Put::Refused(error))
                 }
-                _ if is_refused_feature(&error) => match self.put(path, bytes, PutMode::Overwrite).await {
-                    Ok(version) => {
-                        self.without_conditions();
-                        Ok(Put::Done(version))
+                _ if is_refused_feature(&error) && !self.has_checked.load(Ordering::Acquire) => {
+                    match self.put(path, bytes, PutMode::Overwrite).await {
+                        Ok(version) => {
+                            self.without_conditions();
+                            Ok(Put::Done(version))
+                        }
+                        // Something else is wrong, and the first answer says what.
+                        Err(_) => Err(error),
                     }
-                    // Something else is wrong, and the first answer says what.
-                    Err(_) => Err(error),
-                },
+                }
                 _ => Err(error),
             },
         }
@@ -252,7 +272,8 @@ fn is_refused_feature(error: &StoreError) -> bool {
 
 /// Whether a version can be the condition of a write: a weak entity tag never matches (RFC 9110, section 13.1.1).
 fn is_usable(version: &UpdateVersion) -> bool {
-    version.version.is_some() || version.e_tag.as_ref().is_some_and(|tag| !tag.starts_with("W/"))
+    let is_strong = |tag: &String| is_sendable(tag) && !tag.starts_with("W/");
+    version.e_tag.as_ref().map_or(version.version.is_some(), is_strong)
 }
 
 /// The version of an object that was read.
