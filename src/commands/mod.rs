@@ -12,6 +12,7 @@ mod recipe;
 mod runtime;
 mod session;
 mod signals;
+mod umask;
 mod verify;
 
 use self::session::Session;
@@ -27,6 +28,7 @@ use std::panic::AssertUnwindSafe;
 ///
 /// Not generic: whoever calls a generic function compiles it, with everything that it runs.
 pub fn main(arguments: Vec<OsString>) -> u8 {
+    umask::set();
     // Before any thread exists: variables of a .env file become part of the environment.
     let dotenv = dotenv::load();
     storage::install_tls_provider();

@@ -6,6 +6,7 @@ mod fuzz;
 mod help;
 mod limits;
 mod logs;
+mod modes;
 mod precedence;
 mod replace;
 mod signals;
