@@ -272,15 +272,15 @@ impl Template {
 }
 
 const RETRIES: &str = r#"      # Retries only what a retry can fix: 69 storage is unreachable, 75 another run is publishing to the same output, 137 and 143 the
-      # pod was killed, evicted or preempted, and pods that were lost or could not be made; not what the cluster forbids. A retry
-      # starts over: a partial file never has its final name. Argo waits before it looks at the expression, so the first backoff,
-      # which every failure costs, is short. No maxDuration: it would end a long mix.
+      # pod was killed, evicted or preempted, and pods that were lost or could not be made (-1); not what the cluster forbids, and
+      # not after the deadline. A retry starts over: a partial file never has its final name. Argo waits before it looks at the
+      # expression, so the first backoff, which every failure costs, is short. No maxDuration: it would end a long mix.
       retryStrategy:
         limit: "5"
         retryPolicy: Always
         expression: >-
-          (lastRetry.status == "Error" && !(lastRetry.message contains "forbidden"))
-          || asInt(lastRetry.exitCode) in [69, 75, 137, 143] || lastRetry.exitCode == "-1"
+          !(lastRetry.message contains "specified deadline") && (asInt(lastRetry.exitCode) in [69, 75, 137, 143]
+          || (lastRetry.status == "Error" || lastRetry.exitCode == "-1") && !(lastRetry.message contains "forbidden"))
         backoff: {duration: 5s, factor: "4"}
 "#;
 
