@@ -33,6 +33,9 @@ def main(binary, *names) -> int:
     if os.environ.get("KUBECONFIG"):
         print(f"cluster: that of KUBECONFIG={os.environ['KUBECONFIG']}; its nodes have the image {IMAGE} already", flush=True)
         return run_tests(names)
+    if os.geteuid() != 0 or not (shutil.which("go") or is_built()):
+        print("SKIPPED: the tests on a cluster: they need KUBECONFIG, or root and Go to make a cluster", flush=True)
+        return 1 if os.environ.get("CI") == "true" else 0
     print("cluster: made here, by tests/cluster/cluster", flush=True)
     began = time.monotonic()
     try:
@@ -45,6 +48,11 @@ def main(binary, *names) -> int:
         return subprocess.run(command, env={**os.environ, INSIDE: "1"}).returncode
     finally:
         subprocess.run([CLUSTER, "down"])
+
+
+def is_built() -> bool:
+    folder = os.environ.get("KM_CLUSTER") or f"{os.environ.get('TMPDIR', '/tmp')}/km-cluster"
+    return pathlib.Path(folder, "bin/versions").exists()
 
 
 def program_image(binary, folder) -> pathlib.Path:
