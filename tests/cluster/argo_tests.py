@@ -105,6 +105,15 @@ def a_workflow_gives_input_and_output_and_nothing_else(make):
             assert not {"runAsUser", "runAsGroup", "fsGroup"} & set(security), security
 
 
+def a_workflow_is_made_of_the_templates_alone(make):
+    """As the file itself says."""
+    namespace = make("from", restricted=True)
+    given = [f"-pinput={STEP_02}", f"-poutput={output(namespace)}", "-pcut-sizes=4"]
+    source = "workflowtemplate/knowledge-mixing"
+    name = run("argo", "-n", namespace.name, "submit", "--from", source, "-o", "name", *given).stdout.strip()
+    check_mix(kube.Workflow(namespace, name).succeed(), output(namespace), [4])
+
+
 def cpu_memory_and_deadline_are_inputs(make):
     namespace = make("inputs")
     small = namespace.submit(steps(mix(namespace, cpu="150m", memory="300Mi", deadline="4000")))
@@ -123,6 +132,8 @@ def an_empty_parameter_counts_as_not_given(make):
     workflow = namespace.submit(steps(mix(namespace, **{"seed": "", "cut-sizes": "", "shuffle": "", "recipe": "", "fail-on": ""})))
     check_mix(workflow.succeed(), output(namespace), [2, 3])
     assert manifest(output(namespace))["settings"]["seed"] == 42
+    workflow = namespace.submit("s3-to-s3.yaml", input=STEP_02, output=output(namespace, "cli"), seed="", recipe="")
+    check_mix(workflow.succeed(), output(namespace, "cli"), [2, 3])
     # Except for these two: `--output "$UNSET"` must not write to the default.
     ended = namespace.submit(steps(("mix", {"input": STEP_02, "output": "", **SMALL}))).fail()
     assert "--output: empty value" in messages(ended), messages(ended)
@@ -358,6 +369,7 @@ TOGETHER = [
     the_fan_out_example_runs_a_step_for_each_feasible_cut,
     the_volume_example_on_a_volume_that_belongs_to_root,
     a_workflow_gives_input_and_output_and_nothing_else,
+    a_workflow_is_made_of_the_templates_alone,
     cpu_memory_and_deadline_are_inputs,
     an_empty_parameter_counts_as_not_given,
     verify_finds_a_changed_file,
