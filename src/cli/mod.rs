@@ -57,7 +57,7 @@ Example:
     #[command(subcommand)]
     Recipe(RecipeCommand),
 
-    /// Print what workflow engines load for this version: Kubeflow's `component.yaml`, or Argo's `workflow-template.yaml`.
+    /// Print Kubeflow's `component.yaml` or Argo's `workflow-template.yaml`.
     #[command(after_help = "\
 Examples:
   knowledge-mixing component > component.yaml
