@@ -8,8 +8,16 @@ use crate::error::{Error, ErrorKind, Result};
 /// A file that cannot be read or parsed.
 pub(super) fn load() -> Result<()> {
     let path = std::path::Path::new(".env");
-    if !path.is_file() {
-        return Ok(());
+    match path.metadata() {
+        Ok(found) if found.is_file() => {}
+        // Some tools have a folder of this name, for virtual environments.
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => {
+            return Err(Error::new(ErrorKind::Usage, "not a regular file")
+                .at(".env")
+                .hint("remove it, or run in another folder"));
+        }
+        Err(_) => return Ok(()),
     }
     dotenvy::from_path(path).map_err(|error| {
         // The library's message contains the line, which may hold a secret.

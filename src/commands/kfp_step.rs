@@ -14,12 +14,20 @@ pub(super) async fn run(arguments: &KfpStepArguments, session: &Session<'_>) -> 
     step.check(&settings, &context.warnings);
     let outcome = pipeline::mix(&settings, &context).await?;
     print_mix(&outcome, session.progress);
-    step.publish(&MixResult {
+    let result = MixResult {
         manifest: outcome.manifest,
         metrics: outcome.metrics,
         report_html: outcome.report_html,
         summary_md: outcome.summary_md,
         selected_cut: outcome.selected_cut,
         selected_format: settings.selected_format,
-    })
+    };
+    let published = outcome.published;
+    let write = move |is_stopping: &dyn Fn() -> bool| {
+        let written = step.publish(&result, is_stopping);
+        // Until here, no other run could replace the mix.
+        drop(published);
+        written
+    };
+    session.storage.write_files(write).await
 }

@@ -15,5 +15,6 @@ pub(crate) async fn clean(storage: &Storage, output: &Location) -> Result<Vec<St
             .map_err(|error| Error::new(ErrorKind::Data, "not a valid manifest").caused_by(error))?;
         json_file(&with_head(manifest, head))
     };
-    storage.clean(output, publish_options(false), encode).await
+    // What is not a manifest is "not found" here, not a file in the way.
+    storage.clean(output, publish_options(true), encode).await
 }

@@ -101,8 +101,8 @@ pub(super) async fn finish(
     let manifest = outcome.manifest.clone();
     let published = publication.commit(move |head| json_file(&with_head(manifest.clone(), head))).await?;
     outcome.manifest = with_head(outcome.manifest, published.head());
+    warn_of_other_files(published.others(), output, context);
     outcome.published = Some(published);
-    warn_of_other_files(&outcome.manifest, output, context).await;
     Ok(outcome)
 }
 
@@ -170,18 +170,12 @@ fn not_json(error: serde_json::Error) -> Error {
 }
 
 /// Files in the output that this mix does not name are left untouched; the user should know of them.
-async fn warn_of_other_files(manifest: &Manifest, output: &Location, context: &Context) {
+fn warn_of_other_files(others: &[String], output: &Location, context: &Context) {
     const SHOWN: usize = 5;
-    let Ok(found) = context.storage.list(output).await else { return };
-    let is_listed = |key: &str| manifest.outputs.iter().any(|file| file.name == key);
-    let ours = |key: &str| key == MANIFEST_NAME || is_listed(key) || manifest.left_over.iter().any(|name| name == key);
-    let hidden = |key: &str| key.split('/').any(|part| part.starts_with('.'));
-    let keys = found.iter().map(|object| object.key.as_str());
-    let others: Vec<&str> = keys.filter(|key| !ours(key) && !hidden(key)).collect();
     if others.is_empty() {
         return;
     }
-    let shown = others.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    let shown = others[..others.len().min(SHOWN)].join(", ");
     let more = match others.len().saturating_sub(SHOWN) {
         0 => String::new(),
         more => format!(" and {more} more"),

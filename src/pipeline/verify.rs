@@ -123,31 +123,31 @@ async fn check_settled_file(
     file: &OutputFile,
     progress: &ProgressCounter,
 ) -> Result<Result<u64, String>> {
-    for _ in 1..ATTEMPTS {
-        match storage.stat(&output.join(&file.name)).await {
-            Ok(Some(object)) if object.size == file.bytes => match check_file(storage, output, file, progress).await {
-                Err(error) if error.kind() == ErrorKind::Io => {}
+    let place = output.join(&file.name);
+    for attempt in 1.. {
+        let checked = match storage.stat(&place).await? {
+            Some(object) if object.size == file.bytes => match check_file(storage, &object, file, progress).await {
+                Err(error) if error.kind() == ErrorKind::Io => Err(error),
                 checked => return checked,
             },
-            Ok(_) => {}
-            Err(error) => return Err(error),
+            Some(object) => Ok(Err(format!("expected {} bytes, found {}", file.bytes, object.size))),
+            None => Ok(Err("not found".to_owned())),
+        };
+        if attempt == ATTEMPTS {
+            return checked;
         }
         tokio::time::sleep(PAUSE).await;
     }
-    check_file(storage, output, file, progress).await
+    Ok(Err("not found".to_owned()))
 }
 
 /// The number of rows of a file that is as the manifest says, or else what is wrong with it.
 async fn check_file(
     storage: &Storage,
-    output: &Location,
+    object: &ObjectInfo,
     file: &OutputFile,
     progress: &ProgressCounter,
 ) -> Result<Result<u64, String>> {
-    let Some(object) = storage.stat(&output.join(&file.name)).await? else { return Ok(Err("not found".to_owned())) };
-    if object.size != file.bytes {
-        return Ok(Err(format!("expected {} bytes, found {}", file.bytes, object.size)));
-    }
     let mut hasher = blake3::Hasher::new();
     let mut counter = None;
     if file.rows.is_some() && !is_parquet(file) {
@@ -156,7 +156,7 @@ async fn check_file(
             Err(error) => return Ok(Err(error.to_string())),
         };
     }
-    let mut stream = storage.stream(&object);
+    let mut stream = storage.stream(object);
     while let Some(bytes) = stream.next().await {
         let bytes = bytes?;
         hasher.update(&bytes);
@@ -173,7 +173,7 @@ async fn check_file(
     }
     let rows = match counter.map(RowCounter::finish).transpose() {
         Ok(Some(rows)) => rows,
-        Ok(None) if is_parquet(file) => match count_parquet_rows(storage, &object).await? {
+        Ok(None) if is_parquet(file) => match count_parquet_rows(storage, object).await? {
             Ok(rows) => rows,
             Err(error) => return Ok(Err(error.to_string())),
         },

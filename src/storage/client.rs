@@ -14,7 +14,7 @@ use super::publish::session::Publication;
 use super::reader::Reader;
 use super::remote::READ_AHEAD;
 use super::shared::{PublishState, Shared};
-use super::task::blocking;
+use super::task::{AbortOnDrop, blocking};
 use super::walk;
 use crate::error::Result;
 use crate::warnings::Warnings;
@@ -128,7 +128,7 @@ impl Storage {
 
     /// The number of objects, at most `wanted`, that may be streamed at a time within the limit of open files.
     pub(crate) fn streams_at_once(&self, wanted: usize, is_local: bool) -> usize {
-        // Each range that is read ahead has a connection of its own.
+        // Each range that is read ahead has its own connection.
         let files = if is_local { 1 } else { READ_AHEAD };
         (open_files::at_most(wanted * files) / files).max(1)
     }
@@ -162,6 +162,24 @@ impl Storage {
         encode: impl Fn(&Bytes, &ManifestHead) -> Result<Bytes> + Send + Sync + 'static,
     ) -> Result<Vec<String>> {
         clean(&self.0, output, options, encode).await
+    }
+
+    /// Runs work that writes local files, on a thread that may block. If the future is dropped (on a signal), `is_stopping`, which
+    /// the work is given, returns true from then on, and [`clean_up`](Self::clean_up) waits for the work.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub(crate) async fn write_files<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Fn() -> bool) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let shared = Arc::clone(&self.0);
+        let writer_guard = Arc::clone(&shared.writers).read_owned().await;
+        let write = move || {
+            let _writer_guard = writer_guard;
+            work(&|| shared.is_stopping())
+        };
+        AbortOnDrop(tokio::task::spawn_blocking(write)).join().await
     }
 
     /// Cleans up after the future of a run is dropped (on a signal): aborts the uploads of publications that are

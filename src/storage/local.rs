@@ -37,12 +37,15 @@ pub(crate) fn open_regular(path: &Path) -> std::io::Result<File> {
 /// # Errors
 /// As [`open_regular`], or that the file is larger than `max_bytes`.
 pub(crate) fn read_small(path: &Path, max_bytes: u64) -> std::io::Result<Vec<u8>> {
+    read_at_most(open_regular(path)?, max_bytes)?
+        .ok_or_else(|| std::io::Error::new(Io::FileTooLarge, format!("too large: expected at most {max_bytes} bytes")))
+}
+
+/// The content of a file; `None` if it is larger than `max_bytes`.
+fn read_at_most(file: File, max_bytes: u64) -> std::io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
-    open_regular(path)?.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > max_bytes {
-        return Err(std::io::Error::new(Io::FileTooLarge, format!("too large: expected at most {max_bytes} bytes")));
-    }
-    Ok(bytes)
+    file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= max_bytes).then_some(bytes))
 }
 
 fn check_regular(metadata: &Metadata) -> std::io::Result<()> {
@@ -88,14 +91,11 @@ pub(crate) fn read(location: &Location, max_bytes: u64) -> Result<Option<Bytes>>
         Err(error) if matches!(error.kind(), Io::NotFound | Io::NotADirectory) => return Ok(None),
         Err(error) => return Err(io_error(error, "open the file", location)),
     };
-    let mut bytes = Vec::new();
-    file.take(max_bytes.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(|error| io_error(error, "read the file", location))?;
-    if bytes.len() as u64 > max_bytes {
-        return Err(too_large(location, max_bytes));
+    match read_at_most(file, max_bytes) {
+        Ok(Some(bytes)) => Ok(Some(bytes.into())),
+        Ok(None) => Err(too_large(location, max_bytes)),
+        Err(error) => Err(io_error(error, "read the file", location)),
     }
-    Ok(Some(bytes.into()))
 }
 
 /// One version of a file, open for reading.

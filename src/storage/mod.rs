@@ -4,7 +4,7 @@
 //! an object come from one version of it, that published files become visible together or not at all ([`Publication`]),
 //! that transient failures are retried, and that no message holds a secret.
 //!
-//! The files of this module from bottom to top: `close`, `options`, `environment`, `location`, `object`, `open_files`, `refused`,
+//! The files of this module from bottom to top: `close`, `rename`, `options`, `environment`, `location`, `object`, `open_files`, `refused`,
 //! `task`; `store_error`,
 //! `retry`; `local`, `walk`; `connect`; `remote` (reading); `shared`; `publish`; `client` ([`Storage`]); `hub`.
 
@@ -23,6 +23,7 @@ mod publish;
 mod reader;
 mod refused;
 mod remote;
+mod rename;
 mod retry;
 mod shared;
 mod store_error;
@@ -34,7 +35,7 @@ pub(crate) use close::close;
 pub use connect::Store;
 pub use connect::client::install_tls_provider;
 pub use environment::Environment;
-pub(crate) use local::read_small;
+pub(crate) use local::{open_regular, read_small};
 pub use location::Location;
 pub(crate) use object::ListFilter;
 pub use object::ObjectInfo;
@@ -44,4 +45,6 @@ pub use publish::options::PublishOptions;
 pub use publish::published::Published;
 pub use publish::session::{Publication, Sink};
 pub use publish::staged_file::StagedFile;
+pub(crate) use rename::rename;
+pub(crate) use retry::random_bits;
 pub(crate) use shared::PublishState;

@@ -70,7 +70,7 @@ impl Remote {
                 Err(ReadFailure::Permanent(error)) => return Err(error),
                 Err(ReadFailure::Store(error)) => match StoreErrorKind::of(&error) {
                     StoreErrorKind::NotFound => break Vec::new(),
-                    StoreErrorKind::Transient if attempts.pause().await => {}
+                    StoreErrorKind::Transient if attempts.pause(Some(&error)).await => {}
                     _ => return Err(self.error(&error, folder)),
                 },
             }
@@ -221,7 +221,7 @@ impl Remote {
                 Err(ReadFailure::Permanent(error)) => return Err(error),
                 Err(ReadFailure::Store(error)) => match StoreErrorKind::of(&error) {
                     StoreErrorKind::NotFound => return Ok(None),
-                    StoreErrorKind::Transient if attempts.pause().await => {}
+                    StoreErrorKind::Transient if attempts.pause(Some(&error)).await => {}
                     _ => return Err(self.error(&error, object)),
                 },
             }
@@ -316,7 +316,7 @@ impl OpenObject {
                 if has_progressed {
                     attempts.progressed();
                 }
-                if attempts.pause().await {
+                if attempts.pause(Some(&error)).await {
                     return Ok(());
                 }
             }

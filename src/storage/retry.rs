@@ -1,17 +1,47 @@
 //! Retries of transient failures. The only place that retries: `object_store`'s own retries are disabled, so that every
 //! attempt is signed again and a failing store in a test is treated like a failing network.
 
-use super::store_error::StoreErrorKind;
+use super::environment::Environment;
+use super::store_error::{StoreErrorKind, store_error};
+use crate::hash_map::lock;
+use crate::warnings::Warnings;
 use object_store::Error as StoreError;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Limits of the attempts.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Retry {
     pub(crate) max_retries: usize,
     pub(crate) timeout: Duration,
     /// The first pause. Each further one is twice as long, up to [`LONGEST`] times the first.
     pub(crate) pause: Duration,
+    pub(crate) log: Arc<RetryLog>,
+}
+
+/// Logs retries. If a store is down, dozens of requests fail in the same instant and for the same reason: one line per
+/// [`LOG_INTERVAL`] says it.
+pub(crate) struct RetryLog {
+    warnings: Warnings,
+    environment: Environment,
+    last: Mutex<Option<Instant>>,
+}
+
+const LOG_INTERVAL: Duration = Duration::from_secs(1);
+
+impl RetryLog {
+    pub(crate) fn new(warnings: Warnings, environment: Environment) -> Arc<Self> {
+        Arc::new(Self { warnings, environment, last: Mutex::default() })
+    }
+
+    fn log(&self, error: &StoreError, pause: Duration) {
+        let mut last = lock(&self.last);
+        if last.is_none_or(|last| last.elapsed() >= LOG_INTERVAL) {
+            *last = Some(Instant::now());
+            let error = store_error(error, "object store", &self.environment).line();
+            self.warnings.note(&format!("{error}; trying again in {:.1} s", pause.as_secs_f64()));
+        }
+    }
 }
 
 /// The state of one operation's attempts.
@@ -24,12 +54,12 @@ pub(crate) struct Attempts {
 const LONGEST: u32 = 128;
 
 impl Retry {
-    pub(crate) fn begin(self) -> Attempts {
-        Attempts { policy: self, began: Instant::now(), failed: 0 }
+    pub(crate) fn begin(&self) -> Attempts {
+        Attempts { policy: self.clone(), began: Instant::now(), failed: 0 }
     }
 
     /// Repeats an idempotent operation until it succeeds, fails permanently, or the limits are reached.
-    pub(crate) async fn run<T, F>(self, mut operation: impl FnMut() -> F) -> Result<T, StoreError>
+    pub(crate) async fn run<T, F>(&self, mut operation: impl FnMut() -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
@@ -37,16 +67,19 @@ impl Retry {
         loop {
             match operation().await {
                 Ok(value) => return Ok(value),
-                Err(error) if StoreErrorKind::of(&error) == StoreErrorKind::Transient && attempts.pause().await => {}
-                Err(error) => return Err(error),
+                Err(error) => match StoreErrorKind::of(&error) {
+                    StoreErrorKind::Transient if attempts.pause(Some(&error)).await => {}
+                    _ => return Err(error),
+                },
             }
         }
     }
 }
 
 impl Attempts {
-    /// Waits before the next attempt. Returns false if the limits are reached.
-    pub(crate) async fn pause(&mut self) -> bool {
+    /// Waits before the next attempt, and logs the error of the last one, if the caller does not. Returns false if the limits are
+    /// reached.
+    pub(crate) async fn pause(&mut self, error: Option<&StoreError>) -> bool {
         if self.failed >= self.policy.max_retries {
             return false;
         }
@@ -56,6 +89,9 @@ impl Attempts {
         let pause = full / 2 + full.mul_f64(random_fraction() / 2.0);
         if self.began.elapsed() + pause > self.policy.timeout {
             return false;
+        }
+        if let Some(error) = error {
+            self.policy.log.log(error, pause);
         }
         tokio::time::sleep(pause).await;
         true
@@ -92,7 +128,8 @@ mod tests {
 
     #[tokio::test]
     async fn only_transient_errors_are_retried() {
-        let policy = Retry { max_retries: 3, timeout: Duration::from_secs(60), pause: Duration::from_millis(1) };
+        let log = RetryLog::new(Warnings::silent(), Environment::default());
+        let policy = Retry { max_retries: 3, timeout: Duration::from_secs(60), pause: Duration::from_millis(1), log };
         let tries = AtomicUsize::new(0);
         let recovered = policy
             .run(|| async { if tries.fetch_add(1, Ordering::Relaxed) < 3 { Err(broken()) } else { Ok(7) } })

@@ -6,7 +6,7 @@ use super::environment::Environment;
 use super::location::{Bucket, Location};
 use super::options::StorageOptions;
 use super::remote::Remote;
-use super::retry::Retry;
+use super::retry::{Retry, RetryLog};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hash_map::lock;
 use crate::warnings::Warnings;
@@ -31,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) options: StorageOptions,
     pub(crate) environment: Environment,
     pub(crate) warnings: Warnings,
+    retry_log: Arc<RetryLog>,
     /// A store that replaces all others in tests.
     injected: Option<Arc<dyn Store>>,
     stores: tokio::sync::Mutex<HashMap<Bucket, Arc<dyn Store>>>,
@@ -41,7 +42,8 @@ pub(crate) struct Shared {
     pub(crate) writers: Arc<RwLock<()>>,
     /// How far the publication of this process is.
     publish_state: AtomicU8,
-    /// Set while a signal ends the run: a commit that has not begun to replace the mix does not begin any more.
+    /// Set while a signal ends the run: a commit that has not begun to replace the mix does not begin any more, and nothing more is
+    /// written for the engine.
     is_stopping: AtomicBool,
     /// One permit for each MiB of upload parts in flight.
     pub(crate) upload_memory: Arc<Semaphore>,
@@ -75,6 +77,7 @@ impl Shared {
     ) -> Self {
         Self {
             options,
+            retry_log: RetryLog::new(warnings.clone(), environment.clone()),
             environment,
             warnings,
             injected,
@@ -94,8 +97,8 @@ impl Shared {
     }
 
     pub(crate) fn retry(&self) -> Retry {
-        let options = &self.options;
-        Retry { max_retries: options.max_retries, timeout: options.retry_timeout, pause: options.retry_pause }
+        let StorageOptions { max_retries, retry_timeout: timeout, retry_pause: pause, .. } = self.options;
+        Retry { max_retries, timeout, pause, log: Arc::clone(&self.retry_log) }
     }
 
     /// The store of a location, opened on first use; `None` for a local path.
@@ -146,6 +149,11 @@ impl Shared {
         if self.publish_state() == PublishState::Replacing { REPLACING_GRACE } else { GRACE }
     }
 
+    /// Whether a signal is ending the run.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::SeqCst)
+    }
+
     /// Notes that the mix is about to be replaced.
     ///
     /// # Errors
@@ -153,7 +161,7 @@ impl Shared {
     pub(crate) fn begin_replacing(&self) -> Result<()> {
         // Set first: whoever stops the run after the check finds it.
         self.set_publish_state(PublishState::Replacing);
-        if self.is_stopping.load(Ordering::SeqCst) {
+        if self.is_stopping() {
             self.set_publish_state(PublishState::Untouched);
             return Err(Error::new(ErrorKind::Interrupted, "stopped before anything was published"));
         }

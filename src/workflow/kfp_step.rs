@@ -82,18 +82,17 @@ impl KfpStep {
         trainer::warn_of_refused_file(place, is_decompressed, settings, warnings);
     }
 
-    /// Writes what the engine reads, after the mix is complete, and while no other run can replace it. If that fails, what was written
-    /// here is removed; the mix stays, as it is complete.
+    /// Writes what the engine reads, after the mix is complete, and while no other run can replace it. If that fails, or
+    /// `is_stopping` returns true, what was written here is removed; the mix stays, as it is complete.
     ///
     /// # Errors
     /// An output cannot be written.
-    pub(crate) fn publish(self, result: &MixResult) -> Result<()> {
-        let mut created = CreatedFiles::default();
+    pub(crate) fn publish(self, result: &MixResult, is_stopping: &dyn Fn() -> bool) -> Result<()> {
+        let mut created = CreatedFiles::new(is_stopping);
         self.write_outputs(result, &mut created).map_err(|error| {
             error.hint("the mix itself is complete; the engine gets nothing of this step: run it again")
         })?;
-        created.keep();
-        Ok(())
+        created.keep()
     }
 
     fn write_outputs(&self, result: &MixResult, created: &mut CreatedFiles) -> Result<()> {
@@ -156,7 +155,7 @@ fn check_output_uri(path: &Path, input: &ExecutorInput) -> Result<()> {
         if mix.contains(&output) || output.contains(&mix) {
             return Err(Error::new(ErrorKind::Usage, format!("overlaps with {name} ({output})"))
                 .at(format!("output_uri {mix}"))
-                .hint("set output_uri to a folder of its own, or leave it out"));
+                .hint("set output_uri to another folder, or leave it out"));
         }
     }
     Ok(())

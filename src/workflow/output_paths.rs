@@ -1,4 +1,4 @@
-//! Where a step may write: each output has a path of its own, so that no output replaces another or becomes a part of it, and none
+//! Where a step may write: each output has its own path, so that no output replaces another or becomes a part of it, and none
 //! is above the folder that the engine has given it.
 
 use crate::error::{Error, ErrorKind, Result};
@@ -39,7 +39,7 @@ pub(super) fn check(outputs: &[Output]) -> Result<()> {
                 format!("`{}` is {relation} {} (`{}`)", output.path.display(), other.name, other.path.display()),
             )
             .at(&output.name)
-            .hint("give each output a path of its own"));
+            .hint("give each output another path"));
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use crate::backend::{self, Backend, LEASE, PUBLISH_OPTIONS, manifest, noise, par
 use bytes::Bytes;
 use futures::TryStreamExt;
 use knowledge_mixing::testing::{
-    ErrorKind, ManifestHead, MixState, ObjectInfo, Publication, PublishOptions, Result, StagedFile, Storage,
+    ErrorKind, Location, ManifestHead, MixState, ObjectInfo, Publication, PublishOptions, Result, StagedFile, Storage,
 };
 
 /// Passes the tests of the suite to a macro.
@@ -168,12 +168,17 @@ pub async fn left_over(backend: &Backend) -> Vec<String> {
 
 /// Deletes what is left over, as `clean` does.
 pub async fn clean(backend: &Backend) -> Result<Vec<String>> {
+    clean_with(&backend.storage, &backend.folder).await
+}
+
+/// Deletes what is left over in a folder, through a storage.
+pub async fn clean_with(storage: &Storage, folder: &Location) -> Result<Vec<String>> {
     let encode = |bytes: &Bytes, head: &ManifestHead| {
         let text = std::str::from_utf8(bytes).unwrap();
         let (_, files) = text.split_once('\n').unwrap();
         Ok([manifest(head, &[]), files.to_owned().into()].concat().into())
     };
-    backend.storage.clean(&backend.folder, PUBLISH_OPTIONS, encode).await
+    storage.clean(folder, PUBLISH_OPTIONS, encode).await
 }
 
 async fn a_new_output_is_empty(backend: Backend) {

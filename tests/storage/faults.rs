@@ -1,7 +1,7 @@
 //! Faults between program and server, and between two runs.
 
 use crate::backend::{self, Backend, PUBLISH_OPTIONS, noise, options, s3_at};
-use crate::conformance::{manifest_names, mix, read_all, write};
+use crate::conformance::{self, manifest_names, mix, read_all, write};
 use crate::support::faulty_proxy::{self, Fault, FaultyProxy};
 use crate::support::s3_server::{ACCESS_KEY, S3Server, SECRET_KEY};
 use bytes::Bytes;
@@ -295,4 +295,23 @@ async fn a_full_disk_is_reported_and_leaves_no_file() {
     assert_eq!(error.kind(), ErrorKind::Io);
     assert!(error.to_string().contains("the disk is full"), "{error}");
     assert_eq!(remaining, 0);
+}
+
+/// The response to the last request of `clean` is lost: what it wrote is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clean_whose_last_response_is_lost_succeeds() {
+    let (address, direct) = server();
+    for seed in [1, 2] {
+        let names = if seed == 1 { &files(seed)[..] } else { &files(seed)[..1] };
+        mix(&direct.storage, &direct, names).await.unwrap();
+    }
+    assert_eq!(conformance::left_over(&direct).await, ["10x.jsonl", "empty"]);
+    let proxy = FaultyProxy::planned(address, |line, times| {
+        (line.starts_with("PUT") && line.contains("manifest.json") && times == 0).then_some(Fault::LostAnswer)
+    });
+    let storage = through(&proxy.endpoint(), options());
+    let cleaned = conformance::clean_with(&storage, &direct.folder).await.unwrap();
+    assert_eq!(cleaned, ["10x.jsonl", "empty"]);
+    assert_eq!(proxy.faults(), 1);
+    assert!(conformance::left_over(&direct).await.is_empty());
 }

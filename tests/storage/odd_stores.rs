@@ -3,9 +3,11 @@
 use crate::support::hyper::body::Incoming;
 use crate::support::hyper::{Method, Request};
 use crate::support::outside::{self, Ran, copy_folder, examples, mix_files, run, succeed, whole};
+use crate::support::program::within;
 use crate::support::s3_server::S3Server;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 const OUT: &str = "s3://bucket/out";
 
@@ -167,6 +169,102 @@ fn what_is_left_over_is_named_and_deleted_by_clean() {
     assert!(mix_files(&out) == mix_files(&fresh.bucket("bucket").join("out")));
     let nothing = run(&["clean", "s3://bucket/in"], &server.environment());
     assert_eq!(nothing.code, Some(66), "{}", nothing.err);
+    std::fs::write(server.bucket("bucket").join("in/manifest.json"), "{}").unwrap();
+    let foreign = run(&["clean", "s3://bucket/in"], &server.environment());
+    assert_eq!(foreign.code, Some(66), "{}", foreign.err);
+    assert!(foreign.err.contains("manifest.json is not the manifest of a mix"), "{}", foreign.err);
+    assert!(!foreign.err.contains("--overwrite"), "{}", foreign.err);
+}
+
+/// The lease of an output.
+fn lease(server: &S3Server) -> serde_json::Value {
+    let bytes = std::fs::read(server.bucket("bucket").join("out/.knowledge-mixing.lease")).unwrap();
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+/// Ends a run by a signal while a request for a deletion is on its way, and checks that the lease is given back.
+fn assert_lease_is_given_back(server: &S3Server, seen: &AtomicUsize, arguments: &[&str]) {
+    let child = outside::start(arguments, &server.environment());
+    assert!(within(Duration::from_secs(60), || seen.load(Ordering::Acquire) > 0));
+    outside::signal(&child, "TERM");
+    let ended = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(143), "{}", ended.err);
+    assert_eq!(lease(server)["run"], serde_json::Value::Null, "{}", ended.err);
+}
+
+/// A server on which the first deletion takes a moment, and the number of deletions so far.
+fn slow_to_delete() -> (S3Server, Arc<AtomicUsize>) {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&seen);
+    let server = server(move |request| {
+        if request.method() == Method::DELETE && count.fetch_add(1, Ordering::AcqRel) == 0 {
+            std::thread::sleep(Duration::from_millis(400));
+        }
+        None
+    });
+    (server, seen)
+}
+
+#[test]
+fn a_signal_while_uploads_of_a_dead_run_are_aborted_gives_the_lease_back() {
+    let (server, seen) = slow_to_delete();
+    outside::large_input(&server.bucket("bucket").join("large"));
+    let mut killed = mix("8");
+    killed[2] = "s3://bucket/large";
+    let mut child = outside::start(&killed, &server.environment());
+    assert!(within(Duration::from_secs(60), || !outside::open_uploads(&server).is_empty()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!lease(&server)["uploads"].as_array().unwrap().is_empty(), "the run was killed too early or too late");
+    assert_lease_is_given_back(&server, &seen, &mix("2"));
+    assert!(outside::open_uploads(&server).is_empty());
+}
+
+#[test]
+fn a_signal_while_left_over_files_are_deleted_gives_the_lease_back() {
+    let (server, seen) = slow_to_delete();
+    two_mixes(&server);
+    seen.store(0, Ordering::Release);
+    assert_lease_is_given_back(&server, &seen, &["clean", OUT, "--lease-timeout", "1"]);
+    succeed(&["clean", OUT, "--lease-timeout", "1"], &server.environment());
+}
+
+/// Whether an object belongs to a mix is not guessed.
+#[test]
+fn a_file_of_a_killed_commit_that_cannot_be_read_is_an_error_that_says_so() {
+    let is_denied = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let denied = Arc::clone(&is_denied);
+    let server = server(move |request| {
+        let is_of_mix = request.method() == Method::GET && is_for(request, "combined_cut_2x.jsonl");
+        (is_of_mix && denied.load(Ordering::Acquire)).then_some((403, "AccessDenied"))
+    });
+    succeed(&mix("2"), &server.environment());
+    let out = server.bucket("bucket").join("out");
+    let mut left = lease(&server);
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(out.join("manifest.json")).unwrap()).unwrap();
+    let file = |output: &serde_json::Value| serde_json::json!({"name": output["name"], "bytes": output["bytes"], "digest": output["digest"]});
+    let files: Vec<_> = manifest["outputs"].as_array().unwrap().iter().map(file).collect();
+    left["commit"] = serde_json::json!({"run": manifest["run"], "files": files});
+    std::fs::write(out.join(".knowledge-mixing.lease"), left.to_string()).unwrap();
+    std::fs::remove_file(out.join("manifest.json")).unwrap();
+    is_denied.store(true, Ordering::Release);
+    let ran = run(&mix("2"), &server.environment());
+    assert_eq!(ran.code, Some(74), "{}", ran.err);
+    assert!(ran.err.contains("combined_cut_2x.jsonl: access denied"), "{}", ran.err);
+    is_denied.store(false, Ordering::Release);
+    succeed(&mix("2"), &server.environment());
+}
+
+#[test]
+fn retries_are_logged() {
+    let seen = AtomicUsize::new(0);
+    let server = server(move |request| {
+        let is_busy = request.method() == Method::PUT && seen.fetch_add(1, Ordering::Relaxed) < 2;
+        is_busy.then_some((503, "SlowDown"))
+    });
+    let ran = succeed(&mix("2"), &server.environment());
+    assert!(ran.err.contains("503") && ran.err.contains("; trying again in 0."), "{}", ran.err);
 }
 
 /// Another run replaces the mix between two requests of `verify`.

@@ -280,6 +280,20 @@ fn a_file_whose_bytes_are_lost_at_close_is_not_published() {
     assert_every_fault(&[("close", EIO, Mode::Lost), ("close", ENOSPC, Mode::Lost)]);
 }
 
+/// As on NFS: the file has been renamed, and the error is of a repeated request.
+#[test]
+fn a_rename_whose_response_is_lost_is_none_that_has_failed() {
+    let Some(setting) = Setting::new() else { return };
+    let mut runs = 0;
+    for number in 1.. {
+        let fault = Fault { kind: "rename", number, errno: shim::ENOENT, mode: Mode::Done };
+        let Some((outcome, wrong)) = setting.run(fault) else { break };
+        assert!(outcome == Outcome::Succeeds && wrong.is_empty(), "rename {number}: {outcome:?} {wrong:?}");
+        runs += 1;
+    }
+    assert!(runs >= 8, "too few: {runs}");
+}
+
 /// A run with a fault into an empty folder, and the calls that it has made.
 fn run_with(setting: &Setting, fault: Option<Fault>) -> (Ran, Files, Vec<shim::Call>) {
     let folder = tempfile::tempdir().unwrap();

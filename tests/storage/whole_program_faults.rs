@@ -409,6 +409,11 @@ fn a_step_stopped_by_a_signal_leaves_no_half_outputs() {
         stopped += 1;
         let has_mix = whole(&root.join("mixes"));
         with_mix += usize::from(has_mix);
+        if root.join("executor_output.json").exists() {
+            // It had just written its last output.
+            assert_whole_step(&root, &setting.one, &what);
+            continue;
+        }
         match has_mix {
             true => assert!(mix_files(&root.join("mixes")) == setting.one, "{what}"),
             false => assert!(!root.join("mixes").exists(), "{what}: {:?}", mix_files(&root.join("mixes")).keys()),
@@ -419,4 +424,41 @@ fn a_step_stopped_by_a_signal_leaves_no_half_outputs() {
     }
     eprintln!("100 steps: {stopped} stopped, {with_mix} of them after the mix was complete");
     assert!(stopped >= 40, "too few: {stopped}");
+}
+
+/// Also after the mix is complete, while the step writes what the engine reads.
+#[test]
+fn a_step_hears_a_signal_while_it_writes_its_outputs() {
+    let (folder, none) = (tempfile::tempdir().unwrap(), Vec::new());
+    outside::large_input(&folder.path().join("in"));
+    let mut stopped = 0;
+    for number in 0..10u64 {
+        let root = folder.path().join(number.to_string());
+        std::fs::create_dir_all(&root).unwrap();
+        let mut input: serde_json::Value = serde_json::from_str(&executor_input(&root, "1")).unwrap();
+        let values = &mut input["inputs"]["parameterValues"];
+        values["input_uri"] = folder.path().join("in").to_str().unwrap().into();
+        // The artifact `dataset` is plain: it is decompressed, which takes a moment.
+        values["compression"] = "gzip".into();
+        values["cut_sizes"] = "8".into();
+        let mut child = outside::start(&["kfp-step", "--executor-input", &input.to_string()], &none);
+        let is_partial = |entry: std::io::Result<std::fs::DirEntry>| {
+            entry.is_ok_and(|entry| entry.file_name().to_string_lossy().ends_with(".partial"))
+        };
+        while child.try_wait().unwrap().is_none() && !std::fs::read_dir(&root).unwrap().any(is_partial) {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        outside::signal(&child, "TERM");
+        let ended = Ran::from(child.wait_with_output().unwrap());
+        let what = format!("step {number}: {:?} {}", ended.code, ended.err);
+        assert!(whole(&root.join("mixes")), "{what}");
+        if ended.code == Some(143) {
+            stopped += 1;
+            assert!(ended.err.contains("the mix was already complete"), "{what}");
+            let left: Vec<_> = std::fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(left, ["mixes"], "{what}");
+        }
+    }
+    eprintln!("10 steps: {stopped} stopped while they wrote their outputs");
+    assert!(stopped >= 5, "too few: {stopped}");
 }

@@ -117,7 +117,7 @@ impl<'a> HubClient<'a> {
             let error = self
                 .error(ErrorKind::Unreachable, "the hub cannot be reached or does not respond")
                 .caused_by(self.environment.redact(&cause));
-            if unreachable > MAX_UNREACHABLE || !attempts.pause().await {
+            if unreachable > MAX_UNREACHABLE || !attempts.pause(None).await {
                 return Err(error);
             }
             self.warnings.note(&format!("{}; trying again ({})", error.line(), file.name));
@@ -165,6 +165,11 @@ impl<'a> HubClient<'a> {
                 // The hub's headers are complete; the other host is only needed for the content. A mirror that names no commit may
                 // redirect to a hub that does.
                 return Ok(Some(HubResponse { headers, body: Bytes::new() }));
+            }
+            if url.scheme() == "https" && target.scheme() == "http" {
+                let message =
+                    format!("the hub redirects from https to http ({})", target.host_str().unwrap_or_default());
+                return Err(Failure::Permanent(self.error(ErrorKind::Io, &message)));
             }
             url = target;
         }

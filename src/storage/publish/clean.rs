@@ -5,6 +5,7 @@ use super::head::{EncodeCleaned, ManifestHead};
 use super::lease::Lease;
 use super::local::LocalPublication;
 use super::options::{PublishOptions, contention};
+use super::remote::OpenRun;
 use super::run::{Put, Run, version};
 use crate::error::Result;
 use crate::storage::location::Location;
@@ -39,13 +40,14 @@ async fn clean_bucket(
 ) -> Result<Vec<String>> {
     let (timeout, warnings) = (shared.options.lease_timeout, shared.warnings.clone());
     let run = Arc::new(Run::new(remote, output.clone(), options, run_id, timeout, warnings));
-    let lease = Lease::take(&run).await?;
+    let (open_run, lease) = OpenRun::take_lease(shared, &run).await?;
     let cleaned = clean_under_lease(&run, &lease, &encode).await;
-    lease.release().await;
+    open_run.end().await;
     cleaned
 }
 
 async fn clean_under_lease(run: &Run, lease: &Lease, encode: &EncodeCleaned) -> Result<Vec<String>> {
+    lease.fence_off().await?;
     let options = &run.options;
     let place = run.output.join(options.manifest_name);
     let Some(manifest) = run.read(options.manifest_name, options.max_manifest_bytes).await? else {
@@ -63,6 +65,9 @@ async fn clean_under_lease(run: &Run, lease: &Lease, encode: &EncodeCleaned) -> 
     let put = run.put_on(&object_path(&place)?, &content, Some(&version(&manifest.meta))).await;
     match put.map_err(|error| run.remote.error(&error, &place))? {
         Put::Done(_) => Ok(names),
-        Put::Refused(_) => Err(contention(&run.output)),
+        Put::Refused(_) => match run.version_if(&content).await? {
+            Some(_) => Ok(names),
+            None => Err(contention(&run.output)),
+        },
     }
 }

@@ -39,13 +39,20 @@ impl CommitRecords {
         Ok(records)
     }
 
-    /// The files that a killed commit has published: of these names, the ones with the recorded content.
+    /// The files that a killed commit has published: of the names that are not known to be of a mix, the ones with the recorded
+    /// content.
     ///
     /// # Errors
     /// A file cannot be read.
-    pub(super) fn published(&self, folder: &Path, options: &PublishOptions) -> Result<BTreeSet<String>> {
+    pub(super) fn published(
+        &self,
+        folder: &Path,
+        known: &BTreeSet<String>,
+        options: &PublishOptions,
+    ) -> Result<BTreeSet<String>> {
         let mut published = BTreeSet::new();
-        for file in self.files.iter().filter(|file| options.is_publishable(&file.name)) {
+        let is_unknown = |file: &&StagedFile| options.is_publishable(&file.name) && !known.contains(&file.name);
+        for file in self.files.iter().filter(is_unknown) {
             if has_content(&folder.join(&file.name), file)? {
                 published.insert(file.name.clone());
             }

@@ -36,7 +36,11 @@ impl FolderLock {
     pub(super) fn acquire(folder: &Path, output: &Location, options: &PublishOptions) -> Result<Locked> {
         let path = folder.join(options.lock_name());
         for _ in 0..ATTEMPTS {
-            let file = open(&path, output)?;
+            let Some(file) = open(&path, output)? else {
+                // A run that had created the folder has failed and removed it.
+                std::fs::create_dir_all(folder).map_err(|error| write_error(error, "create the folder", output))?;
+                continue;
+            };
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(contention(output)),
@@ -66,7 +70,8 @@ fn is_unsupported(error: &std::io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| WITHOUT_LOCKS.contains(&code))
 }
 
-fn open(path: &Path, output: &Location) -> Result<File> {
+/// Opens the lock file; `None` if its folder does not exist.
+fn open(path: &Path, output: &Location) -> Result<Option<File>> {
     let not_a_file = || Error::new(ErrorKind::Io, "cannot lock the folder: not a regular file").at(path.display());
     // A pipe of this name must not block the run.
     let opened = OpenOptions::new().write(true).create(true).truncate(false).custom_flags(libc::O_NONBLOCK).open(path);
@@ -75,10 +80,11 @@ fn open(path: &Path, output: &Location) -> Result<File> {
         Err(error) if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) => {
             return Err(not_a_file().caused_by(error));
         }
+        Err(error) if error.kind() == Io::NotFound => return Ok(None),
         Err(error) => return Err(write_error(error, "write to the folder", output)),
     };
     match file.metadata() {
-        Ok(found) if found.is_file() => Ok(file),
+        Ok(found) if found.is_file() => Ok(Some(file)),
         Ok(_) => Err(not_a_file()),
         Err(error) => Err(io_error(error, "lock the folder", path.display())),
     }
@@ -90,5 +96,26 @@ impl Drop for FolderLock {
         // next run locks it and removes it.
         let _ = std::fs::remove_file(&self.path);
         let _ = self.file.unlock();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run that had created the folder has removed it in between.
+    #[test]
+    fn a_folder_that_is_gone_is_created_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("gone/out");
+        let options = PublishOptions {
+            manifest_name: "manifest",
+            max_manifest_bytes: 0,
+            private_prefix: ".own",
+            parse_manifest: |_| None,
+            overwrite: false,
+        };
+        let locked = FolderLock::acquire(&folder, &Location::local(&folder), &options).unwrap();
+        assert!(matches!(locked, Locked::Held(_)) && folder.join(".own.lock").exists());
     }
 }

@@ -55,7 +55,11 @@ pub(super) fn left_over(
             let names = head.left_over.iter().filter(is_left).cloned().collect();
             Ok((head, names))
         }
-        Found::Nothing | Found::Foreign => Err(no_mix(output)),
+        Found::Nothing => Err(no_mix(output)),
+        Found::Foreign => {
+            let message = "manifest.json is not the manifest of a mix";
+            Err(Error::new(ErrorKind::NotFound, message).at(output).hint("check the location"))
+        }
     }
 }
 

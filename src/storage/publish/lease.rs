@@ -71,8 +71,8 @@ pub(super) struct BegunUpload {
 }
 
 impl Lease {
-    /// Takes the lease when it is free, or when its holder has not renewed it for its timeout, and aborts the uploads of former
-    /// holders.
+    /// Takes the lease when it is free, or when its holder has not renewed it for its timeout. Before anything else, the new holder
+    /// has to [fence off](Self::fence_off) former ones.
     ///
     /// # Errors
     /// Another run holds the lease ([`ErrorKind::TryAgain`]), or the store does not respond.
@@ -80,23 +80,22 @@ impl Lease {
         let location = run.output.join(&run.options.lease_name());
         let path = object_path(&location)?;
         let (record, version) = take_over(run, &location, &path).await?;
-        let (former, commit_before) = (record.uploads.clone(), record.commit.clone());
+        let commit_before = record.commit.clone();
+        let uploads = Mutex::new(Uploads { open: record.uploads.clone(), begun: 0 });
         let held = tokio::sync::Mutex::new(Held { record, version, recorded: 0 });
-        let uploads = Mutex::new(Uploads { open: former.clone(), begun: 0 });
         let state =
             Arc::new(State { run: Arc::clone(run), location, path, held, uploads, is_lost: AtomicBool::new(false) });
         let renewal = AbortOnDrop(tokio::spawn(renew(Arc::clone(&state))));
-        let lease = Self { state, commit_before, _renewal: renewal };
-        if let Err(error) = lease.fence_off(&former).await {
-            lease.release().await;
-            return Err(error);
-        }
-        Ok(lease)
+        Ok(Self { state, commit_before, _renewal: renewal })
     }
 
     /// Aborts the uploads of former holders.
-    async fn fence_off(&self, former: &[OpenUpload]) -> Result<()> {
+    ///
+    /// # Errors
+    /// The store does not respond, or does not permit it.
+    pub(super) async fn fence_off(&self) -> Result<()> {
         let run = &self.state.run;
+        let former = lock(&self.state.uploads).open.clone();
         let deadline = Instant::now() + run.lease_timeout;
         let aborts = former.iter().map(|upload| async move {
             let existed = run.abort_upload(&upload.name, &upload.id).await?;

@@ -20,6 +20,7 @@ use crate::manifest::MixState;
 use crate::storage::close::close;
 use crate::storage::local::read;
 use crate::storage::location::Location;
+use crate::storage::rename::rename;
 use crate::storage::shared::{PublishState, Shared};
 use crate::storage::store_error::{io_error, write_error};
 use crate::storage::task::{AbortOnDrop, blocking};
@@ -52,6 +53,8 @@ pub(super) struct LocalPublication {
     found: Found,
     /// The files in the folder that belong to this program: they may be replaced, and are removed if the new mix has not.
     ours: BTreeSet<String>,
+    /// The names in the folder that do not belong to this program.
+    others: BTreeSet<String>,
     records: CommitRecords,
     /// `None` if the file system does not support locks.
     lock: Option<FolderLock>,
@@ -86,12 +89,12 @@ impl LocalPublication {
             }
             check_rename(&folder, &options.staging_name(&run_id, "probe"), &options.staging_name(&run_id, "renamed"))?;
             let records = CommitRecords::read(&folder, names.iter().map(String::as_str), &options)?;
-            let manifest = read(&output.join(options.manifest_name), options.max_manifest_bytes)?;
-            let found = Found::of(manifest.as_ref(), &options);
+            let found = find(&folder, &options)?;
             let mut ours = found.names(&options);
-            ours.extend(records.published(&folder, &options)?);
+            ours.extend(records.published(&folder, &ours, &options)?);
             let staged = Arc::default();
-            let opened = Self { folder, options, run_id, shared, staged, found, ours, records, lock, created };
+            let others = names.into_iter().filter(|name| !ours.contains(name)).collect();
+            let opened = Self { folder, options, run_id, shared, staged, found, ours, others, records, lock, created };
             opened.check_manifest()?;
             Ok((opened, writer_guard))
         };
@@ -115,9 +118,9 @@ impl LocalPublication {
     /// Checks that the manifest may be replaced.
     fn check_manifest(&self) -> Result<()> {
         let path = self.folder.join(self.options.manifest_name);
-        match std::fs::symlink_metadata(&path) {
-            Ok(found) if found.is_dir() => Err(is_a_folder(&path)),
-            Ok(_) if matches!(self.found, Found::Foreign) && !self.options.overwrite => Err(foreign(path.display())),
+        check_no_folder(&path)?;
+        match self.found {
+            Found::Foreign if !self.options.overwrite => Err(foreign(path.display())),
             _ => Ok(()),
         }
     }
@@ -154,10 +157,10 @@ impl LocalPublication {
         let writer_guard = Arc::clone(&self.shared.writers).read_owned().await;
         let commit = move || {
             let committed = self.commit_now(&encode);
-            let Self { lock, created, .. } = self;
+            let Self { lock, created, others, options, .. } = self;
             match committed {
                 // The guard comes last, because nobody may be left to take the result.
-                Ok(head) => Ok((Published::new(head, lock), writer_guard)),
+                Ok(head) => Ok((Published::new(head, others, &options, lock), writer_guard)),
                 Err(error) => {
                     drop((lock, created));
                     Err(error)
@@ -189,7 +192,7 @@ impl LocalPublication {
     fn commit_now(&self, encode: &EncodeManifest) -> Result<ManifestHead> {
         let staged = std::mem::take(&mut *lock(&self.staged));
         for staging in &staged {
-            staging.check(staging.file().bytes)?;
+            staging.check()?;
             self.check_name(&staging.file().name)?;
         }
         self.check_manifest()?;
@@ -239,14 +242,15 @@ impl LocalPublication {
 
     /// Stages a small file.
     fn stage(&self, target: &str, staging: &str, content: &Bytes) -> Result<StagingFile> {
-        let (mut file, staging) = self.create_staging(target, staging)?;
+        let (mut file, mut staging) = self.create_staging(target, staging)?;
+        staging.file.bytes = content.len() as u64;
         let failed = |error| io_error(error, "write", self.folder.join(target).display());
         file.write_all(content).map_err(failed)?;
         if self.shared.options.flush {
             file.sync_all().map_err(failed)?;
         }
         close(file).map_err(failed)?;
-        staging.check(content.len() as u64)?;
+        staging.check()?;
         Ok(staging)
     }
 
@@ -312,6 +316,22 @@ impl Drop for RemoveOnDrop {
     }
 }
 
+/// What the folder holds under the name of the manifest.
+fn find(folder: &Path, options: &PublishOptions) -> Result<Found> {
+    let path = folder.join(options.manifest_name);
+    check_no_folder(&path)?;
+    let manifest = read(&Location::local(&path), options.max_manifest_bytes)?;
+    Ok(Found::of(manifest.as_ref(), options))
+}
+
+/// Checks that no folder has the name of a file.
+fn check_no_folder(path: &Path) -> Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => Err(is_a_folder(path)),
+        _ => Ok(()),
+    }
+}
+
 fn is_a_folder(path: &Path) -> Error {
     Error::new(ErrorKind::Usage, "the output has a folder of this name, where a file has to be written")
         .at(path.display())
@@ -348,7 +368,7 @@ fn check_rename(folder: &Path, first: &str, second: &str) -> Result<()> {
     let (first, second) = (folder.join(first), folder.join(second));
     let created = File::create_new(&first).and_then(close).inspect_err(|_| _ = std::fs::remove_file(&first));
     created.map_err(|error| write_error(error, "write to the folder", folder.display()))?;
-    if let Err(error) = std::fs::rename(&first, &second) {
+    if let Err(error) = rename(&first, &second, 0) {
         let _ = std::fs::remove_file(&first);
         return Err(write_error(error, "rename files in the folder", folder.display()).hint(MOUNTED));
     }

@@ -3,6 +3,7 @@
 use super::head::ManifestHead;
 use crate::error::{Error, ErrorKind};
 use crate::storage::location::Location;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 /// The names and limits of a publication.
@@ -24,6 +25,17 @@ impl PublishOptions {
     /// Whether a name can be that of a published file besides the manifest.
     pub(super) fn is_publishable(&self, name: &str) -> bool {
         is_file_name(name) && name != self.manifest_name
+    }
+
+    /// The first of these names that an object of somebody else has: one that may not be replaced.
+    pub(super) fn in_the_way<'n>(
+        &self,
+        objects: &BTreeMap<String, u64>,
+        ours: &BTreeSet<String>,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> Option<String> {
+        let is_foreign = |name: &&str| !self.overwrite && objects.contains_key(*name) && !ours.contains(*name);
+        names.into_iter().find(is_foreign).map(str::to_owned)
     }
 
     /// Name of the lock file in a folder.

@@ -32,9 +32,9 @@ use crate::storage::shared::{CleanUp, PublishState, Shared};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
-use object_store::{ObjectStoreExt, UpdateVersion};
+use object_store::{Error as StoreError, ObjectStoreExt, UpdateVersion};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 /// How often the manifest is read and written again if it has changed in between.
@@ -46,8 +46,7 @@ pub(super) struct RemotePublication {
     shared: Arc<Shared>,
     run: Arc<Run>,
     lease: Arc<Lease>,
-    /// What must be cleaned up if the publication is dropped.
-    open_run: Arc<dyn CleanUp>,
+    open_run: Arc<OpenRun>,
     /// The objects in the output when the run began.
     objects: BTreeMap<String, u64>,
     /// The names that belong to this program: they may be replaced.
@@ -66,47 +65,34 @@ impl RemotePublication {
     ) -> Result<Self> {
         let (timeout, warnings) = (shared.options.lease_timeout, shared.warnings.clone());
         let run = Arc::new(Run::new(remote, output.clone(), options, run_id, timeout, warnings));
-        let lease = Arc::new(Lease::take(&run).await?);
-        let open_run: Arc<dyn CleanUp> =
-            Arc::new(OpenRun { run: Arc::clone(&run), lease: Arc::clone(&lease), shared: Arc::downgrade(shared) });
-        shared.register(Arc::clone(&open_run));
+        let (open_run, lease) = OpenRun::take_lease(shared, &run).await?;
         let opened = async {
+            lease.fence_off().await?;
             let found = read_manifest(&run).await?.0;
             check_manifest(&run, &found)?;
             let objects = run.objects().await?;
-            Ok((found.names(&options), objects))
+            let mut ours = found.names(&options);
+            let published = published_by(&run, &lease, &objects, &ours).await?;
+            ours.extend(published);
+            Ok((ours, objects))
         };
-        let (mut ours, objects) = match opened.await {
-            Ok(opened) => opened,
-            Err(error) => {
-                open_run.clean_up().await;
-                shared.unregister(&open_run);
-                return Err(error);
+        match opened.await {
+            Ok((ours, objects)) => {
+                let shared = Arc::clone(shared);
+                Ok(Self { shared, run, lease, open_run, objects, ours, staged: Arc::default() })
             }
-        };
-        let published = published_by(&run, &lease, &objects, &ours).await;
-        ours.extend(published);
-        let shared = Arc::clone(shared);
-        Ok(Self { shared, run, lease, open_run, objects, ours, staged: Arc::default() })
-    }
-
-    fn check_name(&self, name: &str) -> Result<()> {
-        match self.run.options.overwrite || !self.objects.contains_key(name) || self.ours.contains(name) {
-            true => Ok(()),
-            false => Err(foreign(self.run.output.join(name))),
+            Err(error) => {
+                open_run.end().await;
+                Err(error)
+            }
         }
     }
 
     /// Checks that files may get these names.
-    ///
-    /// An error about files that are in the way is true only while the lease is held: else they may be of the next holder.
-    pub(super) async fn check_names<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Result<()> {
-        match names.into_iter().try_for_each(|name| self.check_name(name)) {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                self.lease.prove().await?;
-                Err(error)
-            }
+    pub(super) async fn check_names(&self, names: impl IntoIterator<Item = &str>) -> Result<()> {
+        match self.run.options.in_the_way(&self.objects, &self.ours, names) {
+            Some(name) => Err(foreign_or_lost(&self.run, &self.lease, &name).await),
+            None => Ok(()),
         }
     }
 
@@ -120,23 +106,21 @@ impl RemotePublication {
     }
 
     /// Publishes the staged files.
-    pub(super) async fn commit(mut self, encode: EncodeManifest) -> Result<Published> {
+    pub(super) async fn commit(self, encode: EncodeManifest) -> Result<Published> {
         let committed = self.commit_now(encode).await;
         // Also after a failure: uploads that are not published are of no use.
         self.abort().await;
-        committed.map(|head| Published::new(head, None))
+        committed
     }
 
-    async fn commit_now(&mut self, encode: EncodeManifest) -> Result<ManifestHead> {
+    async fn commit_now(&self, encode: EncodeManifest) -> Result<Published> {
         let uploads = std::mem::take(&mut *lock(&self.staged));
         let files: Vec<StagedFile> = uploads.iter().map(|upload| upload.file().clone()).collect();
-        self.objects = self.run.objects().await?;
-        self.check_names(files.iter().map(|file| file.name.as_str())).await?;
         let commit = Commit {
             run: Arc::clone(&self.run),
             lease: Arc::clone(&self.lease),
             shared: Arc::clone(&self.shared),
-            former: self.ours.iter().cloned().collect(),
+            former: self.ours.clone(),
             files,
             encode,
         };
@@ -146,8 +130,7 @@ impl RemotePublication {
 
     /// Aborts the open uploads and gives the lease back.
     pub(super) async fn abort(self) {
-        self.open_run.clean_up().await;
-        self.shared.unregister(&self.open_run);
+        self.open_run.end().await;
     }
 }
 
@@ -158,20 +141,30 @@ struct Commit {
     shared: Arc<Shared>,
     files: Vec<StagedFile>,
     /// The names that belonged to this program when the run began: files of a commit that is in no manifest included.
-    former: Vec<String>,
+    former: BTreeSet<String>,
     encode: EncodeManifest,
 }
 
+/// A mix that is being replaced.
+struct Replacing {
+    /// The version of the manifest that says so.
+    version: UpdateVersion,
+    /// The names that are left over from earlier mixes.
+    left_over: Vec<String>,
+    /// The names that do not belong to this program.
+    others: Vec<String>,
+}
+
 impl Commit {
-    async fn run(&self, uploads: &[Upload]) -> Result<ManifestHead> {
-        let (replacing, left_over) = self.begin_replacing().await?;
+    async fn run(&self, uploads: &[Upload]) -> Result<Published> {
+        let Replacing { version, left_over, others } = self.begin_replacing().await?;
         let interrupted = |error: Error| match error.kind() {
             ErrorKind::TryAgain => error,
             _ => error.hint("the mix was being replaced and is not complete: run again"),
         };
         self.complete_uploads(uploads).await.map_err(interrupted)?;
         let head = self.head(MixState::Complete, &left_over);
-        self.complete_manifest(&replacing, &(self.encode)(&head)?).await?;
+        self.complete_manifest(&version, &(self.encode)(&head)?).await?;
         self.shared.set_publish_state(PublishState::Complete);
         self.lease.forget_commit().await;
         if !left_over.is_empty() {
@@ -181,7 +174,7 @@ impl Commit {
                 left_over.join(", ")
             ));
         }
-        Ok(head)
+        Ok(Published::new(head, others, &self.run.options, None))
     }
 
     fn head(&self, state: MixState, left_over: &[String]) -> ManifestHead {
@@ -197,8 +190,8 @@ impl Commit {
         self.run.output.join(self.run.options.manifest_name)
     }
 
-    /// Puts the manifest that says "replacing". Returns its version, and the names that are left over from earlier mixes.
-    async fn begin_replacing(&self) -> Result<(UpdateVersion, Vec<String>)> {
+    /// Puts the manifest that says "replacing".
+    async fn begin_replacing(&self) -> Result<Replacing> {
         let new: BTreeSet<&str> = self.files.iter().map(|file| file.name.as_str()).collect();
         for _ in 0..ATTEMPTS {
             let (found, before) = read_manifest(&self.run).await?;
@@ -207,35 +200,27 @@ impl Commit {
             self.lease.confirm(&self.files).await?;
             let mut names = found.names(&self.run.options);
             names.extend(self.former.iter().cloned());
-            let objects = if names.iter().all(|name| new.contains(name.as_str())) {
-                BTreeMap::new()
-            } else {
-                self.run.objects().await?
-            };
-            let is_left = |name: &String| !new.contains(name.as_str()) && objects.contains_key(name);
-            let left_over: Vec<String> = names.into_iter().filter(is_left).collect();
+            let objects = self.run.objects().await?;
+            if let Some(name) = self.run.options.in_the_way(&objects, &names, new.iter().copied()) {
+                return Err(foreign_or_lost(&self.run, &self.lease, &name).await);
+            }
+            let not_new = objects.into_keys().filter(|name| !new.contains(name.as_str()));
+            let (left_over, others): (Vec<_>, Vec<_>) = not_new.partition(|name| names.contains(name));
             let content = (self.encode)(&self.head(MixState::Replacing, &left_over))?;
             self.shared.begin_replacing()?;
             let put = self.run.put_on(&self.path()?, &content, before.as_ref()).await;
             match put.map_err(|error| self.run.remote.error(&error, self.manifest_location()))? {
-                Put::Done(version) => return Ok((version, left_over)),
+                Put::Done(version) => return Ok(Replacing { version, left_over, others }),
                 Put::Refused(_) => {}
             }
-            if let Some(version) = self.version_if(&content).await? {
-                return Ok((version, left_over));
+            if let Some(version) = self.run.version_if(&content).await? {
+                return Ok(Replacing { version, left_over, others });
             }
             self.shared.set_publish_state(PublishState::Untouched);
             tokio::time::sleep(PAUSE).await;
         }
         Err(contention(&self.run.output)
             .hint("the manifest has changed each time that it was to be replaced: run again"))
-    }
-
-    /// The version of the manifest if it has this content: an earlier write succeeded and its response was lost.
-    async fn version_if(&self, content: &Bytes) -> Result<Option<UpdateVersion>> {
-        let options = &self.run.options;
-        let found = self.run.read(options.manifest_name, options.max_manifest_bytes).await?;
-        Ok(found.filter(|object| object.bytes == content).map(|object| version(&object.meta)))
     }
 
     /// Makes the files visible, then checks that they are this run's before the manifest says so.
@@ -271,7 +256,7 @@ impl Commit {
         let put = self.run.put_on(&self.path()?, content, Some(replacing)).await;
         match put.map_err(|error| unknown(self.run.remote.error(&error, &place)))? {
             Put::Done(_) => Ok(()),
-            Put::Refused(_) => match self.version_if(content).await.map_err(unknown)? {
+            Put::Refused(_) => match self.run.version_if(content).await.map_err(unknown)? {
                 Some(_) => Ok(()),
                 None => Err(contention(&self.run.output).hint("another run took this one for dead: run again")),
             },
@@ -294,40 +279,83 @@ fn check_manifest(run: &Run, found: &Found) -> Result<()> {
     }
 }
 
+/// The error for an object of somebody else. That it is so is true only while the lease is held: else it may be of the next holder.
+async fn foreign_or_lost(run: &Run, lease: &Lease, name: &str) -> Error {
+    lease.prove().await.err().unwrap_or_else(|| foreign(run.output.join(name)))
+}
+
 /// The files that a commit has published which is in no manifest, by name, size and digest.
 async fn published_by(
     run: &Run,
     lease: &Lease,
     objects: &BTreeMap<String, u64>,
     known: &BTreeSet<String>,
-) -> Vec<String> {
+) -> Result<Vec<String>> {
     let mut published = Vec::new();
     let files = lease.commit_before.iter().flat_map(|commit| &commit.files);
     for file in files.filter(|file| !known.contains(&file.name)) {
-        if objects.get(&file.name) == Some(&file.bytes) && digest(run, file).await.as_ref() == Some(&file.digest) {
+        if objects.get(&file.name) == Some(&file.bytes) && digest(run, file).await? == file.digest {
             published.push(file.name.clone());
         }
     }
-    published
+    Ok(published)
 }
 
-/// The digest of the object of a file; `None` if it cannot be read.
-async fn digest(run: &Run, file: &StagedFile) -> Option<String> {
-    let object = run.remote.head(&object_path(&run.output.join(&file.name)).ok()?).await.ok()?;
-    let object = run.remote.store.get(&object.meta.location).await.ok()?;
+/// The digest of the object of a file.
+///
+/// # Errors
+/// The object cannot be read: whether it belongs to a mix is not known then.
+async fn digest(run: &Run, file: &StagedFile) -> Result<String> {
+    let location = run.output.join(&file.name);
+    let path = object_path(&location)?;
+    let failed = |error: StoreError| run.remote.error(&error, &location);
+    let object = run.remote.retry.run(|| run.remote.store.get(&path)).await.map_err(failed)?;
     let mut hasher = blake3::Hasher::new();
     let mut body = object.into_stream();
     while let Some(bytes) = body.next().await {
-        hasher.update(&bytes.ok()?);
+        hasher.update(&bytes.map_err(failed)?);
     }
-    Some(hasher.finalize().to_hex().to_string())
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// A run that is neither committed nor aborted.
-struct OpenRun {
+/// A run that takes the lease and holds it until it [ends](Self::end), or until a signal has it cleaned up.
+pub(super) struct OpenRun {
     run: Arc<Run>,
-    lease: Arc<Lease>,
+    /// The lease, once it is taken.
+    lease: OnceLock<Arc<Lease>>,
     shared: Weak<Shared>,
+}
+
+impl OpenRun {
+    /// Takes the lease.
+    ///
+    /// # Errors
+    /// Another run holds the lease ([`ErrorKind::TryAgain`]), or the store does not respond.
+    pub(super) async fn take_lease(shared: &Arc<Shared>, run: &Arc<Run>) -> Result<(Arc<Self>, Arc<Lease>)> {
+        let open = Arc::new(Self { run: Arc::clone(run), lease: OnceLock::new(), shared: Arc::downgrade(shared) });
+        // Before the lease is taken: a signal may come between the request and its response.
+        shared.register(Arc::clone(&open) as Arc<dyn CleanUp>);
+        let taking = Arc::clone(&open);
+        let take = async move {
+            let lease = Arc::new(Lease::take(&taking.run).await?);
+            Ok(Arc::clone(taking.lease.get_or_init(|| lease)))
+        };
+        match run.run_tracked(take).await {
+            Ok(lease) => Ok((open, lease)),
+            Err(error) => {
+                open.end().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Aborts the open uploads and gives the lease back.
+    pub(super) async fn end(self: &Arc<Self>) {
+        self.clean_up().await;
+        if let Some(shared) = self.shared.upgrade() {
+            shared.unregister(&(Arc::clone(self) as Arc<dyn CleanUp>));
+        }
+    }
 }
 
 impl CleanUp for OpenRun {
@@ -335,9 +363,10 @@ impl CleanUp for OpenRun {
         async {
             let Some(shared) = self.shared.upgrade() else { return };
             let stopped = self.run.stop_tracked(shared.grace()).await;
+            let Some(lease) = self.lease.get() else { return };
             // A commit that is still at work keeps its uploads and its lease, which names them for the next run.
             if stopped.is_some() || shared.publish_state() != PublishState::Replacing {
-                self.lease.release().await;
+                lease.release().await;
             }
         }
         .boxed()

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{RwLock, RwLockWriteGuard};
 
-/// The attribute that names the run that made an object, by which a run recognizes the effect of its own requests.
+/// The attribute that names the run that made an object, by which a run recognizes what it has made.
 /// Azure allows no dashes here.
 const RUN_ATTRIBUTE: &str = "knowledgemixingrun";
 
@@ -226,6 +226,12 @@ impl Run {
     /// Reads a small object of the output; `None` if it does not exist.
     pub(super) async fn read(&self, name: &str, max_bytes: u64) -> Result<Option<SmallObject>> {
         self.remote.read(&self.output.join(name), max_bytes).await
+    }
+
+    /// The version of the manifest if it has this content: an earlier write succeeded and its response was lost.
+    pub(super) async fn version_if(&self, content: &Bytes) -> Result<Option<UpdateVersion>> {
+        let found = self.read(self.options.manifest_name, self.options.max_manifest_bytes).await?;
+        Ok(found.filter(|object| object.bytes == content).map(|object| version(&object.meta)))
     }
 
     /// Deletes an object, if it exists.

@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hash_map::lock;
 use crate::storage::close::close;
 use crate::storage::digest::Digest;
+use crate::storage::rename::rename;
 use crate::storage::store_error::{io_error, write_error};
 use bytes::{Buf, Bytes};
 use std::fs::{File, OpenOptions};
@@ -33,7 +34,7 @@ pub(super) struct StagingFile {
     staging: PathBuf,
     target: PathBuf,
     /// What it holds, once it is complete.
-    file: StagedFile,
+    pub(super) file: StagedFile,
     is_published: bool,
     /// Removed with the last file that is not published.
     _created: Arc<CreatedFolders>,
@@ -64,7 +65,8 @@ impl StagingFile {
     }
 
     /// Checks that everything is there: some file systems report no error when they lose what was written.
-    pub(super) fn check(&self, bytes: u64) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
+        let bytes = self.file.bytes;
         let failed = |error| write_error(error, "write", self.target.display());
         let found = std::fs::metadata(&self.staging).map_err(failed)?.len();
         if found == bytes {
@@ -76,7 +78,7 @@ impl StagingFile {
 
     /// Renames the file to its final path.
     pub(super) fn publish(mut self) -> Result<()> {
-        std::fs::rename(&self.staging, &self.target)
+        rename(&self.staging, &self.target, self.file.bytes)
             .map_err(|error| write_error(error, "write", self.target.display()))?;
         self.is_published = true;
         Ok(())
@@ -187,7 +189,7 @@ fn write_all(
         }
     }
     (staging.file.bytes, staging.file.digest) = writer.finish(flush).map_err(failed)?;
-    staging.check(staging.file.bytes)?;
+    staging.check()?;
     Ok(staging)
 }
 
@@ -315,7 +317,7 @@ impl Flusher {
         if self.is_queued.swap(true, Ordering::AcqRel) {
             return;
         }
-        // A descriptor of its own, only for the moment: the writer keeps the file, and closes it itself.
+        // A second descriptor, only for the moment: the writer keeps the file, and closes it itself.
         if let (Some(tx), Ok(file)) = (&*FLUSHING_THREAD, file.try_clone()) {
             let _ = tx.send(Writeback { file, is_queued: Arc::clone(&self.is_queued) });
         }

@@ -83,7 +83,7 @@ fn write_files(settings: &SettingValues, names: &[(&str, &[u8])]) {
 
 fn run(executor_input: &str, mix: impl FnOnce(SettingValues) -> Result<MixResult>) -> Result<()> {
     let step = KfpStep::prepare(executor_input)?;
-    mix(step.settings().clone()).and_then(|result| step.publish(&result))
+    mix(step.settings().clone()).and_then(|result| step.publish(&result, &|| false))
 }
 
 fn read(path: PathBuf) -> String {
@@ -304,7 +304,7 @@ fn created_files_are_removed_one_by_one() {
     let root = root.path();
     std::fs::create_dir(root.join("before")).unwrap();
     std::fs::write(root.join("before/file"), "x").unwrap();
-    let mut created = CreatedFiles::default();
+    let mut created = CreatedFiles::new(&|| false);
     created.write(&root.join("before/file"), &b"replaced"[..]).unwrap();
     created.write(&root.join("before/new"), &b"new"[..]).unwrap();
     created.write(&root.join("a/b/c"), &b"new"[..]).unwrap();
@@ -325,9 +325,9 @@ fn a_file_is_linked_again() {
     let (source, target) = (root.path().join("source"), root.path().join("target"));
     std::fs::write(&source, "x").unwrap();
     for _ in 0..2 {
-        let mut created = CreatedFiles::default();
+        let mut created = CreatedFiles::new(&|| false);
         assert!(created.link(&source, &target).unwrap());
-        created.keep();
+        created.keep().unwrap();
         assert_eq!(read(target.clone()), "x");
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 2);
     }

@@ -7,9 +7,10 @@
  * SHIM_N       which call of this kind fails, from 1; 0 or unset: none
  * SHIM_ERRNO   number of its error
  * SHIM_MODE    once: only this call; always: this and all later ones; lost: this one, and a file that was open for writing loses
- *              the second half of its bytes, as if the write-back at close had failed (close only)
+ *              the second half of its bytes, as if the write-back at close had failed (close only); done: this one, which has
+ *              its effect nevertheless (rename only)
  *
- * A call that fails has no effect, except for close: the descriptor is closed, as it is if FUSE or NFS report at close that
+ * Else a call that fails has no effect, except for close: the descriptor is closed, as it is if FUSE or NFS report at close that
  * the data cannot be stored.
  */
 #define _GNU_SOURCE
@@ -184,14 +185,17 @@ int close(int fd) {
     return -1;
 }
 
+/* With the mode "done", the call that fails has its effect, as on NFS when a response is lost. */
+#define RENAME(FAILS, CALL) ((FAILS) ? (strcmp(mode, "done") || (CALL) ? 0 : (errno = error_to_fail), -1) : (CALL))
+
 int rename(const char *from, const char *to) {
-    return fails_at("rename", AT_FDCWD, to) ? -1 : REAL(rename)(from, to);
+    return RENAME(fails_at("rename", AT_FDCWD, to), REAL(rename)(from, to));
 }
 int renameat(int from_directory, const char *from, int directory, const char *to) {
-    return fails_at("rename", directory, to) ? -1 : REAL(renameat)(from_directory, from, directory, to);
+    return RENAME(fails_at("rename", directory, to), REAL(renameat)(from_directory, from, directory, to));
 }
 int renameat2(int from_directory, const char *from, int directory, const char *to, unsigned flags) {
-    return fails_at("rename", directory, to) ? -1 : REAL(renameat2)(from_directory, from, directory, to, flags);
+    return RENAME(fails_at("rename", directory, to), REAL(renameat2)(from_directory, from, directory, to, flags));
 }
 int unlink(const char *path) {
     return fails_at("unlink", AT_FDCWD, path) ? -1 : REAL(unlink)(path);

@@ -12,6 +12,9 @@ pub const KINDS: [&str; 10] =
 /// The error "input/output error".
 pub const EIO: i32 = 5;
 
+/// The error "no such file or directory".
+pub const ENOENT: i32 = 2;
+
 /// The error "no space left on device".
 pub const ENOSPC: i32 = 28;
 
@@ -24,6 +27,8 @@ pub enum Mode {
     Always,
     /// Only the selected `close`; the file loses the second half of its bytes, as if their write-back had failed.
     Lost,
+    /// Only the selected `rename`, which has its effect nevertheless.
+    Done,
 }
 
 /// The calls that fail.
@@ -100,6 +105,7 @@ impl Shim {
                 Mode::Once => "once",
                 Mode::Always => "always",
                 Mode::Lost => "lost",
+                Mode::Done => "done",
             };
             command.env("SHIM_KIND", kind).env("SHIM_MODE", mode);
             command.env("SHIM_N", number.to_string()).env("SHIM_ERRNO", errno.to_string());

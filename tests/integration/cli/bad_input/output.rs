@@ -96,6 +96,26 @@ fn a_folder_with_the_name_of_a_mix_is_an_error() {
 }
 
 #[test]
+fn a_folder_with_the_name_of_the_manifest_is_an_error() {
+    let sandbox = example_sandbox();
+    sandbox.write("out/manifest.json/a", "a folder");
+    let ran = sandbox.run(&mix_and(&[]));
+    assert_eq!(ran.code, 2, "{ran}");
+    assert!(ran.message().contains("out/manifest.json: the output has a folder of this name"), "{ran}");
+    assert_eq!(sandbox.tree("out").len(), 1);
+}
+
+/// A pipe of this name is no file to pass over: it may be how somebody hands over secrets.
+#[test]
+fn a_pipe_as_env_file_is_an_error() {
+    let sandbox = example_sandbox();
+    assert!(std::process::Command::new("mkfifo").arg(sandbox.path(".env")).status().unwrap().success());
+    let ran = sandbox.run(&mix_and(&[]));
+    assert_eq!(ran.code, 2, "{ran}");
+    assert!(ran.message().contains(".env: not a regular file"), "{ran}");
+}
+
+#[test]
 fn a_full_disk_leaves_the_earlier_mix_intact() {
     let sandbox = example_sandbox();
     let Some(_mounted) = Mounted::tmpfs(&sandbox, "disk", "256k") else { return };
