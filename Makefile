@@ -21,12 +21,14 @@ TOKENIZER ?= assets/builtin-tokenizer
 SIZES ?= wide:10,narrow:20
 RUNS ?= 5
 
-.PHONY: help build static test test-long test-rust test-judge test-rows test-trainers test-workflow test-browser lint bench compare criterion
+.PHONY: help build static test test-long test-rust test-judge test-rows test-trainers test-workflow test-cluster test-browser lint bench compare criterion
 
 help:
 	@echo "make test        all tests of the gate; skips what needs Docker, npm or a browser if that is missing, and says so"
-	@echo "make test-long   also the published trainers, the image from source, the ignored (long) tests, and all tests with"
-	@echo "                 overflow checks"
+	@echo "make test-long   also the published trainers, a real Argo, the image from source, the ignored (long) tests, and all tests"
+	@echo "                 with overflow checks"
+	@echo "make test-cluster  Argo's templates on a real Kubernetes: that of KUBECONFIG, else one that is made (root, Go; 12 minutes once);"
+	@echo "                 TESTS=parts of names"
 	@echo "make test-trainers  the published trainers alone (6 GB of packages); TOKENIZERS=folder with more tokenizers"
 	@echo "make lint        formatting and clippy"
 	@echo "make static      the static binary of the image, in $(STATIC_BINARY)"
@@ -68,13 +70,17 @@ test-trainers: $(VENV_TRAINERS)/installed $(VENV4)/installed build
 test-workflow: $(VENV)/installed static
 	$(VENV)/bin/python tests/workflow/run_all.py $(STATIC_BINARY)
 
+# pipelines/argo on a real Kubernetes with a real Argo, and an S3 server.
+test-cluster: $(VENV)/installed static
+	$(VENV)/bin/python tests/cluster/run_all.py $(STATIC_BINARY) $(TESTS)
+
 # The report in a browser.
 test-browser: build
 	tests/browser/run.sh $(BINARY)
 
-# What takes too long for every change: the image from source with the dist profile, long fuzzing and kill tests, and the dev
-# profile, which checks arithmetic for overflow.
-test-long: test test-trainers
+# What takes too long for every change: a real Argo, the image from source with the dist profile, long fuzzing and kill tests, and the
+# dev profile, which checks arithmetic for overflow.
+test-long: test test-trainers test-cluster
 	$(STORAGE_SERVERS) cargo test --release -- --ignored
 	$(STORAGE_SERVERS) cargo test
 	$(VENV)/bin/python tests/workflow/run_all.py $(STATIC_BINARY) --from-source
@@ -96,7 +102,7 @@ compare: build
 criterion:
 	cargo bench --bench hot_paths
 
-$(VENV)/installed: tests/python/requirements.txt tests/workflow/requirements.txt tests/trainers/requirements-light.txt
+$(VENV)/installed: tests/python/requirements.txt tests/workflow/requirements.txt pipelines/argo/requirements.txt tests/trainers/requirements-light.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt -r tests/workflow/requirements.txt \
 		-r tests/trainers/requirements-light.txt

@@ -57,8 +57,11 @@ Example:
     #[command(subcommand)]
     Recipe(RecipeCommand),
 
-    /// Print Kubeflow's `component.yaml` for this version.
-    #[command(after_help = "Example:\n  knowledge-mixing component > component.yaml")]
+    /// Print Kubeflow's `component.yaml` or Argo's `workflow-template.yaml`.
+    #[command(after_help = "\
+Examples:
+  knowledge-mixing component > component.yaml
+  knowledge-mixing component --for argo --image registry/knowledge-mixing:1 | kubectl apply -f -")]
     Component(ComponentArguments),
 
     /// Run `mix` as a step of a Kubeflow pipeline, as described by the executor input.
@@ -153,7 +156,10 @@ pub(crate) enum RecipeCommand {
 /// The arguments of `component`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ComponentArguments {
-    /// Container image of the component.
+    /// Workflow engine.
+    #[arg(long = "for", value_enum, default_value_t = Engine::Kubeflow, value_name = "ENGINE")]
+    pub(crate) engine: Engine,
+    /// Container image of the step.
     #[arg(long, value_name = "IMAGE", default_value = DEFAULT_IMAGE)]
     pub(crate) image: String,
     /// Print the component with the names of the public knowledge-tuning pipeline's own mixing component.
@@ -161,7 +167,16 @@ pub(crate) struct ComponentArguments {
     pub(crate) upstream: bool,
 }
 
-/// The default image in `component.yaml`.
+/// A workflow engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Engine {
+    /// Kubeflow Pipelines: a component.
+    Kubeflow,
+    /// Argo Workflows: a workflow template.
+    Argo,
+}
+
+/// The default image of the step.
 pub(crate) const DEFAULT_IMAGE: &str = concat!("knowledge-mixing:", env!("CARGO_PKG_VERSION"));
 
 /// The arguments of `kfp-step`.

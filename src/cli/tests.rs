@@ -42,7 +42,7 @@ fn a_repeatable_flag_keeps_all_values_in_order() {
 #[test]
 fn values_that_look_like_flags_and_empty_values_reach_the_check_of_settings() {
     assert_eq!(mix(&["mix", "--seed", "-1", "--cut-sizes", "-1"]).first("seed"), Some("-1"));
-    for flag in ["--cut-sizes=", "--columns=", "--input="] {
+    for flag in ["--cut-sizes=", "--columns=", "--input=", "--seed=", "--shuffle=", "--fail-on=", "--recipe="] {
         let name = flag.trim_matches(['-', '=']).replace('-', "_");
         assert_eq!(mix(&["mix", flag]).first(&name), Some(""));
     }

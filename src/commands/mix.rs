@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::manifest::MANIFEST_NAME;
 use crate::pipeline;
 use crate::settings::SettingValues;
+use crate::workflow::mix_result::selected_file;
 use crate::workflow::parameters::{self, OutputParameters};
 use crate::workflow::trainer;
 
@@ -17,7 +18,12 @@ pub(super) async fn run(given: &SettingValues, session: &Session<'_>) -> Result<
     trainer::check_step(&settings, &context.warnings);
     let outcome = pipeline::mix(&settings, &context).await?;
     if let Some(folder) = &settings.output_parameters {
-        OutputParameters::of(&outcome.manifest, outcome.selected_cut)?.write(folder)?;
+        let file = selected_file(&outcome.manifest, outcome.selected_cut, settings.selected_format)?;
+        OutputParameters::of(&outcome.manifest, outcome.selected_cut)?
+            .with_dataset(&settings.output, file)
+            .with_figures(&outcome.metrics)
+            .write(folder)?;
+        parameters::write_reports(folder, &outcome.report_html, &outcome.summary_md, &outcome.metrics)?;
     }
     session.progress.info(&format!("the mix is complete: {}", settings.output.join(MANIFEST_NAME)));
     print_mix(&outcome, session.progress);

@@ -6,12 +6,19 @@ use crate::cli::{PlanArguments, PlanFormat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{self, Outcome};
 use crate::report::wording::RunKind;
+use crate::workflow::parameters::{self, OutputParameters};
 use crate::workflow::trainer;
 
 pub(super) async fn run(arguments: &PlanArguments, session: &Session<'_>) -> Result<()> {
     let (settings, context) = session.prepare(&arguments.settings).await?;
+    if let Some(folder) = &settings.output_parameters {
+        parameters::create_folder(folder)?;
+    }
     trainer::check_step(&settings, &context.warnings);
     let (outcome, shortfall) = pipeline::plan(&settings, &context).await?;
+    if let Some(folder) = &settings.output_parameters {
+        OutputParameters::of(&outcome.manifest, outcome.selected_cut)?.with_figures(&outcome.metrics).write(folder)?;
+    }
     match arguments.format {
         PlanFormat::Table => print_table(&outcome, RunKind::Plan)?,
         PlanFormat::Json => print(&json(&outcome)?)?,

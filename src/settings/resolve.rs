@@ -95,10 +95,10 @@ impl Resolver<'_> {
     }
 }
 
-/// The texts, unless they are all empty.
+/// The texts that are not empty, if there are any.
 fn found(texts: &[String], kind: Kind, origin: String) -> Option<Found> {
-    let is_given = !texts.iter().all(|text| is_empty(text));
-    is_given.then(|| Found { texts: texts.to_vec(), kind, origin })
+    let texts: Vec<String> = texts.iter().filter(|text| !is_empty(text)).cloned().collect();
+    (!texts.is_empty()).then_some(Found { texts, kind, origin })
 }
 
 fn is_empty(text: &str) -> bool {

@@ -454,7 +454,8 @@ settings! {
 
         /// Folder to write a workflow engine's output parameters to, one file each.
         ///
-        /// The files are feasible_cuts, selected_cut, total_samples and total_tokens.
+        /// The files are feasible_cuts, selected_cut, total_samples, total_tokens, dataset_uri (where the selected mix is) and the
+        /// figures of the run that are known, such as rows_read. `mix` also writes report.html, summary.md and metrics.json there.
         output_parameters: Option<PathBuf> = Setting {
             env: &["KNOWLEDGE_MIXING_OUTPUT_PARAMETERS"],
             heading: INPUT_AND_OUTPUT,

@@ -88,6 +88,9 @@ fn an_empty_value_counts_as_not_given() {
     let shown = |settings: &Settings| format!("{:?}", **settings);
     assert_eq!(shown(&empty), shown(&absent));
     assert!(!empty.inputs_given);
+    // Also beside others.
+    let source = |values: &[(&str, &str)]| resolve(values, "{}", &[]).unwrap().source_inputs.len();
+    assert_eq!(source(&[("source_input", ""), ("source_input", "a=b")]), 1);
 }
 
 #[test]

@@ -158,6 +158,12 @@ fn description(setting: &Setting, kind: KfpType) -> String {
     if kind == KfpType::Integer {
         text.push_str(" (a whole number, as a string)");
     }
+    text + &choices_and_default(setting)
+}
+
+/// The accepted words and the default of a setting, as descriptions of inputs end.
+pub(super) fn choices_and_default(setting: &Setting) -> String {
+    let mut text = String::new();
     if let Kind::Choice(words) | Kind::Choices(words) = setting.kind {
         let words: Vec<&str> = words.iter().map(|word| word.name).collect();
         let _ = write!(text, " [one of: {}]", words.join(", "));

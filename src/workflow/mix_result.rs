@@ -28,13 +28,21 @@ impl MixResult {
     /// # Errors
     /// The manifest does not list it: a bug of the caller.
     pub(super) fn selected_file(&self) -> Result<&OutputFile> {
-        let is_selected = |file: &&OutputFile| {
-            file.kind == OutputKind::Mix
-                && file.cut == Some(self.selected_cut)
-                && file.format.as_deref() == Some(self.selected_format.name())
-        };
-        self.manifest.outputs.iter().find(is_selected).ok_or_else(|| {
-            Error::new(ErrorKind::Bug, format!("the manifest lists no file of the selected cut {}", self.selected_cut))
-        })
+        selected_file(&self.manifest, self.selected_cut, self.selected_format)
     }
+}
+
+/// The mix file of a cut in a format.
+///
+/// # Errors
+/// The manifest does not list it: a bug of the caller.
+pub(crate) fn selected_file(manifest: &Manifest, cut: u32, format: Format) -> Result<&OutputFile> {
+    let is_selected = |file: &&OutputFile| {
+        file.kind == OutputKind::Mix && file.cut == Some(cut) && file.format.as_deref() == Some(format.name())
+    };
+    manifest
+        .outputs
+        .iter()
+        .find(is_selected)
+        .ok_or_else(|| Error::new(ErrorKind::Bug, format!("the manifest lists no file of the selected cut {cut}")))
 }

@@ -1,5 +1,6 @@
 //! The interfaces of workflow engines: what Kubeflow, Argo and Kubernetes pass to a step and read from it.
 
+pub(crate) mod argo;
 pub(crate) mod component;
 mod executor;
 mod files;
