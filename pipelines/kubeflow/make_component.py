@@ -17,18 +17,7 @@ PYTHON = {"String": "str", "Boolean": "bool", "Integer": "int", "JsonArray": "li
 
 
 def component(spec: dict) -> str:
-    def annotation(each, output):
-        if each["type"] not in PYTHON:
-            return f"dsl.Output[dsl.{each['type']}]" if output else f"Optional[dsl.Input[dsl.{each['type']}]] = None"
-        kind = PYTHON[each["type"]]
-        return f"dsl.OutputPath({kind})" if output else f"Optional[{kind}] = None"
-
-    every = [(each, True) for each in spec["outputs"]] + [(each, False) for each in spec["inputs"]]
-    arguments = [f"    {each['name']}: {annotation(each, output)}," for each, output in every]
-    documentation = []
-    for each, _ in every:
-        text = f"{each['name']}: {each['description'][0].upper()}{each['description'][1:]}."
-        documentation += textwrap.wrap(text, 112, initial_indent=" " * 8, subsequent_indent=" " * 12)
+    """component.py: the step with single artifacts, and the step with lists of them."""
     container = spec["implementation"]["container"]
     lines = [
         '"""Knowledge mixing as a container component.',
@@ -36,19 +25,54 @@ def component(spec: dict) -> str:
         "The same step as component.yaml, for repositories in which components are Python functions.",
         '"""',
         "",
-        "from typing import Optional",
+        "from typing import List, Optional",
         "",
         "import kfp.compiler",
         "from kfp import dsl",
         "",
         f'IMAGE = "{container["image"]}"',
+        "COMMAND = [" + ", ".join(f'"{word}"' for word in container["command"]) + "]",
         "",
+        *function("knowledge_mixing", spec, False, []),
+        *function(
+            "knowledge_mixing_lists",
+            spec,
+            True,
+            ["", "    Takes a list of artifacts for each source and for `datasets`, as `dsl.Collected` gathers them from a loop. Their order means nothing."],
+        ),
+        "",
+        'if __name__ == "__main__":',
+        '    kfp.compiler.Compiler().compile(knowledge_mixing, __file__.replace(".py", "_component.yaml"))',
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def function(name: str, spec: dict, has_lists: bool, more: list) -> list:
+    """The lines of a component function, after an empty line."""
+
+    def annotation(each, output):
+        if each["type"] not in PYTHON:
+            kind = f"dsl.{each['type']}"
+            if output:
+                return f"dsl.Output[{kind}]"
+            return f"Optional[dsl.Input[{f'List[{kind}]' if has_lists else kind}]] = None"
+        kind = PYTHON[each["type"]]
+        return f"dsl.OutputPath({kind})" if output else f"Optional[{kind}] = None"
+
+    every = [(each, True) for each in spec["outputs"]] + [(each, False) for each in spec["inputs"]]
+    documentation = []
+    for each, _ in every:
+        text = f"{each['name']}: {each['description'][0].upper()}{each['description'][1:]}."
+        documentation += textwrap.wrap(text, 112, initial_indent=" " * 8, subsequent_indent=" " * 12)
+    return [
         "",
         "@dsl.container_component",
-        "def knowledge_mixing(",
-        *arguments,
+        f"def {name}(",
+        *[f"    {each['name']}: {annotation(each, output)}," for each, output in every],
         "):",
         f'    """{spec["description"]}.',
+        *more,
         "",
         "    All inputs are optional; an empty text counts as unset. Pass `datasets`, an artifact for each source, or",
         "    `input_uri`. The step parses the whole executor input, so no other placeholder is used.",
@@ -56,18 +80,10 @@ def component(spec: dict) -> str:
         "    Args:",
         *documentation,
         '    """',
-        "    return dsl.ContainerSpec(",
-        "        image=IMAGE,",
-        "        command=[" + ", ".join(f'"{word}"' for word in container["command"]) + "],",
-        '        args=["--executor-input", "{{$}}"],',
-        "    )",
-        "",
-        "",
-        'if __name__ == "__main__":',
-        '    kfp.compiler.Compiler().compile(knowledge_mixing, __file__.replace(".py", "_component.yaml"))',
+        '    args = ["--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER]',
+        "    return dsl.ContainerSpec(image=IMAGE, command=COMMAND, args=args)",
         "",
     ]
-    return "\n".join(lines)
 
 
 def readme(spec: dict) -> str:

@@ -8,6 +8,7 @@ run without a GPU, so that you can try the complete pipeline first.
 
 import os
 import pathlib
+from collections.abc import Iterable
 
 from kfp import compiler, components, dsl
 
@@ -16,22 +17,46 @@ HERE = pathlib.Path(__file__).resolve().parent
 # The generated file of this release. If you copied only pipeline.py, set KNOWLEDGE_MIXING_COMPONENT to your component.yaml.
 COMPONENT = os.environ.get("KNOWLEDGE_MIXING_COMPONENT", str(HERE.parents[1] / "component.yaml"))
 
-knowledge_mixing = components.load_component_from_file(COMPONENT)
+# The settings that the step takes from a secret, for an object store.
+S3_KEYS = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL"]
 
 
-def mix(*, cpu: str = "2", memory: str = "4Gi", retries: int = 2, **inputs) -> dsl.PipelineTask:
+def load(lists: Iterable[str] = ()) -> components.YamlComponent:
+    """The component. The inputs in `lists` take what `dsl.Collected` gathers from a loop, which the file cannot declare."""
+    component = components.load_component_from_file(COMPONENT)
+    for name in lists:
+        component.component_spec.inputs[name].is_artifact_list = True
+    return component
+
+
+def mix(
+    *, cpu: str = "1", memory: str = "2Gi", retries: int = 1, s3_secret: str = "", volume: str = "", mount_path: str = "/data", **inputs
+) -> dsl.PipelineTask:
     """Adds the mixing step to the pipeline that is being defined.
 
-    `inputs` are the inputs of component.yaml: `datasets`, or an artifact for each source (`extractive_summary=step.output`),
-    or `input_uri="s3://bucket/step_02"`; and any setting. The outputs are `mixes`, `dataset`, `metrics`, `report`, `summary`,
-    `feasible_cuts`, `selected_cut`, `total_samples`, `total_tokens`.
+    `inputs` are the inputs of component.yaml: `datasets`, or an artifact for each source (`extractive_summary=step.output`, or
+    `dsl.Collected(step.output)` after a loop), or `input_uri="s3://bucket/step_02"`; and any setting. The outputs are `mixes`, `dataset`,
+    `metrics`, `report`, `summary`, `feasible_cuts`, `selected_cut`, `total_samples`, `total_tokens`, `dataset_uri`.
+
+    `s3_secret` names a secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if needed, AWS_REGION and AWS_ENDPOINT_URL; `volume` names
+    a claim that is mounted at `mount_path`. Both need the package kfp-kubernetes.
     """
-    task = knowledge_mixing(**inputs)
+    lists = [name for name, value in inputs.items() if isinstance(value, dsl.Collected) or getattr(value, "is_artifact_list", False)]
+    task = load(lists)(**inputs)
+    # The SDK takes the items of a component's list for text; a loop over them could not pass them on as integers.
+    task.outputs["feasible_cuts"].channel_type = "List[int]"
     # Kubeflow reuses the outputs of an earlier run with the same arguments. It does not notice that the data behind input_uri
     # or the name of a tokenizer have changed, so a cached mix may be stale. A mix takes seconds, so it is never cached.
     task.set_caching_options(False)
     task.set_cpu_request(cpu).set_memory_request(memory).set_memory_limit(memory)
+    # Kubeflow repeats every failure, also a hopeless one: its launcher hides the step's exit code.
     task.set_retry(num_retries=retries, backoff_duration="30s", backoff_factor=2, backoff_max_duration="10m")
+    if s3_secret or volume:
+        from kfp import kubernetes
+    if s3_secret:
+        kubernetes.use_secret_as_env(task, s3_secret, {key: key for key in S3_KEYS}, optional=True)
+    if volume:
+        kubernetes.mount_pvc(task, pvc_name=volume, mount_path=mount_path)
     return task
 
 

@@ -9,7 +9,7 @@ use crate::workflow::kfp_step::KfpStep;
 use crate::workflow::mix_result::MixResult;
 
 pub(super) async fn run(arguments: &KfpStepArguments, session: &Session<'_>) -> Result<()> {
-    let step = KfpStep::prepare(&arguments.executor_input)?;
+    let step = KfpStep::prepare(&arguments.executor_input, &session.storage).await?;
     let (settings, context) = session.prepare(step.settings()).await?;
     step.check(&settings, &context.warnings);
     let outcome = pipeline::mix(&settings, &context).await?;
@@ -22,9 +22,9 @@ pub(super) async fn run(arguments: &KfpStepArguments, session: &Session<'_>) -> 
         selected_cut: outcome.selected_cut,
         selected_format: settings.selected_format,
     };
-    let published = outcome.published;
+    let (published, storage) = (outcome.published, session.storage.clone());
     let write = move |is_stopping: &dyn Fn() -> bool| {
-        let written = step.publish(&result, is_stopping);
+        let written = step.publish(&result, &storage, is_stopping);
         // Until here, no other run could replace the mix.
         drop(published);
         written

@@ -109,7 +109,7 @@ settings! {
             heading: INPUT_AND_OUTPUT,
             value_name: "LOCATION",
             kfp: Some(("output_uri", KfpType::String)),
-            kfp_help: Some("Folder on a mounted volume or URL to write the mixes to; the artifacts mixes and dataset then stay empty and their metadata names the files' location"),
+            kfp_help: Some("Folder on a mounted volume or URL to write the mixes to; the artifact mixes then stays empty, and dataset_uri names the selected mix"),
             refuses_empty_flag: true,
             ..Setting::new("output")
         };

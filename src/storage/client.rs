@@ -1,5 +1,6 @@
 //! [`Storage`]: list, read and publish.
 
+use super::blocking_reader::BlockingReader;
 use super::connect::Store;
 use super::environment::Environment;
 use super::local;
@@ -124,6 +125,17 @@ impl Storage {
             Ok(futures::stream::iter(ranges).map(move |range| reader.clone().read(range)).buffered(read_ahead))
         };
         ranges.into_stream().try_flatten().boxed()
+    }
+
+    /// Opens the file of a location on a thread that may block: the bytes of one version. `None` if it does not exist or has another
+    /// size.
+    ///
+    /// # Errors
+    /// The file's metadata cannot be read.
+    pub(crate) fn open_blocking(&self, file: &Location, bytes: u64) -> Result<Option<BlockingReader>> {
+        let runtime = tokio::runtime::Handle::current();
+        let found = runtime.block_on(self.stat(file))?.filter(|object| object.size == bytes);
+        Ok(found.map(|object| BlockingReader::new(self.stream(&object), runtime)))
     }
 
     /// The number of objects, at most `wanted`, that may be streamed at a time within the limit of open files.

@@ -8,6 +8,7 @@
 //! `task`; `store_error`,
 //! `retry`; `local`, `walk`; `connect`; `remote` (reading); `shared`; `publish`; `client` ([`Storage`]); `hub`.
 
+mod blocking_reader;
 mod client;
 mod close;
 mod connect;
@@ -35,7 +36,7 @@ pub(crate) use close::close;
 pub use connect::Store;
 pub use connect::client::install_tls_provider;
 pub use environment::Environment;
-pub(crate) use local::{open_regular, read_small};
+pub(crate) use local::read_small;
 pub use location::Location;
 pub(crate) use object::ListFilter;
 pub use object::ObjectInfo;

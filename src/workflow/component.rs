@@ -12,16 +12,17 @@ use serde_json::Value;
 use std::fmt::Write;
 
 /// The name, type and description of each output.
-const OUTPUTS: [(&str, &str, &str); 9] = [
+const OUTPUTS: [(&str, &str, &str); 10] = [
     ("mixes", "Dataset", "folder with all files: every mix, manifest.json, metrics.json, report.html"),
     ("dataset", "Dataset", "the mix of the selected cut as one JSON Lines file, for the training step"),
-    ("metrics", "Metrics", "samples and tokens of each cut and source"),
+    ("metrics", "Metrics", "the figures that one compares between runs; metrics.json in mixes has all"),
     ("report", "HTML", "report on the mixes, as one page"),
     ("summary", "Markdown", "the report in short"),
     ("feasible_cuts", "JsonArray", "cut sizes that the input can fill, ascending"),
     ("selected_cut", "Integer", "cut size of dataset"),
     ("total_samples", "Integer", "number of samples in dataset"),
     ("total_tokens", "Integer", "number of tokens in dataset"),
+    ("dataset_uri", "String", "URL or path of the selected mix: the artifact dataset, or its file below output_uri"),
 ];
 
 /// The name, type and description of the public component's input artifact.

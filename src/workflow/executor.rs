@@ -19,6 +19,9 @@ const WORKSPACE: &str = "/kfp-workspace/.artifacts";
 /// Prefix of the inputs that the SDK adds for its own text substitution. They are not settings.
 const CHANNEL: &str = "pipelinechannel--";
 
+const TOO_LONG: &str = "Linux limits an argument to 128 KiB, about 250 artifacts: have the generation steps write below one folder or URL, \
+                        and pass it as input_uri";
+
 const HINT: &str = "pass what {{$}} expands to: args: [--executor-input, {executorInput: null}] in component.yaml";
 
 /// A valid executor input.
@@ -127,8 +130,12 @@ impl ExecutorInput {
     /// output is not one of its own: see [`output_paths::check`].
     pub(super) fn parse(text: &str) -> Result<Self> {
         let invalid = |message: String| Error::new(ErrorKind::Usage, message).at("--executor-input").hint(HINT);
-        let wire: Wire = serde_json::from_str(text)
-            .map_err(|error| invalid("not a valid executor input of Kubeflow".into()).caused_by(error))?;
+        let wire: Wire = serde_json::from_str(text).map_err(|error| match error.is_eof() && text.starts_with('{') {
+            true => {
+                invalid(format!("the executor input ends in the middle, after {} bytes", text.len())).hint(TOO_LONG)
+            }
+            false => invalid("not a valid executor input of Kubeflow".into()).caused_by(error),
+        })?;
         let inputs = wire.inputs.unwrap_or_default();
         let outputs = wire.outputs.unwrap_or_default();
         let output_file = outputs.output_file.ok_or_else(|| invalid("outputs.outputFile not found".into()))?;
@@ -441,6 +448,7 @@ mod tests {
         for (text, message) in [
             ("{{$}}", "not a valid executor input of Kubeflow"),
             ("7", "not a valid executor input of Kubeflow"),
+            (r#"{"inputs": {"artifacts": {"data"#, "ends in the middle, after 31 bytes"),
             ("{}", "outputs.outputFile not found"),
             (
                 r#"{"outputs": {"outputFile": "relative"}}"#,

@@ -1,7 +1,7 @@
 //! Small files, written so that a reader never sees a partial one.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::storage::{close, open_regular, random_bits, rename};
+use crate::storage::{close, random_bits, rename};
 use std::fs::File;
 use std::io::{ErrorKind as Io, Read};
 use std::path::{Path, PathBuf};
@@ -94,14 +94,6 @@ impl Drop for CreatedFiles<'_> {
 pub(super) fn create_folder(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder)
         .map_err(|error| Error::new(ErrorKind::Io, "cannot create the folder").at(folder.display()).caused_by(error))
-}
-
-/// Opens a regular file for reading.
-///
-/// # Errors
-/// The file cannot be opened.
-pub(super) fn open(path: &Path) -> Result<File> {
-    open_regular(path).map_err(|error| Error::new(ErrorKind::Io, "cannot read").at(path.display()).caused_by(error))
 }
 
 /// Writes everything that `reader` yields to a file in a folder that exists. The file appears under its name when it is complete.

@@ -2,11 +2,13 @@
 //!
 //! A source can reach the step in three ways: as a separate artifact (four generation steps, wired in directly), in the
 //! `datasets` artifact, or below `input_uri`. For each source the first of these that contains it wins, so a step can read
-//! three sources from last week's bucket and one from the previous step. Within one of these ways a source may occur only
-//! once: training on it twice must be an explicit choice.
+//! three sources from last week's bucket and one from the previous step. An input can have several artifacts, if the engine has
+//! collected them from a loop: their rows follow each other, in an order that only their contents decide.
 
 use super::executor::{Artifact, ExecutorInput};
 use crate::error::{Error, ErrorKind, Result};
+use crate::storage::{Location, Storage};
+use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -17,74 +19,106 @@ pub(super) const SOURCES: [&str; 4] =
 /// The input artifact that contains a folder for each source.
 pub(super) const DATASETS: &str = "datasets";
 
-/// Adds the input artifacts to the settings.
+/// Adds the input artifacts to the settings. Returns warnings.
 ///
 /// Without an `input_uri`, `datasets` becomes `input` and is treated like any input folder. With one, the sources of
 /// `datasets` become `source_input`, which wins over `input`. So does each source's own artifact.
 ///
 /// # Errors
-/// An artifact is not found, a source is given twice, or a `datasets` artifact contains no folder.
-pub(super) fn add_artifacts(input: &ExecutorInput, settings: &mut BTreeMap<String, Vec<String>>) -> Result<()> {
-    let mut sources = sources_of_datasets(input)?;
+/// An artifact is not found or cannot be read, a source is given by two artifacts that are not of one list, or a `datasets` artifact
+/// contains no folder.
+pub(super) async fn add_artifacts(
+    input: &ExecutorInput,
+    settings: &mut BTreeMap<String, Vec<String>>,
+    storage: &Storage,
+) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    let datasets = in_order(DATASETS, input.input_artifacts(DATASETS), storage, &mut warnings).await?;
+    let mut sources: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for path in &datasets {
+        for (name, folder) in folders(path)? {
+            sources.entry(name).or_default().push(folder);
+        }
+    }
     if settings.contains_key("input") {
         // Folders of other names are not sources and would be rejected as unknown ones.
         sources.retain(|name, _| SOURCES.contains(&name.as_str()));
     } else if !sources.is_empty() {
-        let paths = input.input_artifacts(DATASETS).iter().map(|artifact| artifact.path().display().to_string());
-        settings.insert("input".to_string(), paths.collect());
+        settings.insert("input".to_string(), datasets.iter().map(|path| path.display().to_string()).collect());
         sources.clear();
     }
-    sources.extend(sources_with_artifacts(input)?.into_iter().map(|(name, path)| (name.to_string(), path)));
-    if !sources.is_empty() {
-        let values = sources.iter().map(|(name, path)| format!("{name}={}", path.display())).collect();
-        settings.insert("source_input".to_string(), values);
-    }
-    Ok(())
-}
-
-/// The folders of all `datasets` artifacts, by name.
-fn sources_of_datasets(input: &ExecutorInput) -> Result<BTreeMap<String, PathBuf>> {
-    let mut sources = BTreeMap::new();
-    for artifact in input.input_artifacts(DATASETS) {
-        for (name, path) in folders(artifact)? {
-            if let Some(other) = sources.insert(name.clone(), path.clone()) {
-                return Err(given_twice(&name, &other, &path));
-            }
-        }
-    }
-    Ok(sources)
-}
-
-/// The sources that have an artifact of their own, with the folder of their rows.
-fn sources_with_artifacts(input: &ExecutorInput) -> Result<BTreeMap<&'static str, PathBuf>> {
-    let mut sources: BTreeMap<&str, PathBuf> = BTreeMap::new();
+    let mut seen: BTreeMap<PathBuf, &str> = BTreeMap::new();
     for name in SOURCES {
-        for artifact in input.input_artifacts(name) {
-            let path = rows_folder(name, artifact)?;
-            if let Some(other) = sources.insert(name, path.clone()) {
-                return Err(given_twice(name, &other, &path));
+        let artifacts = input.input_artifacts(name);
+        if artifacts.is_empty() {
+            continue;
+        }
+        let paths = in_order(name, artifacts, storage, &mut warnings).await?;
+        let paths: Vec<PathBuf> = paths.into_iter().map(|path| rows_folder(name, path)).collect();
+        for path in &paths {
+            match seen.insert(path.clone(), name) {
+                Some(other) if other != name => return Err(wired_twice(path, other, name)),
+                _ => {}
             }
         }
+        sources.insert(name.to_owned(), paths);
     }
-    for (index, (name, path)) in sources.iter().enumerate() {
-        if let Some((other, _)) = sources.iter().take(index).find(|(_, earlier)| *earlier == path) {
-            return Err(Error::new(ErrorKind::Usage, format!("this artifact is wired to both {other} and {name}"))
-                .at(path.display())
-                .hint("wire the output of each generation step to the input of its own source"));
-        }
+    if !sources.is_empty() {
+        let value = |(name, path): (&String, &PathBuf)| format!("{name}={}", path.display());
+        let values = sources.iter().flat_map(|(name, paths)| paths.iter().map(move |path| value((name, path))));
+        settings.insert("source_input".to_string(), values.collect());
     }
-    Ok(sources)
+    Ok(warnings)
 }
 
-fn given_twice(name: &str, first: &Path, second: &Path) -> Error {
-    Error::new(ErrorKind::Usage, format!("source {name} is given twice"))
-        .at(second.display())
-        .hint(format!("pass it once, or put both into one folder; the other one is {}", first.display()))
+fn wired_twice(path: &Path, other: &str, name: &str) -> Error {
+    Error::new(ErrorKind::Usage, format!("this artifact is wired to both {other} and {name}"))
+        .at(path.display())
+        .hint("wire the output of each generation step to the input of its own source")
+}
+
+/// The paths of the artifacts of an input. The order of a list that the engine has collected from a loop means nothing and changes
+/// from run to run: the artifacts are taken in the order of the digests of their contents, so that the mix does not depend on it.
+async fn in_order(
+    name: &str,
+    artifacts: &[Artifact],
+    storage: &Storage,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<PathBuf>> {
+    let paths = artifacts.iter().map(|artifact| existing_path(name, artifact)).collect::<Result<Vec<_>>>()?;
+    if paths.len() < 2 {
+        return Ok(paths);
+    }
+    let mut ordered = Vec::with_capacity(paths.len());
+    for path in paths {
+        ordered.push((content_digest(&path, storage).await?, path));
+    }
+    ordered.sort();
+    for pair in ordered.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+        let [first, second] = [&pair[0].1, &pair[1].1].map(|path| path.display());
+        warnings.push(format!("{name}: {first} and {second} have the same content: their rows are read twice"));
+    }
+    Ok(ordered.into_iter().map(|(_, path)| path).collect())
+}
+
+/// The BLAKE3 digest of what a file or folder contains: the keys, sizes and bytes of all files, in the order of their keys. Where it is
+/// does not matter, nor does its own name.
+async fn content_digest(path: &Path, storage: &Storage) -> Result<[u8; 32]> {
+    let mut digest = blake3::Hasher::new();
+    let is_folder = path.is_dir();
+    for file in storage.list(&Location::local(path)).await? {
+        let key = if is_folder { file.key.as_bytes() } else { b"" };
+        digest.update(&(key.len() as u64).to_le_bytes()).update(key).update(&file.size.to_le_bytes());
+        let mut bytes = storage.stream(&file);
+        while let Some(bytes) = bytes.next().await {
+            digest.update(&bytes?);
+        }
+    }
+    Ok(*digest.finalize().as_bytes())
 }
 
 /// The folders of a `datasets` artifact, by name.
-fn folders(artifact: &Artifact) -> Result<Vec<(String, PathBuf)>> {
-    let path = existing_path(DATASETS, artifact)?;
+fn folders(path: &Path) -> Result<Vec<(String, PathBuf)>> {
     let not_datasets = |error: std::io::Error| {
         Error::new(ErrorKind::Data, "artifact `datasets` is not a folder of source folders")
             .at(path.display())
@@ -92,7 +126,7 @@ fn folders(artifact: &Artifact) -> Result<Vec<(String, PathBuf)>> {
             .hint("wire the output of a single source to the input with the name of that source")
     };
     let mut folders = Vec::new();
-    for entry in std::fs::read_dir(&path).map_err(not_datasets)? {
+    for entry in std::fs::read_dir(path).map_err(not_datasets)? {
         let entry = entry.map_err(not_datasets)?;
         // The name of a source is valid UTF-8.
         let Ok(name) = entry.file_name().into_string() else { continue };
@@ -109,10 +143,9 @@ fn folders(artifact: &Artifact) -> Result<Vec<(String, PathBuf)>> {
 
 /// The folder with the rows of a source that has a separate artifact: the artifact, or the folder in it that is named
 /// like the source, because a generation step may pass on its whole output folder.
-fn rows_folder(name: &str, artifact: &Artifact) -> Result<PathBuf> {
-    let path = existing_path(name, artifact)?;
+fn rows_folder(name: &str, path: PathBuf) -> PathBuf {
     let inner = path.join(name);
-    Ok(if inner.is_dir() { inner } else { path })
+    if inner.is_dir() { inner } else { path }
 }
 
 fn existing_path(name: &str, artifact: &Artifact) -> Result<PathBuf> {
@@ -130,10 +163,23 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn resolve(artifacts: Value, mut settings: BTreeMap<String, Vec<String>>) -> Result<BTreeMap<String, Vec<String>>> {
+    fn storage() -> Storage {
+        Storage::with_environment(Default::default(), Default::default())
+    }
+
+    type Resolved = (BTreeMap<String, Vec<String>>, Vec<String>);
+
+    /// The settings with the artifacts, and warnings.
+    fn resolve_all(artifacts: Value, mut settings: BTreeMap<String, Vec<String>>) -> Result<Resolved> {
         let text = json!({"inputs": {"artifacts": artifacts}, "outputs": {"outputFile": "/o"}}).to_string();
-        add_artifacts(&ExecutorInput::parse(&text)?, &mut settings)?;
-        Ok(settings)
+        let input = ExecutorInput::parse(&text)?;
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let warnings = runtime.block_on(add_artifacts(&input, &mut settings, &storage()))?;
+        Ok((settings, warnings))
+    }
+
+    fn resolve(artifacts: Value, settings: BTreeMap<String, Vec<String>>) -> Result<BTreeMap<String, Vec<String>>> {
+        Ok(resolve_all(artifacts, settings)?.0)
     }
 
     fn list(paths: &[PathBuf]) -> Value {
@@ -188,23 +234,70 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_is_given_twice_is_rejected() {
+    fn an_artifact_that_is_wired_to_two_sources_is_rejected() {
         let root = tempfile::tempdir().unwrap();
-        let (a, b) = (root.path().join("a"), root.path().join("b"));
-        folder(&a, &["extractive_summary"]);
-        folder(&b, &["extractive_summary"]);
-        for (artifacts, message) in [
-            (json!({"datasets": list(&[a.clone(), b.clone()])}), "source extractive_summary is given twice"),
-            (json!({"key_facts_to_qa": list(&[a.clone(), b.clone()])}), "source key_facts_to_qa is given twice"),
-            (
-                json!({"key_facts_to_qa": list(std::slice::from_ref(&a)), "document_based_qa": list(std::slice::from_ref(&a))}),
-                "is wired to both document_based_qa and key_facts_to_qa",
-            ),
-        ] {
-            let error = resolve(artifacts, BTreeMap::new()).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Usage);
-            assert!(error.to_string().contains(message), "{error}");
+        let path = folder(&root.path().join("a"), &["inner"]);
+        let artifacts = json!({"key_facts_to_qa": list(std::slice::from_ref(&path)), "document_based_qa": list(std::slice::from_ref(&path))});
+        let error = resolve(artifacts, BTreeMap::new()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert!(error.to_string().contains("is wired to both key_facts_to_qa and document_based_qa"), "{error}");
+    }
+
+    /// Kubeflow hands over what it has collected from a loop in an order that changes from run to run.
+    #[test]
+    fn the_order_of_a_list_means_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        for (name, rows) in [("x/rows", "1"), ("y/rows", "2"), ("z/rows", "3")] {
+            std::fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+            std::fs::write(at(name), rows).unwrap();
         }
+        let folders: Vec<PathBuf> = ["f", "g"].map(at).into();
+        for (folder, rows) in folders.iter().zip(["1", "2"]) {
+            std::fs::create_dir_all(folder.join("extractive_summary")).unwrap();
+            std::fs::write(folder.join("extractive_summary/gen.jsonl"), rows).unwrap();
+        }
+        for (name, setting, paths) in [
+            ("key_facts_to_qa", "source_input", vec![at("x/rows"), at("y/rows"), at("z/rows")]),
+            ("datasets", "input", folders),
+        ] {
+            let ordered = |paths: &[PathBuf]| {
+                let (settings, warnings) = resolve_all(json!({name: list(paths)}), BTreeMap::new()).unwrap();
+                assert!(warnings.is_empty(), "{warnings:?}");
+                settings[setting].clone()
+            };
+            let first = ordered(&paths);
+            assert_eq!(first.len(), paths.len());
+            let reversed: Vec<_> = paths.iter().rev().cloned().collect();
+            assert_eq!(ordered(&reversed), first);
+            // Only what they contain decides, not where they are.
+            let moved: Vec<_> =
+                paths.iter().map(|path| path.parent().unwrap().join("moved").join(path.file_name().unwrap())).collect();
+            for (path, moved) in paths.iter().zip(&moved) {
+                std::fs::create_dir_all(moved.parent().unwrap()).unwrap();
+                std::fs::rename(path, moved).unwrap();
+            }
+            let names = |values: &[String]| values.iter().map(|value| value.replace("moved/", "")).collect::<Vec<_>>();
+            assert_eq!(names(&ordered(&moved)), first);
+        }
+    }
+
+    #[test]
+    fn equal_artifacts_of_a_list_are_named() {
+        let root = tempfile::tempdir().unwrap();
+        let paths: Vec<PathBuf> = ["a", "b", "c"].map(|name| root.path().join(name)).into();
+        for (path, rows) in paths.iter().zip(["same", "other", "same"]) {
+            std::fs::write(path, rows).unwrap();
+        }
+        let (settings, warnings) = resolve_all(json!({"key_facts_to_qa": list(&paths)}), BTreeMap::new()).unwrap();
+        assert_eq!(settings["source_input"].len(), 3);
+        let [a, _, c] = &paths[..] else { panic!() };
+        let expected = format!(
+            "key_facts_to_qa: {} and {} have the same content: their rows are read twice",
+            a.display(),
+            c.display()
+        );
+        assert_eq!(warnings, [expected]);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! `kfp-step`: `mix` as a step of a Kubeflow pipeline.
 //!
 //! The mix is written straight into the folder of the output artifact `mixes`, or to `output_uri` if that is set. In the
-//! second case the engine does not copy any data: the artifacts `mixes` and `dataset` stay empty, and their metadata say
-//! where the files are (`pvc_path`, `pvc_dir` or `artifact_path`, which the public training component reads).
+//! second case the artifact `mixes` stays empty, and its metadata say where the files are (`pvc_path`, `pvc_dir` or `artifact_path`,
+//! which the public training component reads). The artifact `dataset` is the selected mix in either case: the engine refuses artifacts
+//! that are elsewhere, and the next step reads what it is given.
 
 use super::executor::ExecutorInput;
-use super::files::{CreatedFiles, open};
+use super::files::CreatedFiles;
 use super::inputs;
 use super::mix_result::MixResult;
 use super::outputs::{self, DATASET, METRICS, MIXES, MixLocation, REPORT, SUMMARY};
@@ -14,9 +15,10 @@ use super::upstream::{RETURNED, our_name};
 use crate::codec::{Codec, DecodingReader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::{SettingValues, Settings};
-use crate::storage::Location;
+use crate::storage::{Location, Storage};
 use crate::warnings::Warnings;
 use serde_json::Value;
+use std::io::Read;
 use std::path::Path;
 
 /// The general options of a run (retries, log format) in an executor input: they are needed before anything runs.
@@ -34,6 +36,7 @@ pub(crate) struct KfpStep {
     input: ExecutorInput,
     settings: SettingValues,
     mix_location: MixLocation,
+    warnings: Vec<String>,
 }
 
 impl KfpStep {
@@ -41,10 +44,10 @@ impl KfpStep {
     ///
     /// # Errors
     /// A usage error if the executor input is not valid; a data error or "not found" if an artifact cannot be used.
-    pub(crate) fn prepare(executor_input: &str) -> Result<Self> {
+    pub(crate) async fn prepare(executor_input: &str, storage: &Storage) -> Result<Self> {
         let input = ExecutorInput::parse(executor_input)?;
         let mut values = input.settings()?;
-        inputs::add_artifacts(&input, &mut values)?;
+        let warnings = inputs::add_artifacts(&input, &mut values, storage).await?;
         let mix_location = match values.get("output").and_then(|values| values.first()) {
             Some(output_uri) => MixLocation::of(output_uri),
             None => {
@@ -60,7 +63,7 @@ impl KfpStep {
         if let MixLocation::Volume(path) = &mix_location {
             check_output_uri(path, &input)?;
         }
-        Ok(Self { input, settings: SettingValues::of_parameters(values), mix_location })
+        Ok(Self { input, settings: SettingValues::of_parameters(values), mix_location, warnings })
     }
 
     /// The settings of the mix, including `output`.
@@ -68,16 +71,15 @@ impl KfpStep {
         &self.settings
     }
 
-    /// Warns, before anything is read, if the next step gets a file that training_hub refuses. The artifact `dataset` is
-    /// decompressed if the engine copies it; nothing else that refers to a mix is.
+    /// Warns, before anything is mixed, of artifacts that are equal, and if the next step gets a file that training_hub refuses. The
+    /// artifact `dataset` is decompressed; nothing else that refers to a mix is.
     pub(crate) fn check(&self, settings: &Settings, warnings: &Warnings) {
+        self.warnings.iter().for_each(|warning| warnings.warn(warning));
         let (place, is_decompressed) = match self.mix_location {
+            _ if self.input.output_parameters().any(|(name, _)| name == RETURNED) => (RETURNED, false),
+            _ if self.input.output_artifact(DATASET).is_some() => (DATASET, true),
             MixLocation::Volume(_) | MixLocation::Bucket(_) => ("output_uri", false),
-            MixLocation::Artifact if self.input.output_parameters().any(|(name, _)| name == RETURNED) => {
-                (RETURNED, false)
-            }
-            MixLocation::Artifact if self.input.output_artifact(DATASET).is_none() => (MIXES, false),
-            MixLocation::Artifact => (DATASET, true),
+            MixLocation::Artifact => (MIXES, false),
         };
         trainer::warn_of_refused_file(place, is_decompressed, settings, warnings);
     }
@@ -87,20 +89,20 @@ impl KfpStep {
     ///
     /// # Errors
     /// An output cannot be written.
-    pub(crate) fn publish(self, result: &MixResult, is_stopping: &dyn Fn() -> bool) -> Result<()> {
+    pub(crate) fn publish(self, result: &MixResult, storage: &Storage, is_stopping: &dyn Fn() -> bool) -> Result<()> {
         let mut created = CreatedFiles::new(is_stopping);
-        self.write_outputs(result, &mut created).map_err(|error| {
+        self.write_outputs(result, storage, &mut created).map_err(|error| {
             error.hint("the mix itself is complete; the engine gets nothing of this step: run it again")
         })?;
         created.keep()
     }
 
-    fn write_outputs(&self, result: &MixResult, created: &mut CreatedFiles) -> Result<()> {
+    fn write_outputs(&self, result: &MixResult, storage: &Storage, created: &mut CreatedFiles) -> Result<()> {
         let output = outputs::executor_output(&self.input, result, &self.mix_location)?;
         for (name, artifact) in self.input.output_artifacts() {
             let path = artifact.path();
             match our_name(name) {
-                DATASET if self.mix_location == MixLocation::Artifact => self.write_dataset(result, &path, created)?,
+                DATASET => self.write_dataset(result, storage, &path, created)?,
                 METRICS => {
                     let text = serde_json::to_string_pretty(&result.metrics).map_err(|error| {
                         Error::new(ErrorKind::Bug, "cannot encode the metrics").at(path.display()).caused_by(error)
@@ -128,18 +130,61 @@ impl KfpStep {
 
     /// Writes the mix of the selected cut as one file of plain JSON lines, the form that the public training component
     /// reads.
-    fn write_dataset(&self, result: &MixResult, target: &Path, created: &mut CreatedFiles) -> Result<()> {
+    fn write_dataset(
+        &self,
+        result: &MixResult,
+        storage: &Storage,
+        target: &Path,
+        created: &mut CreatedFiles,
+    ) -> Result<()> {
         let file = result.selected_file()?;
-        // `output` is the artifact's own folder here: `prepare` has set it.
-        let source = Path::new(self.settings.first("output").unwrap_or_default()).join(&file.name);
+        // `prepare` has set it.
+        let source = Location::parse(self.settings.first("output").unwrap_or_default())?.join(&file.name);
         let (_, codec) = Codec::split_name(&file.name);
         // A hard link costs nothing. Across file systems, or if links are not supported, the file is copied.
-        if codec == Codec::None && created.link(&source, target)? {
+        if let (Codec::None, Some(path)) = (codec, source.local_path())
+            && created.link(path, target)?
+        {
             return Ok(());
         }
-        let reader = DecodingReader::new(codec, open(&source)?)
-            .map_err(|error| Error::new(ErrorKind::Io, "cannot decompress").at(source.display()).caused_by(error))?;
-        created.write(target, reader)
+        let replaced = || {
+            Error::new(ErrorKind::TryAgain, "the mix was replaced before the step had read it back")
+                .at(&source)
+                .hint("another run publishes to this output: run again")
+        };
+        let mut reader = HashingReader::new(storage.open_blocking(&source, file.bytes)?.ok_or_else(replaced)?);
+        let decoded = DecodingReader::new(codec, &mut reader)
+            .map_err(|error| Error::new(ErrorKind::Io, "cannot decompress").at(&source).caused_by(error))?;
+        created.write(target, decoded)?;
+        // A decoder may leave the end of the file unread.
+        std::io::copy(&mut reader, &mut std::io::sink())
+            .map_err(|error| Error::new(ErrorKind::Io, "cannot read").at(&source).caused_by(error))?;
+        if reader.digest() == file.digest { Ok(()) } else { Err(replaced()) }
+    }
+}
+
+/// A reader that hashes what it reads.
+struct HashingReader<R> {
+    reader: R,
+    hasher: blake3::Hasher,
+}
+
+impl<R: Read> HashingReader<R> {
+    fn new(reader: R) -> Self {
+        Self { reader, hasher: blake3::Hasher::new() }
+    }
+
+    /// The BLAKE3 digest of everything that was read, as a manifest has it.
+    fn digest(&self) -> String {
+        self.hasher.finalize().to_hex().to_string()
+    }
+}
+
+impl<R: Read> Read for HashingReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
     }
 }
 

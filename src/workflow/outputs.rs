@@ -19,6 +19,23 @@ pub(super) const REPORT: &str = "report";
 /// The output artifact that is the summary in Markdown.
 pub(super) const SUMMARY: &str = "summary";
 
+/// Maximum number of metrics in Kubeflow's interface, which lists them all.
+const MAX_COMPARED: usize = 20;
+
+/// The figures of the selected cut that one compares between runs.
+const COMPARED: [&str; 10] = [
+    "samples",
+    "tokens",
+    "training.loss_tokens",
+    "validation.samples",
+    "token_length.median",
+    "token_length.p95",
+    "token_length.max",
+    "preflight.dropped",
+    "preflight.steps",
+    "preflight.tokens_per_step",
+];
+
 /// Where the next steps find the mix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum MixLocation {
@@ -59,8 +76,7 @@ pub(super) fn executor_output(input: &ExecutorInput, result: &MixResult, locatio
         let metadata = match our_name(name) {
             MIXES => mixes_metadata(result, &parameters, location),
             DATASET => dataset_metadata(result, &parameters, location, artifact)?,
-            // Kubeflow's interface shows only numbers here, and a null would fail the task.
-            METRICS => result.metrics.iter().filter(|(_, value)| value.is_number()).map(owned).collect(),
+            METRICS => compared_metrics(result),
             _ => Map::new(),
         };
         let mut entry = json!({"name": artifact.name_or(name), "uri": artifact.uri});
@@ -84,8 +100,12 @@ pub(super) fn parameter_values(
     result: &MixResult,
     location: &MixLocation,
 ) -> Result<Map<String, Value>> {
-    let mut values = OutputParameters::of(&result.manifest, result.selected_cut)?.values();
     let file = &result.selected_file()?.name;
+    let parameters = OutputParameters::of(&result.manifest, result.selected_cut)?;
+    let mut values = match dataset_uri(input, file, location) {
+        Some(uri) => parameters.with_dataset_uri(uri).values(),
+        None => parameters.values(),
+    };
     let path = match location {
         MixLocation::Artifact => {
             input.output_artifact(MIXES).map(|mixes| mixes.path().join(file).display().to_string())
@@ -97,6 +117,43 @@ pub(super) fn parameter_values(
         values.insert(RETURNED.to_owned(), path.into());
     }
     Ok(values)
+}
+
+/// Where the selected mix is, for a step that reads it itself (`dsl.importer`): the artifact, or the file in the bucket or on the
+/// volume; `None` if there is no artifact for it.
+fn dataset_uri(input: &ExecutorInput, file: &str, location: &MixLocation) -> Option<String> {
+    match location {
+        MixLocation::Volume(folder) => Some(folder.join(file).display().to_string()),
+        MixLocation::Bucket(url) => Some(format!("{url}/{file}")),
+        MixLocation::Artifact => match input.output_artifact(DATASET) {
+            Some(dataset) => Some(dataset.uri.clone()),
+            None => input.output_artifact(MIXES).map(|mixes| format!("{}/{file}", mixes.uri.trim_end_matches('/'))),
+        },
+    }
+}
+
+/// The figures that one compares between runs, at most [`MAX_COMPARED`]: those of the run, of the selected cut and of its sources, with
+/// names that do not depend on the cut. Kubeflow's interface shows the metadata of a metrics artifact, not its content, and only numbers;
+/// a null would fail the task.
+fn compared_metrics(result: &MixResult) -> Map<String, Value> {
+    let cut = format!("cut_{}.", result.selected_cut);
+    let mut compared = Map::from_iter([("selected_cut".to_owned(), json!(result.selected_cut))]);
+    let mut add = |name: String, figure: &str| match result.metrics.get(figure) {
+        Some(value) if value.is_number() && compared.len() < MAX_COMPARED => _ = compared.insert(name, value.clone()),
+        _ => {}
+    };
+    for name in ["rows.read", "rows.dropped"] {
+        add(name.to_owned(), name);
+    }
+    for name in COMPARED {
+        add(name.to_owned(), &format!("{cut}{name}"));
+    }
+    let record = result.manifest.cut(result.selected_cut);
+    for source in record.iter().flat_map(|record| &record.sources) {
+        let name = format!("{}.samples", source.name);
+        add(name.clone(), &format!("{cut}{name}"));
+    }
+    compared
 }
 
 fn owned((name, value): (&String, &Value)) -> (String, Value) {

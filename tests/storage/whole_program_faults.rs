@@ -308,13 +308,14 @@ fn suspend_processes(runs: u64) {
         outside::signal(&child, "CONT");
         let ended = Ran::from(child.wait_with_output().unwrap());
         match ended.code {
-            Some(75) => overtaken += 1,
+            // Or its connections have been closed meanwhile, more of them than it repeats a request.
+            Some(69 | 75) => overtaken += 1,
             // It had published before it was suspended, or it had not begun to publish: then it is the later one.
             Some(0) => ended_before += 1,
             _ => panic!("{number}: {:?} {}", ended.code, ended.err),
         }
         assert!(whole(&output), "{number}: {}", ended.err);
-        if ended.code == Some(75) {
+        if ended.code != Some(0) {
             assert!(mix_files(&output) == expected, "{number}: {}", ended.err);
         }
         assert!(outside::open_uploads(&server).is_empty(), "{number}");

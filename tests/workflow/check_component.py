@@ -59,7 +59,11 @@ def check_component():
         "selected_cut": "NUMBER_INTEGER",
         "total_samples": "NUMBER_INTEGER",
         "total_tokens": "NUMBER_INTEGER",
+        "dataset_uri": "STRING",
     }, kinds
+    # The SDK writes the names of parameters unquoted, and the backend's YAML 1.1 reads these as booleans.
+    names = [*inputs["parameters"], *inputs["artifacts"], *outputs["parameters"], *outputs["artifacts"]]
+    assert not {"n", "y", "no", "yes", "on", "off", "true", "false"} & {name.lower() for name in names}, names
     container = spec["deploymentSpec"]["executors"]["exec-knowledge-mixing"]["container"]
     assert container["command"] == ["/usr/local/bin/knowledge-mixing", "kfp-step"]
     assert container["args"] == ["--executor-input", "{{$}}"]
@@ -91,7 +95,7 @@ def check_pipeline():
     assert comparable(current) == comparable(file), "pipeline.yaml is stale: run pipelines/kubeflow/pipeline.py"
     task = current["root"]["dag"]["tasks"]["knowledge-mixing"]
     assert not task["cachingOptions"].get("enableCache"), "the step must not be cached"
-    assert task["retryPolicy"]["maxRetryCount"] == 2
+    assert task["retryPolicy"]["maxRetryCount"] == 1
 
     # The importable part, in another pipeline.
     @dsl.pipeline(name="other")
@@ -101,8 +105,48 @@ def check_pipeline():
     assert "knowledge-mixing" in compiled(other)["root"]["dag"]["tasks"]
 
 
+def check_examples():
+    """What the examples are about is in the compiled pipelines."""
+    import examples
+
+    def example(name):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "out.yaml"
+            compiler.Compiler().compile(examples.PIPELINES[name], str(path))
+            documents = list(yaml.safe_load_all(path.read_text()))
+        return documents[0], (documents[1:] or [{}])[0].get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
+
+    spec, platform = example("bucket")
+    tasks = spec["root"]["dag"]["tasks"]
+    uri = tasks["importer"]["inputs"]["parameters"]["uri"]["taskOutputParameter"]
+    assert uri == {"outputParameterKey": "dataset_uri", "producerTask": "knowledge-mixing"}, uri
+    secret = platform["exec-knowledge-mixing"]["secretAsEnv"][0]
+    assert secret["secretName"] == "knowledge-mixing-s3" and secret["optional"] and len(secret["keyToEnv"]) == 4, secret
+
+    spec, platform = example("volume")
+    for executor in ["exec-knowledge-mixing", "exec-train-on-volume"]:
+        assert platform[executor]["pvcMount"][0]["mountPath"] == "/data", platform[executor]
+
+    spec, _ = example("loops")
+    artifacts = spec["components"]["comp-knowledge-mixing"]["inputDefinitions"]["artifacts"]
+    lists = {name for name, each in artifacts.items() if each.get("isArtifactList")}
+    assert lists == {"extractive_summary"}, lists
+    # The items of the list of cuts are integers: the backend refuses texts for an integer ("type mismatch").
+    loop = next(each for name, each in spec["components"].items() if "train-cut" in each.get("dag", {}).get("tasks", {}))
+    kinds = {name: each["parameterType"] for name, each in loop["inputDefinitions"]["parameters"].items()}
+    assert kinds["pipelinechannel--knowledge-mixing-feasible_cuts-loop-item"] == "NUMBER_INTEGER", kinds
+
+
+def check_component_folder():
+    """The folder's own tests; its local test is run_kfp_local.py's business."""
+    folder = KUBEFLOW / "components" / "data_processing" / "knowledge_mixing"
+    subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", folder / "tests"], check=True)
+
+
 def main(binary=None):
     check_component()
+    check_examples()
+    check_component_folder()
     check_upstream_component()
     check_pipeline()
     subprocess.run([sys.executable, str(KUBEFLOW / "make_component.py"), "--check"], check=True)

@@ -49,7 +49,7 @@ def build_around(binary) -> int:
 
 def main(binary, *options) -> int:
     assert options in ((), ("--from-source",)), __doc__
-    codes = [check("check_component.py", binary), check("check_argo.py", binary, EXAMPLES)]
+    codes = [check("check_component.py", binary), check("check_argo.py", binary, EXAMPLES), check("check_engines.py")]
     if not has_docker():
         print("SKIPPED: no Docker engine (apt-get install docker.io docker-compose busybox-static debootstrap)")
         image = SKIPPED
@@ -60,7 +60,7 @@ def main(binary, *options) -> int:
         image = build_around(binary)
     codes.append(image)
     docker = ("check_docker.py", binary, EXAMPLES, IMAGE)
-    for each in [docker, ("run_kfp_local.py", IMAGE, EXAMPLES), ("check_compose.py", IMAGE)]:
+    for each in [docker, ("run_kfp_local.py", IMAGE, EXAMPLES), ("run_kfp_recorded.py", IMAGE, EXAMPLES), ("check_compose.py", IMAGE)]:
         if image == 0:
             codes.append(check(*each))
         else:

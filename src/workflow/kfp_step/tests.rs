@@ -3,9 +3,11 @@
 use super::*;
 use crate::recipe::Format;
 use crate::workflow::fixtures::{manifest, settings};
+use object_store::ObjectStoreExt;
 use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 fn mix_result() -> MixResult {
     MixResult {
@@ -27,7 +29,7 @@ fn executor_input(root: &Path, parameters: Value) -> String {
     let artifacts = ["mixes", "dataset", "metrics", "report", "summary"].map(|name| {
         (name.to_string(), json!({"artifacts": [{"name": name, "uri": root.join(name), "type": {"schemaTitle": "x"}}]}))
     });
-    let files = ["feasible_cuts", "selected_cut", "total_samples", "total_tokens"]
+    let files = ["feasible_cuts", "selected_cut", "total_samples", "total_tokens", "dataset_uri"]
         .map(|name| (name.to_string(), json!({"outputFile": root.join("parameters").join(name)})));
     json!({
         "inputs": {"parameterValues": parameters},
@@ -65,10 +67,22 @@ fn upstream_executor_input(root: &Path) -> String {
     .to_string()
 }
 
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Runtime::new().unwrap().block_on(future)
+}
+
+fn storage() -> Storage {
+    Storage::with_environment(Default::default(), Default::default())
+}
+
+fn prepare(executor_input: &str) -> Result<KfpStep> {
+    block_on(KfpStep::prepare(executor_input, &storage()))
+}
+
 /// The warnings of a step before it runs.
 fn check(executor_input: &str, values: &[(&str, &str)]) -> Result<Vec<String>> {
     let warnings = Warnings::silent();
-    KfpStep::prepare(executor_input)?.check(&settings(values), &warnings);
+    prepare(executor_input)?.check(&settings(values), &warnings);
     Ok(warnings.all())
 }
 
@@ -82,8 +96,30 @@ fn write_files(settings: &SettingValues, names: &[(&str, &[u8])]) {
 }
 
 fn run(executor_input: &str, mix: impl FnOnce(SettingValues) -> Result<MixResult>) -> Result<()> {
-    let step = KfpStep::prepare(executor_input)?;
-    mix(step.settings().clone()).and_then(|result| step.publish(&result, &|| false))
+    run_with(storage(), executor_input, mix)
+}
+
+fn run_with(
+    storage: Storage,
+    executor_input: &str,
+    mix: impl FnOnce(SettingValues) -> Result<MixResult>,
+) -> Result<()> {
+    let step = prepare(executor_input)?;
+    let result = mix(step.settings().clone())?;
+    block_on(async {
+        let publish = tokio::task::spawn_blocking(move || step.publish(&result, &storage, &|| false));
+        publish.await.unwrap()
+    })
+}
+
+/// A result whose selected file has this name and content.
+fn mix_result_with(name: &str, content: &[u8]) -> MixResult {
+    let mut result = mix_result();
+    let file = &mut result.manifest.outputs[1];
+    file.name = name.to_owned();
+    file.bytes = content.len() as u64;
+    file.digest = blake3::hash(content).to_hex().to_string();
+    result
 }
 
 fn read(path: PathBuf) -> String {
@@ -155,10 +191,9 @@ fn a_compressed_mix_is_passed_on_as_plain_lines() {
             let name = format!("combined_cut_5x{ending}.{extension}");
             run(&executor_input(root.path(), json!({})), |settings| {
                 write_files(&settings, &[(&name, &bytes)]);
-                let mut result = mix_result();
+                let mut result = mix_result_with(&name, &bytes);
                 result.selected_format = format;
                 result.manifest.outputs[1].format = Some(format.name().to_owned());
-                result.manifest.outputs[1].name = name.clone();
                 Ok(result)
             })
             .unwrap();
@@ -176,29 +211,34 @@ fn a_compressed_mix_that_the_engine_copies_is_no_warning() {
     }
 }
 
+/// The step declares no artifact `dataset`, so that the next step reads what `output_uri` names.
 #[test]
-fn a_compressed_mix_on_a_volume_or_in_a_bucket_is_a_warning() {
+fn a_compressed_mix_on_a_volume_or_in_a_bucket_is_a_warning_without_dataset() {
     let root = tempfile::tempdir().unwrap();
     for output_uri in ["/volume/mixes", "file:///volume/mixes", "s3://bucket/mixes", "minio://bucket/mixes"] {
-        let executor_input = executor_input(root.path(), json!({"output_uri": output_uri}));
+        let whole = executor_input(root.path(), json!({"output_uri": output_uri}));
+        assert!(check(&whole, &[("compression", "gzip")]).unwrap().is_empty(), "dataset is plain");
+        let mut input: Value = serde_json::from_str(&whole).unwrap();
+        input["outputs"]["artifacts"].as_object_mut().unwrap().remove("dataset");
+        let input = input.to_string();
         assert_eq!(
-            check(&executor_input, &[("compression", "gzip"), ("select_cut", "5")]).unwrap(),
+            check(&input, &[("compression", "gzip"), ("select_cut", "5")]).unwrap(),
             [
                 "output_uri: the next step gets a .jsonl.gz file, but training_hub reads only plain .jsonl files: pass --compression none"
             ],
             "{output_uri}"
         );
         let tokens = [("compression", "zstd"), ("formats", "messages,tokens"), ("select_format", "tokens")];
-        let raised = check(&executor_input, &tokens).unwrap();
+        let raised = check(&input, &tokens).unwrap();
         assert!(raised.len() == 1 && raised[0].contains(" gets a .tokens.jsonl.zst file,"), "{raised:?}");
-        assert!(check(&executor_input, &[]).unwrap().is_empty());
+        assert!(check(&input, &[]).unwrap().is_empty());
     }
 }
 
 #[test]
 fn a_parquet_file_is_a_warning_wherever_it_is_passed_on() {
     let root = tempfile::tempdir().unwrap();
-    for (parameters, place) in [(json!({}), "dataset"), (json!({"output_uri": "s3://bucket/mixes"}), "output_uri")] {
+    for (parameters, place) in [(json!({}), "dataset"), (json!({"output_uri": "s3://bucket/mixes"}), "dataset")] {
         let raised = check(&executor_input(root.path(), parameters), &[("formats", "tokens-parquet")]).unwrap();
         assert!(
             raised.len() == 1 && raised[0].starts_with(&format!("{place}: the next step gets a .tokens.parquet file"))
@@ -225,28 +265,80 @@ fn a_compressed_mix_is_a_warning_with_the_names_of_the_public_component() {
     assert!(check(&executor_input, &[]).unwrap().is_empty());
 }
 
+/// The next step reads `dataset` wherever the mix is: the engine refuses an artifact that refers to another place.
 #[test]
-fn a_mix_on_a_volume_or_in_a_bucket_is_referenced_and_not_copied() {
+fn a_mix_on_a_volume_or_in_a_bucket_is_referenced_and_dataset_is_written() {
     let volume = tempfile::tempdir().unwrap();
     let on_volume = volume.path().join("mixes");
+    let file = "combined_cut_5x.jsonl";
     for (output_uri, key, value) in [
-        (on_volume.display().to_string(), "pvc_path", on_volume.join("combined_cut_5x.jsonl").display().to_string()),
+        (on_volume.display().to_string(), "pvc_path", on_volume.join(file).display().to_string()),
         (format!("file://{}/", on_volume.display()), "pvc_dir", on_volume.display().to_string()),
-        ("s3://bucket/mixes/".into(), "artifact_path", "s3://bucket/mixes/combined_cut_5x.jsonl".into()),
-        ("minio://bucket/mixes".into(), "artifact_path", "s3://bucket/mixes/combined_cut_5x.jsonl".into()),
+        ("s3://bucket/mixes/".into(), "artifact_path", format!("s3://bucket/mixes/{file}")),
+        ("minio://bucket/mixes".into(), "artifact_path", format!("s3://bucket/mixes/{file}")),
     ] {
         let root = tempfile::tempdir().unwrap();
-        run(&executor_input(root.path(), json!({"output_uri": output_uri})), |settings| {
+        let store = Arc::new(object_store::memory::InMemory::new());
+        let objects = Arc::clone(&store);
+        let result = mix_result_with(file, b"{5}");
+        let input = executor_input(root.path(), json!({"output_uri": output_uri}));
+        run_with(Storage::with_store(Default::default(), store), &input, |settings| {
             assert_eq!(settings.first("output"), Some(output_uri.as_str()));
-            Ok(mix_result())
+            match output_uri.starts_with(['/', 'f']) {
+                true => {
+                    std::fs::create_dir_all(&on_volume).unwrap();
+                    std::fs::write(on_volume.join(file), "{5}").unwrap();
+                }
+                false => block_on(objects.put(&format!("mixes/{file}").into(), "{5}".into())).map(drop).unwrap(),
+            }
+            Ok(result)
         })
         .unwrap();
         let output: Value =
             serde_json::from_str(&read(root.path().join("created/on/the/way/executor_output.json"))).unwrap();
         assert_eq!(output["artifacts"]["dataset"]["artifacts"][0]["metadata"][key], json!(value));
-        assert!(!root.path().join("dataset").exists() && !root.path().join("mixes").exists());
+        assert_eq!(read(root.path().join("dataset")), "{5}");
+        assert!(!root.path().join("mixes").exists());
         assert_eq!(read(root.path().join("report")), "<p>");
+        let path = if key == "artifact_path" {
+            format!("s3://bucket/mixes/{file}")
+        } else {
+            on_volume.join(file).display().to_string()
+        };
+        assert_eq!(read(root.path().join("parameters/dataset_uri")), path);
+        assert_eq!(output["parameterValues"]["dataset_uri"], path);
     }
+}
+
+/// Another run has published after the lease was given back: what it has published is not what this step's outputs describe.
+#[test]
+fn a_mix_that_is_replaced_before_it_is_read_back_is_an_error() {
+    for content in ["{6}", "{55}"] {
+        let root = tempfile::tempdir().unwrap();
+        let store = Arc::new(object_store::memory::InMemory::new());
+        block_on(store.put(&"mixes/combined_cut_5x.jsonl".into(), content.into())).unwrap();
+        let input = executor_input(root.path(), json!({"output_uri": "s3://bucket/mixes"}));
+        let result = mix_result_with("combined_cut_5x.jsonl", b"{5}");
+        let error = run_with(Storage::with_store(Default::default(), store), &input, |_| Ok(result)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TryAgain, "{error}");
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
+    }
+}
+
+/// Kubeflow's interface lists all metrics of a run.
+#[test]
+fn few_metrics_are_compared_and_their_names_do_not_depend_on_the_cut() {
+    let (manifest, statistics) = crate::report::synthetic::small();
+    let metrics = crate::report::metrics::metrics(&manifest, &statistics);
+    assert!(metrics.len() > 20, "{}", metrics.len());
+    let selected_cut = manifest.cuts.iter().filter(|cut| cut.written).map(|cut| cut.cut).max().unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let input = ExecutorInput::parse(&executor_input(root.path(), json!({}))).unwrap();
+    let result = MixResult { manifest, metrics, selected_cut, ..mix_result() };
+    let output = outputs::executor_output(&input, &result, &MixLocation::Artifact).unwrap();
+    let shown = output["artifacts"]["metrics"]["artifacts"][0]["metadata"].as_object().unwrap();
+    assert!(shown.len() <= 20 && shown.values().all(Value::is_number));
+    insta::assert_snapshot!(serde_json::to_string_pretty(shown).unwrap());
 }
 
 #[test]
@@ -347,9 +439,9 @@ fn a_mix_on_a_volume_is_apart_from_the_outputs_of_the_step() {
     let root = tempfile::tempdir().unwrap();
     let at = |path: &str| root.path().join(path).display().to_string();
     for output_uri in [at(""), at("dataset"), at("mixes/inside"), at("x/../report"), at("parameters/selected_cut")] {
-        let error = KfpStep::prepare(&executor_input(root.path(), json!({"output_uri": output_uri}))).unwrap_err();
+        let error = prepare(&executor_input(root.path(), json!({"output_uri": output_uri}))).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
         assert!(error.line().contains("overlaps with output "), "{error}");
     }
-    KfpStep::prepare(&executor_input(root.path(), json!({"output_uri": at("volume")}))).unwrap();
+    prepare(&executor_input(root.path(), json!({"output_uri": at("volume")}))).unwrap();
 }

@@ -9,7 +9,7 @@ from kfp import components
 FOLDER = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(FOLDER))
 
-from component import knowledge_mixing  # noqa: E402
+from component import knowledge_mixing, knowledge_mixing_lists  # noqa: E402
 
 
 def interface(component):
@@ -21,6 +21,15 @@ def interface(component):
 def test_it_has_the_interface_of_component_yaml():
     loaded = components.load_component_from_file(str(FOLDER.parents[4] / "component.yaml"))
     assert interface(knowledge_mixing) == interface(loaded)
+
+
+def test_the_component_of_lists_differs_only_in_its_artifacts():
+    single, lists = knowledge_mixing.component_spec, knowledge_mixing_lists.component_spec
+    assert interface(knowledge_mixing) == interface(knowledge_mixing_lists)
+    artifacts = {"datasets", "extractive_summary", "detailed_summary", "key_facts_to_qa", "document_based_qa"}
+    assert {name for name, each in lists.inputs.items() if each.is_artifact_list} == artifacts
+    assert not any(each.is_artifact_list for each in single.inputs.values())
+    assert lists.implementation.container == single.implementation.container
 
 
 def test_it_runs_the_same_command_in_the_same_image():
