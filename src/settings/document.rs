@@ -17,6 +17,7 @@ A flag wins over the recipe, the recipe over the variable, and the variable over
 - An empty value counts as not given. Only an empty `--input` or `--output` is an error.
 - `--flag=@FILE` reads the value from a file; `@@` stands for a value that begins with `@`.
 - If a setting has several variables, the first one that is set wins.
+- A setting with a Kubeflow input is also an input of the templates for Argo Workflows, by the name of its flag (`cut-sizes`).
 - `verify`, `diff` and `clean` have the flags marked with \\*; `mix` and `plan` have all of them.
 ";
 

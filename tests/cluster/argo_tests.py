@@ -339,7 +339,8 @@ def the_lines_of_docs_engines_md_lead_to_a_mix(make):
 def write_stand_ins(folder) -> None:
     """Commands for the lines that prepare a cluster: this one has Argo and the image already.
 
-    Argo's manifest comes from its Go module where a node is made without a way out, and is applied as a dry run."""
+    Argo's manifest is applied as a dry run; for a node that is made here, without a way out, it comes from Argo's Go module, and the
+    controller is no deployment."""
     kubectl = shutil.which("kubectl")
     local = f"-k {os.environ['KM_ARGO_MANIFESTS']}/cluster-install" if os.environ.get("KM_ARGO_MANIFESTS") else '-f "${@: -1}"'
     scripts = {
@@ -349,6 +350,7 @@ def write_stand_ins(folder) -> None:
   "create namespace argo") exec {kubectl} create namespace argo --dry-run=client ;;
   "apply -n argo --server-side -f https://github.com/argoproj/argo-workflows/"*"/install.yaml")
     exec {kubectl} apply -n argo --server-side --force-conflicts --dry-run=server {local} ;;
+  "wait -n argo deployment/workflow-controller "*) [ -n "${{KM_ARGO_MANIFESTS:-}}" ] || exec {kubectl} "$@" ;;
   *) exec {kubectl} "$@" ;;
 esac""",
     }
