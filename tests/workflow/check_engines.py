@@ -25,6 +25,7 @@ class Api(http.server.BaseHTTPRequestHandler):
     """As much of the API of Kubeflow Pipelines as `kfp run create` needs."""
 
     created = {}
+    TIMES = {key: "2026-01-01T00:00:00Z" for key in ["created_at", "scheduled_at", "finished_at"]}
 
     def answer(self, value):
         body = json.dumps(value).encode()
@@ -35,13 +36,17 @@ class Api(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_GET(self):
-        self.answer({"experiments": []} if self.path.split("?")[0].endswith("/experiments") else {"multi_user": False})
+        path = self.path.split("?")[0]
+        if path.endswith("/runs/1"):
+            self.answer({**self.created["runs"], **self.TIMES, "run_id": "1", "state": "PENDING"})
+        else:
+            self.answer({"experiments": []} if path.endswith("/experiments") else {"multi_user": False})
 
     def do_POST(self):
         kind = self.path.split("?")[0].rsplit("/", 1)[1]
         sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.created[kind] = sent
-        self.answer({**sent, "experiment_id": "1", "run_id": "1", "created_at": "2026-01-01T00:00:00Z"})
+        self.answer({**sent, **self.TIMES, "experiment_id": "1", "run_id": "1"})
 
     def log_message(self, *_):
         pass
