@@ -33,12 +33,15 @@ def component(spec: dict) -> str:
         f'IMAGE = "{container["image"]}"',
         "COMMAND = [" + ", ".join(f'"{word}"' for word in container["command"]) + "]",
         "",
-        *function("knowledge_mixing", spec, False, []),
+        *function("knowledge_mixing", spec, documentation(spec), has_lists=False),
         *function(
             "knowledge_mixing_lists",
             spec,
-            True,
-            ["", "    Takes a list of artifacts for each source and for `datasets`, as `dsl.Collected` gathers them from a loop. Their order means nothing."],
+            [
+                "    Takes a list of artifacts for each source and for `datasets`, as `dsl.Collected` gathers them from a loop. Their order",
+                "    means nothing. All else is as in `knowledge_mixing`.",
+            ],
+            has_lists=True,
         ),
         "",
         'if __name__ == "__main__":',
@@ -48,7 +51,21 @@ def component(spec: dict) -> str:
     return "\n".join(lines)
 
 
-def function(name: str, spec: dict, has_lists: bool, more: list) -> list:
+def documentation(spec: dict) -> list:
+    """The lines of the docstring that describe all inputs and outputs."""
+    lines = [
+        "    All inputs are optional; an empty text counts as unset. Pass `datasets`, an artifact for each source, or",
+        "    `input_uri`. The step parses the whole executor input, so no other placeholder is used.",
+        "",
+        "    Args:",
+    ]
+    for each in [*spec["outputs"], *spec["inputs"]]:
+        text = f"{each['name']}: {each['description'][0].upper()}{each['description'][1:]}."
+        lines += textwrap.wrap(text, 112, initial_indent=" " * 8, subsequent_indent=" " * 12)
+    return lines
+
+
+def function(name: str, spec: dict, description: list, *, has_lists: bool) -> list:
     """The lines of a component function, after an empty line."""
 
     def annotation(each, output):
@@ -61,10 +78,6 @@ def function(name: str, spec: dict, has_lists: bool, more: list) -> list:
         return f"dsl.OutputPath({kind})" if output else f"Optional[{kind}] = None"
 
     every = [(each, True) for each in spec["outputs"]] + [(each, False) for each in spec["inputs"]]
-    documentation = []
-    for each, _ in every:
-        text = f"{each['name']}: {each['description'][0].upper()}{each['description'][1:]}."
-        documentation += textwrap.wrap(text, 112, initial_indent=" " * 8, subsequent_indent=" " * 12)
     return [
         "",
         "@dsl.container_component",
@@ -72,13 +85,8 @@ def function(name: str, spec: dict, has_lists: bool, more: list) -> list:
         *[f"    {each['name']}: {annotation(each, output)}," for each, output in every],
         "):",
         f'    """{spec["description"]}.',
-        *more,
         "",
-        "    All inputs are optional; an empty text counts as unset. Pass `datasets`, an artifact for each source, or",
-        "    `input_uri`. The step parses the whole executor input, so no other placeholder is used.",
-        "",
-        "    Args:",
-        *documentation,
+        *description,
         '    """',
         '    args = ["--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER]',
         "    return dsl.ContainerSpec(image=IMAGE, command=COMMAND, args=args)",

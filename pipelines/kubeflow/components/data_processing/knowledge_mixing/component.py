@@ -193,78 +193,8 @@ def knowledge_mixing_lists(
 ):
     """Mix synthetic question-answer data into training files.
 
-    Takes a list of artifacts for each source and for `datasets`, as `dsl.Collected` gathers them from a loop. Their order means nothing.
-
-    All inputs are optional; an empty text counts as unset. Pass `datasets`, an artifact for each source, or
-    `input_uri`. The step parses the whole executor input, so no other placeholder is used.
-
-    Args:
-        mixes: Folder with all files: every mix, manifest.json, metrics.json, report.html.
-        dataset: The mix of the selected cut as one JSON Lines file, for the training step.
-        metrics: The figures that one compares between runs; metrics.json in mixes has all.
-        report: Report on the mixes, as one page.
-        summary: The report in short.
-        feasible_cuts: Cut sizes that the input can fill, ascending.
-        selected_cut: Cut size of dataset.
-        total_samples: Number of samples in dataset.
-        total_tokens: Number of tokens in dataset.
-        dataset_uri: URL or path of the selected mix: the artifact dataset, or its file below output_uri.
-        datasets: Folder with one folder per source; wins over input_uri.
-        extractive_summary: Rows of source extractive_summary; wins over datasets and input_uri.
-        detailed_summary: Rows of source detailed_summary; wins over datasets and input_uri.
-        key_facts_to_qa: Rows of source key_facts_to_qa; wins over datasets and input_uri.
-        document_based_qa: Rows of source document_based_qa; wins over datasets and input_uri.
-        input_uri: Folder or URL with the source folders, or a JSON list of several; the step reads it directly,
-            nothing is copied.
-        output_uri: Folder on a mounted volume or URL to write the mixes to; the artifact mixes then stays
-            empty, and dataset_uri names the selected mix.
-        overwrite: Replace files in the output that belong to no mix [default: false].
-        tokenizer_model: Tokenizer of the model to train: a folder, a URL, a Hugging Face repository id, or
-            builtin [default: RedHatAI/Llama-3.1-8B-Instruct].
-        tokenizer_rules: Which rules make a tokenizer of its files [one of: auto, file] [default: auto].
-        cut_sizes: Number of summaries per raw document in a mix; one mix per number [default: 5,50].
-        qa_per_doc: Maximum number of question-answer pairs per sampled summary (a whole number, as a string)
-            [default: 3].
-        save_gpt_oss_format: Drop rows whose question contains a placeholder left by gpt-oss teachers [default:
-            false].
-        seed: Seed of every random choice: a whole number from 0 to 9007199254740991 (a whole number, as a
-            string) [default: 42].
-        reasoning: Column with the teacher's reasoning: auto, none, a column, or a path into one [default:
-            auto].
-        thinking: Whether messages have the teacher's reasoning [one of: auto, always, never] [default: auto].
-        unmask: Train on all messages but the system's instead of only on the assistant's [default: true for
-            question-answer pairs, false for chats].
-        recipe: Recipe: a file, a URL, or the YAML text itself.
-        chat_template: Chat template to use instead of the tokenizer's own: a file or URL [default: the
-            tokenizer's own].
-        max_seq_len: Sequence length at which the trainer drops samples: those with this many tokens or more (a
-            whole number, as a string).
-        max_tokens_per_gpu: Tokens that a GPU takes at a time; the trainer drops longer samples from their batch
-            (a whole number, as a string).
-        effective_batch_size: Samples of a training step, over all GPUs (a whole number, as a string).
-        gpus: Number of GPUs (a whole number, as a string).
-        epochs: Number of epochs (a whole number, as a string).
-        fail_on: Fail if a figure is higher: NAME=LIMIT, such as dropped=1%; can be given several times.
-        columns: Columns of each row [one of: full, training] [default: full].
-        formats: Formats of the mixes, separated by commas; each mix is written in each of them [one of:
-            messages, tokens, messages-parquet, tokens-parquet] [default: messages].
-        attention_mask: Add attention_mask to the rows of tokens files [default: false].
-        compression: Compression of the mixes [one of: none, gzip, zstd] [default: none].
-        shuffle: Write rows in a random order, set by the seed, instead of source by source [default: false].
-        infeasible_cuts: What to do with a cut size that the input cannot fill [one of: drop, keep, fail]
-            [default: drop].
-        bad_rows: What to do with a row that cannot be read [one of: fail, skip] [default: fail].
-        select_cut: Cut whose mix the next step of a workflow gets, and whose totals are output parameters (a
-            whole number, as a string) [default: the largest cut written].
-        select_format: Format of the file that the next step of a workflow gets: one of --formats [one of:
-            messages, tokens, messages-parquet, tokens-parquet] [default: the first of --formats].
-        threads: Number of threads (a whole number, as a string) [default: the number of CPUs that the cgroup
-            allows].
-        max_retries: Maximum number of retries of a request to a storage service (a whole number, as a string)
-            [default: 10].
-        retry_timeout: Seconds after which a failed request is no longer retried (a whole number, as a string)
-            [default: 180].
-        log_format: Format of progress and warnings on standard error [one of: text, json] [default: text].
+    Takes a list of artifacts for each source and for `datasets`, as `dsl.Collected` gathers them from a loop. Their order
+    means nothing. All else is as in `knowledge_mixing`.
     """
     args = ["--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER]
     return dsl.ContainerSpec(image=IMAGE, command=COMMAND, args=args)
