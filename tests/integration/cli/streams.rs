@@ -125,6 +125,7 @@ fn a_result_that_cannot_be_written_is_an_error() {
         &["diff", "out", "out"],
         &["component"],
         &["component", "--upstream"],
+        &["component", "--for", "argo"],
         &["recipe", "schema"],
         &["recipe", "example"],
         &["recipe", "check", "recipe.yaml"],

@@ -101,6 +101,7 @@ fn command_lines() {
         &["verify", "nowhere"],
         &["diff", "nowhere", "there"],
         &["plan", "--format", "xml"],
+        &["component", "--for", "argo", "--upstream"],
     ] {
         let ran = sandbox.run(arguments);
         assert!([2, 66].contains(&ran.code), "{ran}");
