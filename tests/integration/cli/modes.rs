@@ -68,7 +68,7 @@ fn locks_and_staging_files_have_the_same_modes() {
     // Counting takes long enough to look at the lock, and to kill the run.
     sandbox.write("slow.jinja", "{% for i in range(100000) %}{% endfor %}{{ messages[0].content }}");
     let row = std::fs::read(sandbox.path("step_02/key_facts_to_qa/gen.jsonl")).expect("cannot read the input");
-    sandbox.write("step_02/key_facts_to_qa/more.jsonl", &String::from_utf8(row).expect("valid UTF-8").repeat(200));
+    sandbox.write("step_02/key_facts_to_qa/more.jsonl", String::from_utf8(row).expect("valid UTF-8").repeat(200));
     let arguments = mix_and(&["--output", "out", "--chat-template", "slow.jinja"]);
     let group = rustix::process::getegid().as_raw();
     let mut child = command(&sandbox, "000", group, &arguments).spawn().expect("cannot start the binary");
