@@ -408,4 +408,6 @@ pub enum OutputKind {
     Report,
     /// `rejected.jsonl`: the rows that are not readable.
     Rejected,
+    /// `README.md`: the dataset card.
+    Card,
 }

@@ -4,7 +4,8 @@ use super::context::Context;
 use crate::error::{Error, ErrorKind, Result};
 use crate::input::RejectedRow;
 use crate::manifest::{MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, OutputFile, OutputKind};
-use crate::report::{self, statistics::Statistics};
+use crate::recipe::Format;
+use crate::report::{self, card::CARD, statistics::Statistics};
 use crate::settings::Settings;
 use crate::storage::{Location, ManifestHead, Publication, PublishOptions, Published};
 use bytes::Bytes;
@@ -34,7 +35,7 @@ pub(super) fn publish_options(overwrite: bool) -> PublishOptions {
 /// If another run is publishing there, files that belong to no mix are in the way, or the output cannot be written.
 pub(super) async fn open_output(settings: &Settings, context: &Context) -> Result<Publication> {
     let publication = context.storage.publish(&settings.output, publish_options(settings.overwrite)).await?;
-    match publication.check_names(&[METRICS, SUMMARY, REPORT]).await {
+    match publication.check_names(&[METRICS, SUMMARY, REPORT, CARD]).await {
         Ok(()) => Ok(publication),
         Err(error) => {
             publication.abort().await;
@@ -88,10 +89,12 @@ pub(super) async fn finish(
     selected_cut: u32,
     rejected: &[RejectedRow],
     publication: Publication,
-    output: &Location,
+    settings: &Settings,
     context: &Context,
 ) -> Result<Outcome> {
-    let mut outcome = match write_small_files(manifest, statistics, selected_cut, rejected, &publication).await {
+    let format = settings.selected_format;
+    let written = write_small_files(manifest, statistics, (selected_cut, format), rejected, &publication).await;
+    let mut outcome = match written {
         Ok(outcome) => outcome,
         Err(error) => {
             publication.abort().await;
@@ -101,7 +104,7 @@ pub(super) async fn finish(
     let manifest = outcome.manifest.clone();
     let published = publication.commit(move |head| json_file(&with_head(manifest.clone(), head))).await?;
     outcome.manifest = with_head(outcome.manifest, published.head());
-    warn_of_other_files(published.others(), output, context);
+    warn_of_other_files(published.others(), &settings.output, context);
     outcome.published = Some(published);
     Ok(outcome)
 }
@@ -116,10 +119,11 @@ pub(super) fn with_head(manifest: Manifest, head: &ManifestHead) -> Manifest {
 async fn write_small_files(
     manifest: Manifest,
     statistics: Statistics,
-    selected_cut: u32,
+    (selected_cut, selected_format): (u32, Format),
     rejected: &[RejectedRow],
     publication: &Publication,
 ) -> Result<Outcome> {
+    let card = report::card::card(&manifest, selected_cut, selected_format);
     let mut outcome = Outcome::of_plan(manifest, statistics, selected_cut);
     outcome.summary_md = report::summary::summary(&outcome.manifest, &outcome.statistics);
     outcome.report_html = report::page::page(&outcome.manifest, &outcome.statistics)?;
@@ -127,6 +131,7 @@ async fn write_small_files(
         (METRICS, OutputKind::Metrics, json_file(&outcome.metrics)?),
         (SUMMARY, OutputKind::Report, outcome.summary_md.clone().into()),
         (REPORT, OutputKind::Report, outcome.report_html.clone().into()),
+        (CARD, OutputKind::Card, card.into()),
     ];
     if !rejected.is_empty() {
         files.push(("rejected.jsonl", OutputKind::Rejected, json_lines(rejected)?));

@@ -46,7 +46,7 @@ pub(crate) async fn mix(settings: &Settings, context: &Context) -> Result<Outcom
     };
     match written {
         Ok(Written { manifest, statistics, selected_cut, rejected }) => {
-            finish(manifest, statistics, selected_cut, &rejected, publication, &settings.output, context).await
+            finish(manifest, statistics, selected_cut, &rejected, publication, settings, context).await
         }
         Err(error) => {
             publication.abort().await;

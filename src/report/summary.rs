@@ -180,7 +180,12 @@ fn rows(statistics: &Statistics) -> String {
 }
 
 /// A heading and a table with the columns `numbers` right-aligned; empty without rows.
-fn table_of(title: &str, header: &[&str], numbers: Range<usize>, rows: impl Iterator<Item = Vec<String>>) -> String {
+pub(super) fn table_of(
+    title: &str,
+    header: &[&str],
+    numbers: Range<usize>,
+    rows: impl Iterator<Item = Vec<String>>,
+) -> String {
     let mut rows = rows.map(|row| format!("| {} |\n", row.join(" | "))).peekable();
     if rows.peek().is_none() {
         return String::new();
@@ -196,7 +201,7 @@ fn bold(text: &str) -> String {
 }
 
 /// Untrusted text as one line of Markdown without any markup.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::new();
     for c in line(text).chars() {
         match c {

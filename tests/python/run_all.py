@@ -141,7 +141,7 @@ def main():
         passed, failed = passed + (error is None), failed + (error is not None)
         print(f"{'ok    ' if error is None else 'FAILED'} {name}" + (f"\n{error}" if error else ""), flush=True)
 
-    checks = [["tests/python/test_judge.py"], ["tests/python/check_recipes.py", "--binary", binary]]
+    checks = [["tests/python/test_judge.py"], ["tests/python/check_recipes.py", "--binary", binary], ["tests/python/check_card.py", "--binary", binary]]
     checks += [[f"scripts/{script}.py", "--check"] for script in ("train_builtin_tokenizer", "make_test_tokenizers", "make_examples")]
     for check in (check for check in checks if only in check[0]):
         code, text = run(sys.executable, *check)
