@@ -6,6 +6,8 @@ use std::{fmt, io};
 pub(crate) mod exit_code {
     /// The mix is complete.
     pub(crate) const OK: u8 = 0;
+    /// `diff --exit-code`: the mixes differ.
+    pub(crate) const DIFFERENT: u8 = 1;
     /// The command line, an environment variable or a recipe is invalid.
     pub(crate) const USAGE: u8 = 2;
     /// The input data is invalid.
@@ -31,6 +33,8 @@ pub(crate) mod exit_code {
 /// The kinds of error, one per exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
+    /// Two mixes differ, and the caller wants to know that by the exit code.
+    Different,
     /// The command line, an environment variable or a recipe is invalid.
     Usage,
     /// The input data is invalid.
@@ -57,6 +61,7 @@ impl ErrorKind {
     /// Returns the exit code that reports this kind to the caller.
     pub fn exit_code(self) -> u8 {
         match self {
+            Self::Different => exit_code::DIFFERENT,
             Self::Usage => exit_code::USAGE,
             Self::Data => exit_code::DATA,
             Self::NoFeasibleCut => exit_code::NO_FEASIBLE_CUT,
@@ -136,6 +141,11 @@ impl Error {
     /// Returns the kind, which determines the exit code.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// What the reader can do about it.
+    pub(crate) fn advice(&self) -> Option<&str> {
+        self.hint.as_deref()
     }
 
     /// Returns the error as one line without the hint, for termination messages and lists of rejected rows.

@@ -1,11 +1,13 @@
 //! Log lines and progress: bars on a terminal, a line every few seconds in a pod. Both are for people, so writing them is best
 //! effort: if standard error is full or closed, the run goes on.
 
+use crate::error::{Error, exit_code};
 use indicatif::{MultiProgress, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Map, Value};
 use std::convert::Infallible;
 use std::io::{IsTerminal, Write};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How often progress is logged where standard error is not a terminal.
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
@@ -69,26 +71,48 @@ impl Progress {
 
     /// Logs a line at level `info`.
     pub(crate) fn info(&self, message: &str) {
+        self.event("message", message, Map::new());
+    }
+
+    /// Logs an event at level `info`; its fields are only in JSON logs.
+    pub(crate) fn event(&self, event: &'static str, message: &str, fields: Map<String, Value>) {
         if !self.quiet {
-            self.line(Level::Info, message);
+            self.line(Line { level: Level::Info, event, message, fields });
         }
     }
 
     /// Logs a line at level `warning`.
     pub(crate) fn warning(&self, message: &str) {
-        self.line(Level::Warning, message);
+        self.line(Line { level: Level::Warning, event: "warning", message, fields: Map::new() });
     }
 
-    /// Logs a line at level `error`.
-    pub(crate) fn error(&self, message: &str) {
-        self.line(Level::Error, message);
+    /// Logs why the program ends.
+    pub(crate) fn error(&self, error: &Error) {
+        let mut fields = Map::from_iter([("exit_code".to_owned(), Value::from(error.kind().exit_code()))]);
+        fields.extend(error.advice().map(|hint| ("hint".to_owned(), Value::from(hint))));
+        let message = match self.format {
+            LogFormat::Text => error.to_string(),
+            LogFormat::Json => error.line(),
+        };
+        self.line(Line { level: Level::Error, event: "error", message: &message, fields });
     }
 
-    fn line(&self, level: Level, message: &str) {
+    /// Logs what a library says about an invalid command line, which it formats for people.
+    pub(crate) fn usage_error(&self, message: &str) {
+        let fields = Map::from_iter([("exit_code".to_owned(), Value::from(exit_code::USAGE))]);
+        self.line(Line { level: Level::Error, event: "error", message, fields });
+    }
+
+    /// Whether log lines are JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.format == LogFormat::Json
+    }
+
+    fn line(&self, line: Line<'_>) {
         if self.silent {
             return;
         }
-        let line = log_line(self.format, level, message);
+        let line = line.text(self.format, SystemTime::now());
         let _ = match &self.bars {
             // Not `suspend`, which panics if the terminal is gone.
             Some(bars) if !bars.is_hidden() => bars.println(line),
@@ -114,7 +138,8 @@ impl Progress {
         let counted = bar.clone();
         let percent = move |_| {
             let percent = (counted.position() * 100).checked_div(counted.length().unwrap_or(0)).unwrap_or(0);
-            format!("{name}: {percent}%")
+            let fields = [("step".to_owned(), Value::from(name)), ("percent".to_owned(), Value::from(percent))];
+            (format!("{name}: {percent}%"), Map::from_iter(fields))
         };
         self.with_logger(bar, percent)
     }
@@ -131,14 +156,18 @@ impl Progress {
             }
             None => indicatif::ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()),
         };
-        self.with_logger(bar, move |elapsed: Duration| format!("{name}: {} seconds so far", elapsed.as_secs()))
+        self.with_logger(bar, move |elapsed: Duration| {
+            let seconds = elapsed.as_secs();
+            let fields = [("step".to_owned(), Value::from(name)), ("seconds".to_owned(), Value::from(seconds))];
+            (format!("{name}: {seconds} seconds so far"), Map::from_iter(fields))
+        })
     }
 
     /// Adds the logger that replaces a bar where none is visible: it logs every few seconds, until the bar is dropped.
     fn with_logger(
         &self,
         bar: indicatif::ProgressBar,
-        line: impl Fn(Duration) -> String + Send + 'static,
+        line: impl Fn(Duration) -> (String, Map<String, Value>) + Send + 'static,
     ) -> ProgressBar {
         let is_logged = self.bars.is_none() && !self.quiet;
         let logger = if is_logged { self.log_regularly(line) } else { None };
@@ -146,12 +175,16 @@ impl Progress {
     }
 
     /// Logs a line every few seconds until the returned sender is dropped; never if the system gives no thread.
-    fn log_regularly(&self, line: impl Fn(Duration) -> String + Send + 'static) -> Option<mpsc::Sender<Infallible>> {
+    fn log_regularly(
+        &self,
+        line: impl Fn(Duration) -> (String, Map<String, Value>) + Send + 'static,
+    ) -> Option<mpsc::Sender<Infallible>> {
         let (tx, rx) = mpsc::channel::<Infallible>();
         let (progress, began) = (self.clone(), Instant::now());
         let log = move || {
             while rx.recv_timeout(LOG_INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
-                progress.info(&line(began.elapsed()));
+                let (message, fields) = line(began.elapsed());
+                progress.event("progress", &message, fields);
             }
         };
         std::thread::Builder::new().name("progress".to_owned()).spawn(log).ok().map(|_| tx)
@@ -159,12 +192,56 @@ impl Progress {
 }
 
 /// A line of the log.
-fn log_line(format: LogFormat, level: Level, message: &str) -> String {
-    match (format, level) {
-        (LogFormat::Json, _) => serde_json::json!({ "level": level.as_str(), "message": message }).to_string(),
-        (LogFormat::Text, Level::Info) => message.to_owned(),
-        (LogFormat::Text, _) => format!("{}: {message}", level.as_str()),
+struct Line<'m> {
+    level: Level,
+    /// What kind of line it is: `docs/logs.md` lists them.
+    event: &'static str,
+    message: &'m str,
+    fields: Map<String, Value>,
+}
+
+impl Line<'_> {
+    /// The line without its end. In JSON, the fields come last; what they are called differs from the keys before them.
+    fn text(self, format: LogFormat, now: SystemTime) -> String {
+        let Self { level, event, message, fields } = self;
+        match (format, level) {
+            (LogFormat::Json, _) => {
+                let mut object = Map::from_iter([
+                    ("timestamp".to_owned(), humantime::format_rfc3339_millis(now).to_string().into()),
+                    ("level".to_owned(), level.as_str().into()),
+                    ("event".to_owned(), event.into()),
+                    ("message".to_owned(), message.into()),
+                ]);
+                object.extend(
+                    trace()
+                        .map(|(id, parent)| {
+                            [("trace_id".to_owned(), Value::from(id)), ("parent_id".to_owned(), Value::from(parent))]
+                        })
+                        .into_iter()
+                        .flatten(),
+                );
+                object.extend(fields);
+                Value::from(object).to_string()
+            }
+            (LogFormat::Text, Level::Info) => message.to_owned(),
+            (LogFormat::Text, _) => format!("{}: {message}", level.as_str()),
+        }
     }
+}
+
+/// The trace and the span that started the program, if the variable TRACEPARENT says so.
+/// Format: <https://www.w3.org/TR/trace-context/#traceparent-header>.
+fn trace() -> Option<(String, String)> {
+    trace_of(&std::env::var("TRACEPARENT").ok()?)
+}
+
+fn trace_of(value: &str) -> Option<(String, String)> {
+    let parts: Vec<&str> = value.split('-').collect();
+    let [_version, trace, parent, _flags] = parts[..] else { return None };
+    let is_id = |id: &str, length: usize| {
+        id.len() == length && id.bytes().all(|byte| byte.is_ascii_hexdigit()) && id.bytes().any(|byte| byte != b'0')
+    };
+    (is_id(trace, 32) && is_id(parent, 16)).then(|| (trace.to_owned(), parent.to_owned()))
 }
 
 /// What a progress bar counts.
@@ -264,16 +341,32 @@ mod tests {
             progress.warning("odd");
         }
         drop(bar);
-        progress.error("failed");
+        progress.error(&Error::new(crate::error::ErrorKind::Io, "failed"));
     }
 
     #[test]
     fn log_lines_in_both_formats() {
-        assert_eq!(log_line(LogFormat::Text, Level::Info, "done"), "done");
-        assert_eq!(log_line(LogFormat::Text, Level::Warning, "odd"), "warning: odd");
+        let line = |format, level, message| {
+            let fields = Map::from_iter([("exit_code".to_owned(), Value::from(74))]);
+            Line { level, event: "error", message, fields }.text(format, SystemTime::UNIX_EPOCH)
+        };
+        assert_eq!(line(LogFormat::Text, Level::Info, "done"), "done");
+        assert_eq!(line(LogFormat::Text, Level::Warning, "odd"), "warning: odd");
         assert_eq!(
-            log_line(LogFormat::Json, Level::Error, "a \"b\"\nc"),
-            r#"{"level":"error","message":"a \"b\"\nc"}"#
+            line(LogFormat::Json, Level::Error, "a \"b\"\nc"),
+            r#"{"timestamp":"1970-01-01T00:00:00.000Z","level":"error","event":"error","message":"a \"b\"\nc","exit_code":74}"#
         );
+    }
+
+    #[test]
+    fn a_trace_is_carried_if_it_is_valid() {
+        let (trace, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+        let expected = Some((trace.to_owned(), parent.to_owned()));
+        assert_eq!(trace_of(&format!("00-{trace}-{parent}-01")), expected);
+        for invalid in
+            ["", "00", "00-x-y-01", &format!("00-{}-{parent}-01", "0".repeat(32)), &format!("00-{trace}-{parent}")]
+        {
+            assert_eq!(trace_of(invalid), None, "{invalid}");
+        }
     }
 }

@@ -73,6 +73,7 @@ fn flag(setting: &Setting) -> Arg {
     let notes = notes(setting);
     let flag = Arg::new(setting.name)
         .long(setting.name.replace('_', "-"))
+        .short(setting.short)
         .value_name(setting.value_name)
         .help_heading(setting.heading)
         .help(format!("{}{notes}", setting.help()))

@@ -15,7 +15,7 @@ use std::ffi::OsString;
 /// Reads the folders that a generation step writes, one per source, and writes one training file per cut size, with token
 /// counts, a manifest and a report. The same input and seed give the same bytes on any machine.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "knowledge-mixing", version, max_term_width = 110, disable_help_subcommand = true)]
+#[command(name = "knowledge-mixing", version, max_term_width = 110)]
 pub(crate) struct Cli {
     /// The sub-command.
     #[command(subcommand)]
@@ -30,7 +30,7 @@ pub(crate) enum Command {
 Examples:
   knowledge-mixing mix --input output/step_02 --output output/step_03 --cut-sizes 5,50
   knowledge-mixing mix --input s3://bucket/step_02 --output s3://bucket/step_03 --tokenizer-model ./tokenizer")]
-    Mix(SettingValues),
+    Mix(MixArguments),
 
     /// Show what `mix` would write, without writing it.
     #[command(after_help = "\
@@ -64,12 +64,41 @@ Examples:
   knowledge-mixing component --for argo --image registry/knowledge-mixing:1 | kubectl apply -f -")]
     Component(ComponentArguments),
 
+    /// Print the completions of a shell.
+    #[command(after_help = "Example:\n  knowledge-mixing completions bash > /etc/bash_completion.d/knowledge-mixing")]
+    Completions(CompletionsArguments),
+
+    /// Print the manual page.
+    #[command(after_help = "Example:\n  knowledge-mixing man | man -l -")]
+    Man,
+
     /// Run `mix` as a step of a Kubeflow pipeline, as described by the executor input.
     #[command(after_help = "\
 Example (in a component's implementation):
   command: [/usr/local/bin/knowledge-mixing, kfp-step]
   args: [--executor-input, {executorInput: null}]")]
     KfpStep(KfpStepArguments),
+}
+
+/// The version of the library that counts tokens: with the settings, it decides the bytes of a mix.
+const TOKENIZERS_VERSION: &str = "0.23.2";
+
+/// What `--version` prints. Released builds know their commit.
+fn long_version() -> String {
+    let commit = option_env!("KNOWLEDGE_MIXING_COMMIT").map(|commit| format!("\ncommit {commit}")).unwrap_or_default();
+    format!("{}{commit}\ntokenizers {TOKENIZERS_VERSION}", env!("CARGO_PKG_VERSION"))
+}
+
+/// The arguments of `mix`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct MixArguments {
+    /// Show what would be written, and write nothing: the same as `plan`.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// The settings.
+    #[command(flatten)]
+    pub(crate) settings: SettingValues,
 }
 
 /// The arguments of `plan`.
@@ -128,9 +157,34 @@ pub(crate) struct DiffArguments {
     #[arg(value_name = "B")]
     pub(crate) b: String,
 
+    /// Exit with 1 if the mixes differ.
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+
+    /// Format of the differences.
+    #[arg(long, value_enum, default_value_t = TextFormat::Text, value_name = "FORMAT")]
+    pub(crate) format: TextFormat,
+
     /// Storage and logging.
     #[command(flatten)]
     pub(crate) run: RunFlags,
+}
+
+/// The format of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TextFormat {
+    /// Text for people.
+    Text,
+    /// JSON for programs.
+    Json,
+}
+
+/// The arguments of `completions`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CompletionsArguments {
+    /// Shell.
+    #[arg(value_enum, value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
 }
 
 /// The sub-commands of `recipe`.
@@ -209,7 +263,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli
 /// The command line, with the exit codes in the long help of every sub-command that has more than two.
 pub(crate) fn command() -> clap::Command {
     let exits = exit_codes_help();
-    let mut command = Cli::command().after_long_help(format!(
+    let mut command = Cli::command().long_version(long_version()).after_long_help(format!(
         "{exits}\n\nExample:\n  knowledge-mixing mix --input output/step_02 --output output/step_03 --cut-sizes 5,50"
     ));
     for name in ["mix", "plan", "verify", "diff", "clean", "kfp-step"] {
@@ -226,6 +280,7 @@ fn exit_codes_help() -> String {
     use exit_code as x;
     let rows: &[(u8, &str)] = &[
         (x::OK, "success; diff also exits with 0 if the mixes differ"),
+        (x::DIFFERENT, "diff --exit-code: the mixes differ"),
         (x::USAGE, "invalid command line, variable or recipe; a file of somebody else is in the way"),
         (
             x::DATA,

@@ -10,7 +10,7 @@ fn words(arguments: &[&str]) -> Vec<OsString> {
 
 fn mix(arguments: &[&str]) -> SettingValues {
     match parse(words(arguments)).unwrap().command {
-        Command::Mix(settings) => settings,
+        Command::Mix(arguments) => arguments.settings,
         other => panic!("{other:?}"),
     }
 }
@@ -73,7 +73,7 @@ fn resolved(command: &Command, environment: &Environment) -> String {
         format!("{:?} {recipe:?} {}", Settings::resolve(given, None, environment), run(given))
     };
     match command {
-        Command::Mix(given) => all(given),
+        Command::Mix(arguments) => all(&arguments.settings),
         Command::Plan(arguments) => all(&arguments.settings),
         Command::Verify(arguments) => run(&arguments.run.0),
         Command::Diff(arguments) => run(&arguments.run.0),

@@ -7,13 +7,15 @@ use crate::error::Result;
 use crate::pipeline;
 use crate::workflow::kfp_step::KfpStep;
 use crate::workflow::mix_result::MixResult;
+use std::time::Instant;
 
 pub(super) async fn run(arguments: &KfpStepArguments, session: &Session<'_>) -> Result<()> {
     let step = KfpStep::prepare(&arguments.executor_input, &session.storage).await?;
     let (settings, context) = session.prepare(step.settings()).await?;
     step.check(&settings, &context.warnings);
+    let start = Instant::now();
     let outcome = pipeline::mix(&settings, &context).await?;
-    print_mix(&outcome, session.progress);
+    print_mix(&outcome, &settings, start.elapsed(), session.progress);
     let result = MixResult {
         manifest: outcome.manifest,
         metrics: outcome.metrics,

@@ -9,6 +9,7 @@ use crate::settings::SettingValues;
 use crate::workflow::mix_result::selected_file;
 use crate::workflow::parameters::{self, OutputParameters};
 use crate::workflow::trainer;
+use std::time::Instant;
 
 pub(super) async fn run(given: &SettingValues, session: &Session<'_>) -> Result<()> {
     let (settings, context) = session.prepare(given).await?;
@@ -16,6 +17,7 @@ pub(super) async fn run(given: &SettingValues, session: &Session<'_>) -> Result<
         parameters::create_folder(folder)?;
     }
     trainer::check_step(&settings, &context.warnings);
+    let start = Instant::now();
     let outcome = pipeline::mix(&settings, &context).await?;
     if let Some(folder) = &settings.output_parameters {
         let file = selected_file(&outcome.manifest, outcome.selected_cut, settings.selected_format)?;
@@ -25,7 +27,9 @@ pub(super) async fn run(given: &SettingValues, session: &Session<'_>) -> Result<
             .write(folder)?;
         parameters::write_reports(folder, &outcome.report_html, &outcome.summary_md, &outcome.metrics)?;
     }
-    session.progress.info(&format!("the mix is complete: {}", settings.output.join(MANIFEST_NAME)));
-    print_mix(&outcome, session.progress);
+    if !session.progress.is_json() {
+        session.progress.info(&format!("the mix is complete: {}", settings.output.join(MANIFEST_NAME)));
+    }
+    print_mix(&outcome, &settings, start.elapsed(), session.progress);
     Ok(())
 }

@@ -1,10 +1,12 @@
 //! The sub-commands, one file each.
 
 mod clean;
+mod completions;
 mod component;
 mod diff;
 mod dotenv;
 mod kfp_step;
+mod man;
 mod mix;
 mod plan;
 mod print;
@@ -16,9 +18,9 @@ mod umask;
 mod verify;
 
 use self::session::Session;
-use crate::cli::{self, Cli, Command};
+use crate::cli::{self, Cli, Command, MixArguments, PlanArguments, PlanFormat};
 use crate::error::{Error, ErrorKind, Result, exit_code};
-use crate::progress::Progress;
+use crate::progress::{LogFormat, Progress};
 use crate::settings::{self, Environment, RunSettings};
 use crate::{storage, workflow};
 use std::ffi::OsString;
@@ -33,11 +35,15 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
     let dotenv = dotenv::load();
     storage::install_tls_provider();
     // Until the settings are known.
-    let logging = Progress::new(Default::default(), false);
+    let logging = Progress::new(log_format(&arguments), false);
     let cli = match cli::parse(arguments) {
         Ok(cli) => cli,
         Err(cli::Stop::Clap(error)) if error.use_stderr() => {
-            let _ = error.print();
+            if logging.is_json() {
+                logging.usage_error(error.render().to_string().trim_end());
+            } else {
+                let _ = error.print();
+            }
             return exit_code::USAGE;
         }
         Err(cli::Stop::Clap(help)) => {
@@ -69,8 +75,22 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
     }
 }
 
+/// The log format that a command line asks for, valid or not: also what is wrong with it is logged in that format.
+fn log_format(arguments: &[OsString]) -> LogFormat {
+    let texts: Vec<&str> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
+    let of_flag = texts.iter().enumerate().rev().find_map(|(at, text)| match text.strip_prefix("--log-format")? {
+        "" => texts.get(at + 1).copied(),
+        value => value.strip_prefix('='),
+    });
+    let variable = std::env::var("KNOWLEDGE_MIXING_LOG_FORMAT").ok();
+    match of_flag.or(variable.as_deref()) {
+        Some("json") => LogFormat::Json,
+        _ => LogFormat::Text,
+    }
+}
+
 fn report(progress: &Progress, error: &Error) -> u8 {
-    progress.error(&error.to_string());
+    progress.error(error);
     workflow::termination::report(error);
     error.kind().exit_code()
 }
@@ -78,26 +98,31 @@ fn report(progress: &Progress, error: &Error) -> u8 {
 /// The settings that every sub-command shares; one without storage uses the defaults.
 fn run_settings(cli: &Cli, environment: &Environment) -> Result<RunSettings> {
     let given = match &cli.command {
-        Command::Mix(given) => given.clone(),
+        Command::Mix(arguments) => arguments.settings.clone(),
         Command::Plan(arguments) => arguments.settings.clone(),
         Command::Verify(arguments) => arguments.run.0.clone(),
         Command::Diff(arguments) => arguments.run.0.clone(),
         Command::Clean(arguments) => arguments.run.0.clone(),
         Command::KfpStep(arguments) => workflow::kfp_step::run_arguments(&arguments.executor_input)?,
-        Command::Recipe(_) | Command::Component(_) => Default::default(),
+        Command::Recipe(_) | Command::Component(_) | Command::Completions(_) | Command::Man => Default::default(),
     };
     RunSettings::of(&given, environment)
 }
 
 async fn run(cli: Cli, session: &Session<'_>) -> Result<()> {
     match cli.command {
-        Command::Mix(given) => mix::run(&given, session).await,
+        Command::Mix(MixArguments { dry_run: true, settings }) => {
+            plan::run(&PlanArguments { format: PlanFormat::Table, settings }, session).await
+        }
+        Command::Mix(arguments) => mix::run(&arguments.settings, session).await,
         Command::Plan(arguments) => plan::run(&arguments, session).await,
         Command::Verify(arguments) => verify::run(&arguments, session).await,
         Command::Diff(arguments) => diff::run(&arguments, session).await,
         Command::Clean(arguments) => clean::run(&arguments, session).await,
         Command::Recipe(command) => recipe::run(&command, session).await,
         Command::Component(arguments) => component::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man => man::run(),
         Command::KfpStep(arguments) => kfp_step::run(&arguments, session).await,
     }
 }

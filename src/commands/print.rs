@@ -3,23 +3,34 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::Outcome;
 use crate::progress::Progress;
+use crate::report::closing::{closing, cut_events, end_event};
 use crate::report::table::{DEFAULT_WIDTH, table};
 use crate::report::wording::RunKind;
+use crate::settings::Settings;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 /// Prints a result.
 ///
 /// # Errors
 /// Standard output cannot be written.
 pub(super) fn print(text: &str) -> Result<()> {
+    print_bytes(text.as_bytes())
+}
+
+/// Prints a result that is not necessarily text.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub(super) fn print_bytes(bytes: &[u8]) -> Result<()> {
     let mut out = io::stdout().lock();
     check(match out.as_fd().try_clone_to_owned() {
         // Not through `Stdout`, which reports success for a descriptor that is not open for writing.
-        Ok(descriptor) => File::from(descriptor).write_all(text.as_bytes()),
+        Ok(descriptor) => File::from(descriptor).write_all(bytes),
         // No descriptor is left.
-        Err(_) => out.write_all(text.as_bytes()).and_then(|()| out.flush()),
+        Err(_) => out.write_all(bytes).and_then(|()| out.flush()),
     })
 }
 
@@ -31,12 +42,24 @@ pub(super) fn print_help(help: &clap::Error) -> Result<()> {
     if io::stdout().is_terminal() { check(help.print()) } else { print(&help.render().to_string()) }
 }
 
-/// Prints the table of a complete mix. The mix does not depend on it: a failure is a warning.
-pub(super) fn print_mix(outcome: &Outcome, progress: &Progress) {
-    if progress.is_quiet() {
+/// Prints the end of a complete mix, and with `is_verbose` its tables. The mix does not depend on it: a failure is a warning. Nothing is
+/// printed with JSON logs, whose reader gets the figures as the fields of an event.
+pub(super) fn print_mix(outcome: &Outcome, settings: &Settings, elapsed: Duration, progress: &Progress) {
+    if progress.is_json() {
+        let location = |name: &str| settings.output.join(name).to_string();
+        for (message, fields) in cut_events(&outcome.manifest, location) {
+            progress.event("cut", &message, fields);
+        }
+        let (message, fields) = end_event(&outcome.manifest, &outcome.statistics, elapsed, location);
+        progress.event("end", &message, fields);
+    }
+    if progress.is_quiet() || progress.is_json() {
         return;
     }
-    if let Err(error) = print_table(outcome, RunKind::Mix) {
+    let tables = if settings.verbose { print_table(outcome, RunKind::Mix).and_then(|()| print("\n")) } else { Ok(()) };
+    let location = |name: &str| settings.output.join(name).to_string();
+    let end = closing(&outcome.manifest, &outcome.statistics, elapsed, location);
+    if let Err(error) = tables.and_then(|()| print(&end)) {
         progress.warning(&error.line());
     }
 }

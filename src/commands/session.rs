@@ -6,9 +6,14 @@ use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::settings::{self, Environment, SettingValues, Settings};
 use crate::storage::{Location, Storage};
+use std::io::Read;
 
 /// The largest accepted recipe, in bytes.
 const MAX_RECIPE: u64 = 16 << 20;
+
+/// The recipe on standard input, and what errors name as its location.
+const STDIN: &str = "-";
+const STDIN_NAME: &str = "standard input";
 
 /// What errors name as the location of a recipe that is given as text.
 const INLINE_RECIPE: &str = "inline recipe";
@@ -35,6 +40,9 @@ impl Session<'_> {
 
     /// Reads a recipe, given by its location or as text. Returns its location, too.
     pub(super) async fn read_recipe(&self, value: &str) -> Result<(Recipe, String)> {
+        if value == STDIN {
+            return Ok((settings::parse_recipe(&read_stdin()?, STDIN_NAME)?, STDIN_NAME.to_owned()));
+        }
         if is_inline_recipe(value) {
             return Ok((settings::parse_recipe(value, INLINE_RECIPE)?, INLINE_RECIPE.to_owned()));
         }
@@ -50,6 +58,18 @@ impl Session<'_> {
         let place = location.to_string();
         Ok((settings::parse_recipe(text, &place)?, place))
     }
+}
+
+/// The text on standard input.
+fn read_stdin() -> Result<String> {
+    let failed = |message: &str| Error::new(ErrorKind::Usage, message.to_owned()).at("--recipe -");
+    let mut bytes = Vec::new();
+    let mut input = std::io::stdin().lock().take(MAX_RECIPE + 1);
+    input.read_to_end(&mut bytes).map_err(|error| failed("cannot read standard input").caused_by(error))?;
+    if bytes.len() as u64 > MAX_RECIPE {
+        return Err(failed("the recipe on standard input is too large: expected at most 16 MiB"));
+    }
+    String::from_utf8(bytes).map_err(|error| failed("the recipe is not valid UTF-8").caused_by(error))
 }
 
 /// Whether a value is the text of a recipe, not its location: several lines, a JSON object, or a mapping on one line. No

@@ -26,7 +26,7 @@ mod write;
 
 pub(crate) use clean::clean;
 pub(crate) use context::Context;
-pub(crate) use diff::diff;
+pub(crate) use diff::{Change, Diff, Difference, diff};
 pub(crate) use finish::Outcome;
 pub(crate) use mix::{mix, plan};
 pub(crate) use verify::{Verified, verify};

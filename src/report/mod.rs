@@ -1,6 +1,7 @@
 //! The reports on a mix: the closing table, metrics, the Markdown summary, the HTML page and the dataset card.
 
 pub(crate) mod card;
+pub(crate) mod closing;
 pub(crate) mod format;
 pub(crate) mod length_counts;
 pub(crate) mod metrics;

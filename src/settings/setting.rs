@@ -8,6 +8,8 @@ use crate::error::Result;
 pub(crate) struct Setting {
     /// The name: that of the flag, with `_` (`cut_sizes` for `--cut-sizes`).
     pub(crate) name: &'static str,
+    /// The short flag, if there is one.
+    pub(crate) short: Option<char>,
     /// The environment variables; the first one that is set wins.
     pub(crate) env: &'static [&'static str],
     /// A variable of the upstream notebooks that names a folder, and what the value is below that folder; it comes after the others.
@@ -87,6 +89,7 @@ impl Setting {
     pub(super) const fn new(name: &'static str) -> Self {
         Self {
             name,
+            short: None,
             env: &[],
             folder_env: None,
             default: DefaultValue::None,

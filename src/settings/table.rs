@@ -80,6 +80,7 @@ settings! {
         ///
         /// Rows keep the order in which the folders are given.
         inputs: Vec<Location> = Setting {
+            short: Some('i'),
             env: &["INPUT_URI"],
             folder_env: Some(("OUTPUT_DATA_FOLDER", "")),
             default: DefaultValue::Text("output/step_02"),
@@ -103,6 +104,7 @@ settings! {
 
         /// Folder or URL to write the mixes, manifest.json, metrics.json and report.html to.
         output: Location = Setting {
+            short: Some('o'),
             env: &["OUTPUT_URI"],
             folder_env: Some(("OUTPUT_DATA_FOLDER", MIX_FOLDER)),
             default: DefaultValue::Text("output/step_03"),
@@ -463,6 +465,17 @@ settings! {
             ..Setting::new("output_parameters")
         };
 
+        /// Print the tables of sources, mixes and token lengths at the end of a mix, as `plan` does.
+        verbose: bool = Setting {
+            short: Some('v'),
+            env: &["KNOWLEDGE_MIXING_VERBOSE"],
+            default: DefaultValue::Text("false"),
+            heading: EXECUTION,
+            value_name: "BOOL",
+            kind: Kind::Switch,
+            ..Setting::new("verbose")
+        };
+
         /// Number of threads.
         threads: usize = Setting {
             env: &["KNOWLEDGE_MIXING_THREADS"],
@@ -525,6 +538,7 @@ settings! {
 
         /// Print only warnings and errors.
         quiet: bool = Setting {
+            short: Some('q'),
             env: &["KNOWLEDGE_MIXING_QUIET"],
             default: DefaultValue::Text("false"),
             heading: EXECUTION,

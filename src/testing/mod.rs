@@ -26,7 +26,7 @@ pub fn mix(arguments: &[String]) -> Result<Manifest> {
     let Ok(Command::Mix(arguments)) = parsed.map(|cli| cli.command) else {
         return Err(Error::new(ErrorKind::Usage, "these are not arguments of mix"));
     };
-    let settings = Settings::resolve(&arguments, None, &Default::default())?;
+    let settings = Settings::resolve(&arguments.settings, None, &Default::default())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Error::new(ErrorKind::Io, "cannot start").caused_by(error))?;
     runtime.block_on(async {

@@ -46,10 +46,13 @@ pub(crate) async fn fetch(storage: &Storage, model: &TokenizerModel) -> Result<T
     }
 }
 
+/// The name of the tokenizer that the program contains: a stand-in to try things with, which belongs to no model.
+pub(crate) const BUILTIN: &str = "builtin";
+
 /// The files of the tokenizer that the program contains.
 pub(crate) fn builtin() -> TokenizerFiles {
     TokenizerFiles {
-        name: "builtin".to_owned(),
+        name: BUILTIN.to_owned(),
         place: "the built-in tokenizer".to_owned(),
         tokenizer_json: builtin!("tokenizer.json"),
         tokenizer_config: Some(builtin!("tokenizer_config.json")),

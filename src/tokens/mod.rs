@@ -16,7 +16,7 @@ mod template;
 
 pub(crate) use count::{Counter, TextSource};
 pub(crate) use encode::{NOT_TRAINED, TrainingEncoder, TrainingTokenizer};
-pub(crate) use fetch::{TokenizerModel, date_of_run, fetch, given_template};
+pub(crate) use fetch::{BUILTIN, TokenizerModel, date_of_run, fetch, given_template};
 pub(crate) use files::TokenizerFiles;
 pub(crate) use loaded::LoadedTokenizer;
 pub(crate) use template::ChatTemplate;

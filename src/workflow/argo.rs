@@ -390,7 +390,8 @@ mod tests {
             });
             let parsed = cli::parse(std::iter::once(OsString::from("knowledge-mixing")).chain(arguments)).unwrap();
             match parsed.command {
-                Command::Mix(given) | Command::Plan(cli::PlanArguments { settings: given, .. }) => {
+                Command::Mix(cli::MixArguments { settings: given, .. })
+                | Command::Plan(cli::PlanArguments { settings: given, .. }) => {
                     let settings = settings::Settings::resolve(&given, None, &settings::Environment::default());
                     assert_eq!(settings.unwrap().cut_sizes, [5, 50]);
                 }

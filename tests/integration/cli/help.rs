@@ -19,6 +19,8 @@ fn help_of_every_sub_command() {
         &["recipe", "check"],
         &["recipe", "example"],
         &["component"],
+        &["completions"],
+        &["man"],
         &["kfp-step"],
     ] {
         let ran = sandbox.run(&[command, &["--help"]].concat()).succeeded();
@@ -31,8 +33,46 @@ fn help_of_every_sub_command() {
 #[test]
 fn version_is_that_of_the_crate() {
     let sandbox = Sandbox::new();
-    let version = sandbox.run(&["--version"]).succeeded().stdout;
+    let version = sandbox.run(&["-V"]).succeeded().stdout;
     assert_eq!(version, concat!("knowledge-mixing ", env!("CARGO_PKG_VERSION"), "\n"));
+    // And the version of the library that counts tokens.
+    let lock = std::fs::read_to_string(test_support::repository().join("Cargo.lock")).expect("cannot read Cargo.lock");
+    let (_, after) = lock.split_once("name = \"tokenizers\"\nversion = \"").expect("the library is locked");
+    let tokenizers = after.split('"').next().expect("a version");
+    let long = sandbox.run(&["--version"]).succeeded().stdout;
+    assert!(long.starts_with(version.trim_end()) && long.ends_with(&format!("\ntokenizers {tokenizers}\n")), "{long}");
+}
+
+#[test]
+fn help_is_also_a_sub_command_and_a_manual_page_and_completions() {
+    let sandbox = Sandbox::new();
+    let run = |arguments: &[&str]| sandbox.run(arguments).succeeded().stdout;
+    assert_eq!(run(&["help", "verify"]), run(&["verify", "--help"]));
+    let page = run(&["man"]);
+    assert!(page.starts_with(".ie") && page.contains(".SH SYNOPSIS") && page.contains("knowledge\\-mixing"), "{page}");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = run(&["completions", shell]);
+        assert!(script.contains("knowledge-mixing") && script.contains("tokenizer-model"), "{shell}: {script}");
+    }
+    // In short, one line for each flag.
+    let short = run(&["mix", "-h"]);
+    let flags = short.lines().filter(|line| line.trim_start().starts_with("--") || line.trim_start().starts_with('-'));
+    assert!(flags.clone().count() > 30);
+}
+
+#[test]
+fn differences_are_an_exit_code_and_json_if_wanted() {
+    let sandbox = test_support::rows::example_sandbox();
+    super::mix(&sandbox, &[]);
+    super::mix(&sandbox, &["--output", "other", "--seed", "7"]);
+    let run = |arguments: &[&str]| sandbox.run(&[&["diff"], arguments].concat());
+    assert_eq!((run(&["out", "other"]).code, run(&["out", "out", "--exit-code"]).code), (0, 0));
+    let ran = run(&["out", "other", "--exit-code", "--format", "json"]);
+    assert_eq!(ran.code, 1, "{ran}");
+    let list: Vec<serde_json::Value> = serde_json::from_str(&ran.stdout).expect("the text is JSON");
+    let seed = serde_json::json!({"group": "settings", "what": "seed", "a": "42", "b": "7"});
+    assert!(list.contains(&seed), "{}", ran.stdout);
+    assert_eq!(run(&["out", "out", "--format", "json"]).stdout, "[]\n");
 }
 
 #[test]
@@ -40,7 +80,7 @@ fn help_lists_every_exit_code() {
     let sandbox = Sandbox::new();
     for command in [&[][..], &["mix"], &["plan"], &["verify"], &["diff"]] {
         let help = sandbox.run(&[command, &["--help"]].concat()).stdout;
-        for code in [0, 2, 3, 4, 66, 69, 70, 74, 75, 130, 143] {
+        for code in [0, 1, 2, 3, 4, 66, 69, 70, 74, 75, 130, 143] {
             let named = help.lines().any(|line| line.trim_start().starts_with(&format!("{code}  ")));
             assert!(named, "{command:?} does not name exit code {code}");
         }

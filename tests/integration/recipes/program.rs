@@ -25,7 +25,7 @@ pub const EXAMPLES: &str = "input: [examples/step_02]\ntokenizer_model: builtin\
 /// A finished mix in a temporary folder.
 pub struct Mix {
     folder: tempfile::TempDir,
-    /// Standard output.
+    /// The tables on standard output.
     pub table: String,
     /// Standard error.
     pub warnings: String,
@@ -37,9 +37,10 @@ impl Mix {
         let folder = tempfile::tempdir().expect("cannot create a folder");
         let output = folder.path().join("out");
         let output = output.to_str().expect("temporary folders have UTF-8 names");
-        let ended = run(&[&["mix", "--recipe", recipe, "--output", output], flags].concat());
+        let ended = run(&[&["mix", "--recipe", recipe, "--output", output, "--verbose"], flags].concat());
         assert_eq!(ended.code, 0, "{recipe}\n{}", ended.stderr);
-        Self { folder, table: ended.stdout, warnings: ended.stderr }
+        let (table, _end) = ended.stdout.split_once("\nmixed ").expect("the end of a run");
+        Self { folder, table: table.to_owned(), warnings: ended.stderr }
     }
 
     /// Mixes with one of `examples/recipes`.

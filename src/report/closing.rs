@@ -1,0 +1,204 @@
+//! What a run says at its end: what was mixed, a line for each file, the largest risk, where the report is.
+
+use super::format::{cut_name, line, percent, size, thousands};
+use super::statistics::{SourceStatistics, Statistics};
+use crate::manifest::{MANIFEST_NAME, Manifest, OutputFile, OutputKind};
+use crate::tokens::BUILTIN;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// Maximum number of files that have a line: with what is around them, the text has at most 15 lines.
+const MAX_FILES: usize = 9;
+
+/// The end of a run, in at most 15 lines; it ends with a newline. `location` makes the shown location of a file of its name.
+pub(crate) fn closing(
+    manifest: &Manifest,
+    statistics: &Statistics,
+    elapsed: Duration,
+    location: impl Fn(&str) -> String,
+) -> String {
+    let kept: u64 = statistics.sources.iter().map(|source| source.kept).sum();
+    let dropped: u64 = statistics.sources.iter().map(SourceStatistics::dropped_rows).sum();
+    let sources = statistics.sources.iter().filter(|source| source.kept > 0).count();
+    let mut text = format!(
+        "mixed {} rows of {sources} {} in {:.1} s, dropped {}\n",
+        thousands(kept),
+        if sources == 1 { "source" } else { "sources" },
+        elapsed.as_secs_f64(),
+        thousands(dropped),
+    );
+    text.push_str(&files(manifest, statistics, &location));
+    if let Some(risk) = largest_risk(manifest, statistics) {
+        text.push_str(&format!("note: {risk}\n"));
+    }
+    text + &format!("report: {}\n", location("report.html"))
+}
+
+/// A message and the fields of an event for each mix file.
+pub(crate) fn cut_events(manifest: &Manifest, location: impl Fn(&str) -> String) -> Vec<(String, Map<String, Value>)> {
+    let mixes = manifest.outputs.iter().filter(|file| file.kind == OutputKind::Mix);
+    let event = |file: &OutputFile| {
+        let place = location(&file.name);
+        let mut fields = Map::from_iter([
+            ("cut".to_owned(), json!(file.cut)),
+            ("file".to_owned(), json!(place)),
+            ("rows".to_owned(), json!(file.rows)),
+            ("tokens".to_owned(), json!(file.tokens)),
+            ("bytes".to_owned(), json!(file.bytes)),
+        ]);
+        fields.extend(loss_tokens(manifest, file).map(|tokens| ("loss_tokens".to_owned(), json!(tokens))));
+        (format!("wrote {place}"), fields)
+    };
+    mixes.map(event).collect()
+}
+
+/// The message and the fields of the event that ends a run.
+pub(crate) fn end_event(
+    manifest: &Manifest,
+    statistics: &Statistics,
+    elapsed: Duration,
+    location: impl Fn(&str) -> String,
+) -> (String, Map<String, Value>) {
+    let sum = |of: fn(&SourceStatistics) -> u64| statistics.sources.iter().map(of).sum::<u64>();
+    let fields = Map::from_iter([
+        ("manifest".to_owned(), json!(location(MANIFEST_NAME))),
+        ("rows_read".to_owned(), json!(sum(|source| source.read))),
+        ("rows_kept".to_owned(), json!(sum(|source| source.kept))),
+        ("rows_dropped".to_owned(), json!(sum(SourceStatistics::dropped_rows))),
+        ("cuts".to_owned(), json!(statistics.cuts.iter().map(|cut| cut.cut).collect::<Vec<_>>())),
+        ("bytes".to_owned(), json!(manifest.outputs.iter().map(|file| file.bytes).sum::<u64>())),
+        ("seconds".to_owned(), json!((elapsed.as_secs_f64() * 1000.0).round() / 1000.0)),
+    ]);
+    (format!("the mix is complete: {}", location(MANIFEST_NAME)), fields)
+}
+
+/// A line for each mix file, the largest cuts last.
+fn files(manifest: &Manifest, statistics: &Statistics, location: &impl Fn(&str) -> String) -> String {
+    let mixes: Vec<&OutputFile> = manifest.outputs.iter().filter(|file| file.kind == OutputKind::Mix).collect();
+    let (left_out, shown) = mixes.split_at(mixes.len().saturating_sub(MAX_FILES));
+    let over = manifest.settings.max_seq_len;
+    let has_loss_tokens = shown.iter().any(|file| loss_tokens(manifest, file).is_some());
+    let mut header = vec!["cut".to_owned(), "samples".to_owned(), "tokens".to_owned()];
+    header.extend(has_loss_tokens.then(|| "loss tokens".to_owned()));
+    header.extend(over.map(|length| format!("at least {}", thousands(u64::from(length)))));
+    header.extend(["size".to_owned(), "file".to_owned()]);
+    let row = |file: &&OutputFile| {
+        let cut = file.cut.unwrap_or_default();
+        let mut row = vec![
+            cut_name(cut),
+            thousands(file.rows.unwrap_or_default()),
+            file.tokens.map_or_else(|| "-".to_owned(), thousands),
+        ];
+        if has_loss_tokens {
+            row.push(loss_tokens(manifest, file).map_or_else(|| "-".to_owned(), thousands));
+        }
+        row.extend(over.map(|length| share_over(statistics, cut, length)));
+        row.extend([size(file.bytes), line(&location(&file.name))]);
+        row
+    };
+    let rows: Vec<Vec<String>> = std::iter::once(header).chain(shown.iter().map(row)).collect();
+    let mut text = aligned(&rows);
+    if !left_out.is_empty() {
+        text.push_str(&format!("and {} more files of smaller cuts\n", thousands(left_out.len() as u64)));
+    }
+    text
+}
+
+fn loss_tokens(manifest: &Manifest, file: &OutputFile) -> Option<u64> {
+    file.loss_tokens.or_else(|| Some(manifest.cut(file.cut?)?.training()?.loss_tokens))
+}
+
+/// The share of the samples of a cut that have at least this many tokens.
+fn share_over(statistics: &Statistics, cut: u32, length: u32) -> String {
+    let Some(cut) = statistics.cuts.iter().find(|statistics| statistics.cut == cut) else { return "-".to_owned() };
+    let overlong = cut.lengths().longer_than(length.saturating_sub(1)).samples;
+    percent(overlong, cut.samples())
+}
+
+/// What is most likely to spoil a training on the largest cut, in one sentence.
+fn largest_risk(manifest: &Manifest, statistics: &Statistics) -> Option<String> {
+    let largest = statistics.cuts.last()?;
+    let preflight = manifest.cut(largest.cut).and_then(|cut| cut.preflight.as_ref());
+    if let Some(dropped) = preflight.map(|preflight| preflight.dropped_samples()).filter(|dropped| *dropped > 0) {
+        return Some(format!(
+            "the trainer will drop {} of the {} samples of cut {}",
+            thousands(dropped),
+            thousands(largest.samples()),
+            cut_name(largest.cut)
+        ));
+    }
+    if manifest.tokenizer.name == BUILTIN {
+        return Some(
+            "tokens were counted with builtin, a stand-in: for real models the counts are 10 to 25% too high"
+                .to_owned(),
+        );
+    }
+    let infeasible: Vec<String> =
+        manifest.cuts.iter().filter(|cut| !cut.feasible).map(|cut| cut_name(cut.cut)).collect();
+    if !infeasible.is_empty() {
+        return Some(format!("the input has too few summaries for cut {}", infeasible.join(", ")));
+    }
+    let (source, dropped) =
+        statistics.sources.iter().map(|source| (source, source.dropped_rows())).max_by_key(|(_, dropped)| *dropped)?;
+    let is_large = dropped > 0 && dropped * 100 >= source.read;
+    is_large.then(|| format!("{} of the rows of {} were dropped", percent(dropped, source.read), line(&source.name)))
+}
+
+/// Rows of cells in columns: all but the last right-aligned, under a header.
+fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        for (column, cell) in row.iter().enumerate() {
+            match column + 1 == columns {
+                true => text.push_str(cell),
+                false => text.push_str(&format!("{cell:>width$}  ", width = widths[column])),
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::synthetic;
+
+    fn text(manifest: &Manifest, statistics: &Statistics) -> String {
+        closing(manifest, statistics, Duration::from_millis(1234), |name| format!("output/step_03/{name}"))
+    }
+
+    fn file(cut: u32) -> OutputFile {
+        OutputFile {
+            name: format!("combined_cut_{cut}x.jsonl"),
+            kind: OutputKind::Mix,
+            cut: Some(cut),
+            format: Some("messages".into()),
+            rows: Some(100 * u64::from(cut)),
+            tokens: Some(40_000 * u64::from(cut)),
+            loss_tokens: None,
+            bytes: 300_000 * u64::from(cut),
+            digest: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_run_ends_with_what_matters() {
+        let (mut manifest, statistics) = synthetic::small();
+        manifest.outputs = vec![file(2), file(5)];
+        insta::assert_snapshot!(text(&manifest, &statistics));
+        manifest.settings.max_seq_len = Some(1024);
+        insta::assert_snapshot!(text(&manifest, &statistics));
+    }
+
+    #[test]
+    fn many_files_do_not_fill_the_screen() {
+        let (mut manifest, statistics) = synthetic::small();
+        manifest.outputs = (1..=40).map(file).collect();
+        let text = text(&manifest, &statistics);
+        assert!(text.lines().count() <= 15 && text.contains("and 31 more files"), "{text}");
+    }
+}
