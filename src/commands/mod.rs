@@ -58,6 +58,7 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
         Err(error) => return report(&logging, &error),
     };
     let progress = Progress::new(settings.log_format, settings.quiet);
+    settings::unknown_variables(&environment).iter().for_each(|warning| progress.warning(warning));
     let outcome = dotenv.and_then(|()| {
         let run = AssertUnwindSafe(|| {
             signals::run(settings.storage(), &progress, |storage| {

@@ -12,8 +12,13 @@ pub(super) async fn run(command: &RecipeCommand, session: &Session<'_>) -> Resul
         RecipeCommand::Schema => print(&settings::recipe_schema()),
         RecipeCommand::Example => print(Recipe::example()),
         RecipeCommand::Check { recipe } => {
-            let (_, place) = session.read_recipe(recipe).await?;
-            print(&format!("{place}: the recipe is valid\n"))
+            let (text, place) = session.read_recipe(recipe).await?;
+            let mut mistakes = settings::recipe_mistakes(&text, &place);
+            let Some(last) = mistakes.pop() else {
+                return print(&format!("{place}: the recipe is valid\n"));
+            };
+            mistakes.iter().for_each(|mistake| session.progress.error(mistake));
+            Err(last)
         }
     }
 }

@@ -3,7 +3,6 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::Context;
 use crate::progress::Progress;
-use crate::recipe::Recipe;
 use crate::settings::{self, Environment, SettingValues, Settings};
 use crate::storage::{Location, Storage};
 use std::io::Read;
@@ -29,22 +28,29 @@ impl Session<'_> {
     /// Resolves the settings of a run and makes its context.
     pub(super) async fn prepare(&self, given: &SettingValues) -> Result<(Settings, Context)> {
         let recipe = match settings::recipe_argument(given, self.environment)? {
-            Some(text) => Some(self.read_recipe(&text).await?.0),
+            Some(value) => {
+                let (text, place) = self.read_recipe(&value).await?;
+                Some(settings::parse_recipe(&text, &place)?)
+            }
             None => None,
         };
+        let of_environment = settings::of_environment(given, recipe.as_ref(), self.environment);
         let settings = Settings::resolve(given, recipe, self.environment)?;
+        if !of_environment.is_empty() {
+            self.progress.info(&format!("from the environment: {}", of_environment.join(", ")));
+        }
         let (storage, progress) = (self.storage.clone(), self.progress.clone());
         let context = Context::new(storage, progress, self.storage.warnings().clone(), settings.threads)?;
         Ok((settings, context))
     }
 
-    /// Reads a recipe, given by its location or as text. Returns its location, too.
-    pub(super) async fn read_recipe(&self, value: &str) -> Result<(Recipe, String)> {
+    /// The text of a recipe that is given by its location or as text, and its location.
+    pub(super) async fn read_recipe(&self, value: &str) -> Result<(String, String)> {
         if value == STDIN {
-            return Ok((settings::parse_recipe(&read_stdin()?, STDIN_NAME)?, STDIN_NAME.to_owned()));
+            return Ok((read_stdin()?, STDIN_NAME.to_owned()));
         }
         if is_inline_recipe(value) {
-            return Ok((settings::parse_recipe(value, INLINE_RECIPE)?, INLINE_RECIPE.to_owned()));
+            return Ok((value.to_owned(), INLINE_RECIPE.to_owned()));
         }
         let location = Location::parse(value).map_err(|error| error.at("--recipe"))?;
         let bytes = self.storage.read(&location, MAX_RECIPE).await?.ok_or_else(|| {
@@ -52,11 +58,10 @@ impl Session<'_> {
                 "pass --recipe a file, a URL or the YAML text itself; `knowledge-mixing recipe example` prints a recipe",
             )
         })?;
-        let text = std::str::from_utf8(&bytes).map_err(|error| {
+        let text = String::from_utf8(bytes.to_vec()).map_err(|error| {
             Error::new(ErrorKind::Usage, "the recipe is not valid UTF-8").at(&location).caused_by(error)
         })?;
-        let place = location.to_string();
-        Ok((settings::parse_recipe(text, &place)?, place))
+        Ok((text, location.to_string()))
     }
 }
 

@@ -7,6 +7,7 @@ mod check;
 mod choices;
 mod decimal;
 mod model;
+mod nearest;
 mod number;
 mod parse;
 mod positions;
@@ -19,6 +20,7 @@ pub(crate) use choices::{
 };
 pub(crate) use decimal::Decimal;
 pub(crate) use model::Recipe;
+pub(crate) use nearest::nearest;
 pub(crate) use settings::{Position, RecipeSetting, RecipeValue};
 pub(crate) use sources::{Amount, Source};
 

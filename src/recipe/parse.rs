@@ -1,6 +1,7 @@
 //! From text to a checked recipe.
 
 use super::model::{OWN_KEYS, Recipe};
+use super::nearest::nearest;
 use super::settings::RecipeSetting;
 use super::{check, positions};
 use crate::error::{Error, ErrorKind, Result};
@@ -28,9 +29,12 @@ impl Recipe {
 
     /// The error for a key that is neither one of the recipe's own nor one of the given settings.
     pub(crate) fn unknown_key(setting: &RecipeSetting, place: &str, settings: &[&str]) -> Error {
-        let keys = [settings, &OWN_KEYS].concat().join(", ");
-        Error::new(ErrorKind::Usage, format!("unknown key `{}`: expected one of {keys}", setting.key))
-            .at(format_args!("{place}:{}", setting.at))
-            .hint(positions::SYNTAX_HINT)
+        let keys = [settings, &OWN_KEYS].concat();
+        let message = format!("unknown key `{}`: expected one of {}", setting.key, keys.join(", "));
+        let hint = match nearest(&setting.key, keys.into_iter()) {
+            Some(key) => format!("did you mean `{key}`?"),
+            None => positions::SYNTAX_HINT.to_owned(),
+        };
+        Error::new(ErrorKind::Usage, message).at(format_args!("{place}:{}", setting.at)).hint(hint)
     }
 }

@@ -11,13 +11,15 @@ mod setting;
 mod table;
 mod tokenizer;
 mod values;
+mod variables;
 
 pub(crate) use given::{Environment, SettingValues, process_environment};
-pub(crate) use recipe_keys::{parse_recipe, recipe_schema};
+pub(crate) use recipe_keys::{parse_recipe, recipe_mistakes, recipe_schema};
 pub(crate) use resolved::{Settings, recipe_argument};
 pub(crate) use setting::{KfpType, Setting};
 pub(crate) use table::{RunSettings, all};
 pub(crate) use values::{FailOn, Kind, Limit};
+pub(crate) use variables::{of_environment, unknown_variables};
 
 #[cfg(test)]
 mod tests;

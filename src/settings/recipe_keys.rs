@@ -3,7 +3,7 @@
 use super::setting::Setting;
 use super::table;
 use super::values::Kind;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::recipe::{Position, Recipe, RecipeSetting, RecipeValue, Word};
 use serde_json::{Map, Value, json};
 
@@ -13,10 +13,16 @@ use serde_json::{Map, Value, json};
 /// A usage error with line and column.
 pub(crate) fn parse_recipe(text: &str, place: &str) -> Result<Recipe> {
     let recipe = Recipe::parse(text, place)?;
-    for written in &recipe.settings {
-        check(written, place)?;
-    }
+    recipe.settings.iter().try_for_each(|written| check(written, place))?;
     Ok(recipe)
+}
+
+/// All mistakes in a recipe, in the order of their lines: those of its settings, or else the first one of its other keys.
+pub(crate) fn recipe_mistakes(text: &str, place: &str) -> Vec<Error> {
+    match Recipe::parse(text, place) {
+        Ok(recipe) => recipe.settings.iter().filter_map(|written| check(written, place).err()).collect(),
+        Err(error) => vec![error],
+    }
 }
 
 /// The JSON schema of recipes, for editors.

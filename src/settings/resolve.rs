@@ -51,6 +51,17 @@ impl Resolver<'_> {
         Ok(found.and_then(|found| found.texts.into_iter().next()))
     }
 
+    /// The variable that decides a setting, and its texts.
+    pub(super) fn by_variable_alone(&self, setting: &Setting) -> Option<(&'static str, Vec<String>)> {
+        if !matches!(self.by_flag(setting), Ok(None)) || self.by_recipe(setting).is_some() {
+            return None;
+        }
+        let found = self.by_variable(setting)?;
+        let names = setting.env.iter().copied().chain(setting.folder_env.map(|(variable, _)| variable));
+        let variable = names.into_iter().find(|variable| found.origin.starts_with(&format!("{variable} (")))?;
+        Some((variable, found.texts))
+    }
+
     fn find(&self, setting: &Setting) -> Result<Option<Found>> {
         if let Some(found) = self.by_flag(setting)? {
             return Ok(Some(found));

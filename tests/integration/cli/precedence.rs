@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use test_support::program::Sandbox;
-use test_support::rows::{example_sandbox, manifest};
+use test_support::rows::{example_sandbox, manifest, mix_and};
 
 /// The manifest of a run.
 fn settings(sandbox: &Sandbox, arguments: &[&str], environment: &[(&str, &str)]) -> serde_json::Value {
@@ -76,4 +76,15 @@ fn a_value_can_be_read_from_a_file() {
     sandbox.write("cuts.txt", "1,2\n");
     let made = settings(&sandbox, &["--tokenizer-model", "builtin", "--cut-sizes=@cuts.txt"], &[]);
     assert_eq!(made["settings"]["cut_sizes"], json!([1, 2]));
+}
+
+#[test]
+fn settings_of_the_environment_and_unknown_variables_are_named() {
+    let sandbox = example_sandbox();
+    let variables = [("SEED", "7"), ("KNOWLEDGE_MIXING_COLUM", "full"), ("KNOWLEDGE_MIXING_SERVICE_HOST", "10.0.0.1")];
+    let ran = sandbox.run_with(&mix_and(&[]), &variables).succeeded();
+    let expected = "warning: KNOWLEDGE_MIXING_COLUM: unknown variable, it has no effect; did you mean KNOWLEDGE_MIXING_COLUMNS?\n\
+                    from the environment: seed 7 (SEED)\n";
+    assert!(ran.stderr.starts_with(expected), "{ran}");
+    assert!(!ran.stderr.contains("SERVICE_HOST"), "{ran}");
 }

@@ -81,3 +81,10 @@ fn an_invalid_value_names_its_origin() {
     assert_eq!(ended.code, 2, "{}", ended.stderr);
     assert!(ended.stderr.contains("inline recipe:4:"), "{}", ended.stderr);
 }
+
+#[test]
+fn check_lists_every_mistake_with_a_suggestion() {
+    let ran = run(&["recipe", "check", "sed: 7\nqa_per_doc: many\ncut_sizes: [2, x]\n"]);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    insta::assert_snapshot!(ran.stderr);
+}
