@@ -11,7 +11,7 @@
 //! | `commands` | one function per sub-command |
 //! | `pipeline` | the stages of a run (prepare, survey, plan, write, finish), `verify` and `diff` |
 //! | `workflow` | what Kubeflow and Argo read and write |
-//! | `report` | statistics, the closing table, metrics, summary, page |
+//! | `report` | statistics, the end of a run, tables, metrics, summary, page, card |
 //! | `settings` | flags, recipe, variables and defaults merged into checked values |
 //! | `cli` | command-line arguments |
 //! | `output` | samples become rows of files |

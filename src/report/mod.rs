@@ -1,4 +1,4 @@
-//! The reports on a mix: the closing table, metrics, the Markdown summary, the HTML page and the dataset card.
+//! The reports on a mix: the end of a run, its tables, metrics, the Markdown summary, the HTML page and the dataset card.
 
 pub(crate) mod card;
 pub(crate) mod closing;

@@ -1,4 +1,4 @@
-//! The closing table: what a run read, dropped and wrote, for a terminal or a pod's log.
+//! The tables of `plan` and of `mix --verbose`: what a run read, dropped and wrote, for a terminal or a pod's log.
 //!
 //! Plain text without colors, and all rules are ASCII, so that it reads the same everywhere.
 
@@ -21,7 +21,7 @@ const LONG_NAME: usize = 24;
 /// Below this width words would break into single letters; the terminal may wrap the lines instead.
 const MIN_WIDTH: u16 = 64;
 
-/// The closing table: sources, dropped rows, mixes, token lengths and recipe targets.
+/// The tables: sources, dropped rows, mixes, token lengths and recipe targets.
 ///
 /// `width` is the terminal's number of columns ([`DEFAULT_WIDTH`] if unknown); cells wrap if a table would be wider. The
 /// text ends with a newline. For `plan`, a cut in the manifest is `written` if it would be.
