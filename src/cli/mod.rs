@@ -46,6 +46,13 @@ Example:
     #[command(after_help = "Example:\n  knowledge-mixing diff output/monday output/tuesday")]
     Diff(DiffArguments),
 
+    /// Print a report of a finished mix: its summary, its page or its figures.
+    #[command(after_help = "\
+Examples:
+  knowledge-mixing report s3://bucket/step_03
+  knowledge-mixing report s3://bucket/step_03 --format html > report.html")]
+    Report(ReportArguments),
+
     /// Delete what earlier mixes have left over in a bucket.
     ///
     /// A mix in a bucket replaces an earlier one without deleting the files that it has not itself: a late request must not hit
@@ -132,6 +139,33 @@ pub(crate) struct VerifyArguments {
     /// Storage and logging.
     #[command(flatten)]
     pub(crate) run: RunFlags,
+}
+
+/// The arguments of `report`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReportArguments {
+    /// Folder or URL of a mix.
+    #[arg(value_name = "MIX")]
+    pub(crate) mix: String,
+
+    /// Which report.
+    #[arg(long, value_enum, default_value_t = ReportFormat::Markdown, value_name = "FORMAT")]
+    pub(crate) format: ReportFormat,
+
+    /// Storage and logging.
+    #[command(flatten)]
+    pub(crate) run: RunFlags,
+}
+
+/// Which report of a mix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// The summary: summary.md.
+    Markdown,
+    /// The page: report.html.
+    Html,
+    /// The figures: metrics.json.
+    Json,
 }
 
 /// The arguments of `clean`.
@@ -266,7 +300,7 @@ pub(crate) fn command() -> clap::Command {
     let mut command = Cli::command().long_version(long_version()).after_long_help(format!(
         "{exits}\n\nExample:\n  knowledge-mixing mix --input output/step_02 --output output/step_03 --cut-sizes 5,50"
     ));
-    for name in ["mix", "plan", "verify", "diff", "clean", "kfp-step"] {
+    for name in ["mix", "plan", "verify", "diff", "report", "clean", "kfp-step"] {
         command = command.mut_subcommand(name, |sub| {
             let examples = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
             sub.after_long_help(format!("{exits}\n\n{examples}"))

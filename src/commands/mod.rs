@@ -11,6 +11,7 @@ mod mix;
 mod plan;
 mod print;
 mod recipe;
+mod report;
 mod runtime;
 mod session;
 mod signals;
@@ -48,14 +49,14 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
         }
         Err(cli::Stop::Clap(help)) => {
             let printed = print::print_help(&help);
-            return printed.map_or_else(|error| report(&logging, &error), |()| exit_code::OK);
+            return printed.map_or_else(|error| fail(&logging, &error), |()| exit_code::OK);
         }
-        Err(cli::Stop::Error(error)) => return report(&logging, &error),
+        Err(cli::Stop::Error(error)) => return fail(&logging, &error),
     };
     let environment = settings::process_environment();
     let settings = match run_settings(&cli, &environment) {
         Ok(settings) => settings,
-        Err(error) => return report(&logging, &error),
+        Err(error) => return fail(&logging, &error),
     };
     let progress = Progress::new(settings.log_format, settings.quiet);
     settings::unknown_variables(&environment).iter().for_each(|warning| progress.warning(warning));
@@ -72,7 +73,7 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
     });
     match outcome {
         Ok(()) => exit_code::OK,
-        Err(error) => report(&progress, &error),
+        Err(error) => fail(&progress, &error),
     }
 }
 
@@ -90,7 +91,7 @@ fn log_format(arguments: &[OsString]) -> LogFormat {
     }
 }
 
-fn report(progress: &Progress, error: &Error) -> u8 {
+fn fail(progress: &Progress, error: &Error) -> u8 {
     progress.error(error);
     workflow::termination::report(error);
     error.kind().exit_code()
@@ -103,6 +104,7 @@ fn run_settings(cli: &Cli, environment: &Environment) -> Result<RunSettings> {
         Command::Plan(arguments) => arguments.settings.clone(),
         Command::Verify(arguments) => arguments.run.0.clone(),
         Command::Diff(arguments) => arguments.run.0.clone(),
+        Command::Report(arguments) => arguments.run.0.clone(),
         Command::Clean(arguments) => arguments.run.0.clone(),
         Command::KfpStep(arguments) => workflow::kfp_step::run_arguments(&arguments.executor_input)?,
         Command::Recipe(_) | Command::Component(_) | Command::Completions(_) | Command::Man => Default::default(),
@@ -119,6 +121,7 @@ async fn run(cli: Cli, session: &Session<'_>) -> Result<()> {
         Command::Plan(arguments) => plan::run(&arguments, session).await,
         Command::Verify(arguments) => verify::run(&arguments, session).await,
         Command::Diff(arguments) => diff::run(&arguments, session).await,
+        Command::Report(arguments) => report::run(&arguments, session).await,
         Command::Clean(arguments) => clean::run(&arguments, session).await,
         Command::Recipe(command) => recipe::run(&command, session).await,
         Command::Component(arguments) => component::run(&arguments),

@@ -11,9 +11,9 @@ use crate::storage::{Location, ManifestHead, Publication, PublishOptions, Publis
 use bytes::Bytes;
 
 /// The files of every mix besides its rows.
-const METRICS: &str = "metrics.json";
-const SUMMARY: &str = "summary.md";
-const REPORT: &str = "report.html";
+pub(super) const METRICS: &str = "metrics.json";
+pub(super) const SUMMARY: &str = "summary.md";
+pub(super) const REPORT: &str = "report.html";
 
 /// How a mix is published; with `overwrite`, files that belong to no mix are replaced.
 pub(super) fn publish_options(overwrite: bool) -> PublishOptions {

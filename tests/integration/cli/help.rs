@@ -14,6 +14,8 @@ fn help_of_every_sub_command() {
         &["plan"],
         &["verify"],
         &["diff"],
+        &["report"],
+        &["clean"],
         &["recipe"],
         &["recipe", "schema"],
         &["recipe", "check"],
@@ -58,6 +60,23 @@ fn help_is_also_a_sub_command_and_a_manual_page_and_completions() {
     let short = run(&["mix", "-h"]);
     let flags = short.lines().filter(|line| line.trim_start().starts_with("--") || line.trim_start().starts_with('-'));
     assert!(flags.clone().count() > 30);
+}
+
+#[test]
+fn the_reports_of_a_finished_mix_are_printed() {
+    let sandbox = test_support::rows::example_sandbox();
+    super::mix(&sandbox, &[]);
+    for (flags, file) in
+        [(&[][..], "summary.md"), (&["--format", "html"], "report.html"), (&["--format", "json"], "metrics.json")]
+    {
+        let ran = sandbox.run(&[&["report", "out"], flags].concat()).succeeded();
+        assert_eq!(ran.stdout, sandbox.read_text(&format!("out/{file}")), "{flags:?}");
+    }
+    sandbox.write("out/summary.md", "changed");
+    let ran = sandbox.run(&["report", "out"]);
+    assert_eq!(ran.code, 3, "{ran}");
+    assert!(ran.message().contains("out/summary.md: the file is not the one that the manifest names"), "{ran}");
+    assert_eq!(sandbox.run(&["report", "nowhere"]).code, 66);
 }
 
 #[test]
