@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a newcomer runs and reads: the notebook.
+"""What a newcomer reads and runs: README, the notebook.
 
     run_all.py BINARY
 """
@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-CHECKS = ["check_notebook.py"]
+CHECKS = ["check_readme.py", "check_notebook.py"]
 
 codes = [subprocess.run([sys.executable, HERE / script, *sys.argv[1:]]).returncode for script in CHECKS]
 failed = sum(code != 0 for code in codes)

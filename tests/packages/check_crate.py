@@ -37,7 +37,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="km-crate-") as folder:
         # --locked: the versions of Cargo.lock, which are compiled already.
         run("cargo", "install", "--quiet", "--offline", "--locked", "--no-track", "--path", ".", "--root", folder)
-        version = run(pathlib.Path(folder) / "bin" / "knowledge-mixing", "--version").strip()
+        version = run(pathlib.Path(folder) / "bin" / "knowledge-mixing", "--version").splitlines()[0]
     package = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]
     assert package["repository"] and package["homepage"] and package["license"], package
     print(f"ok     crate: {len(listed)} files; cargo install gives {version}", flush=True)

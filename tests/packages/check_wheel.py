@@ -62,7 +62,7 @@ def main() -> None:
         run(PROGRAM, "mix", "--input", ROOT / "examples" / "step_02", "--tokenizer-model", "builtin", "--cut-sizes", "4", "--quiet", **inside)
         run(PROGRAM, "verify", "output/step_03", **inside)
         rows = len((scratch / "output/step_03/combined_cut_4x.jsonl").read_text().splitlines())
-        print(f"ok     {wheel.name}: installed in a fresh venv, {' '.join(version)}, a mix of {rows} rows", flush=True)
+        print(f"ok     {wheel.name}: installed in a fresh venv, {' '.join(version[:2])}, a mix of {rows} rows", flush=True)
 
 
 main()
