@@ -17,7 +17,7 @@ const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
   args: ['--no-sandbox', '--disable-gpu', '--hide-scrollbars'],
 });
-const page = await browser.newPage({ viewport: { width: 1000, height: 760 }, colorScheme: 'light' });
+const page = await browser.newPage({ viewport: { width: 1000, height: 655 }, colorScheme: 'light' });
 await page.goto(pathToFileURL(path.resolve(report)).href);
 await page.screenshot({ path: picture });
 await browser.close();
