@@ -21,7 +21,7 @@ TOKENIZER ?= assets/builtin-tokenizer
 SIZES ?= wide:10,narrow:20
 RUNS ?= 5
 
-.PHONY: help build static test test-long test-rust test-judge test-rows test-trainers test-workflow test-cluster test-browser lint bench compare criterion
+.PHONY: help build static test test-long test-rust test-judge test-rows test-trainers test-packages test-docs test-workflow test-cluster test-browser lint bench compare criterion
 
 help:
 	@echo "make test        all tests of the gate; skips what needs Docker, npm or a browser if that is missing, and says so"
@@ -46,7 +46,7 @@ static:
 	mkdir -p $(dir $(STATIC_BINARY))
 	cp $(BINARY) $(STATIC_BINARY)
 
-test: test-rust test-judge test-rows test-workflow test-browser
+test: test-rust test-judge test-rows test-packages test-docs test-workflow test-browser
 
 # Unit tests, properties, snapshots, and everything that Rust drives end to end. An S3 server from PyPI and an Azure emulator
 # from npm are two of the storage backends.
@@ -65,6 +65,14 @@ test-rows: $(VENV)/installed $(VENV4)/installed build
 # The published trainers themselves: 6 GB of packages.
 test-trainers: $(VENV_TRAINERS)/installed $(VENV4)/installed build
 	$(VENV_TRAINERS)/bin/python tests/trainers/run_all.py --binary $(BINARY) --transformers4 $(VENV4)/bin/python $(if $(TOKENIZERS),--tokenizers $(TOKENIZERS))
+
+# `pip install .` in a fresh venv, `cargo install`, the workflow that makes a release.
+test-packages: $(VENV)/installed build
+	$(VENV)/bin/python tests/packages/run_all.py
+
+# What a newcomer runs and reads: the README's example, the notebook.
+test-docs: $(VENV)/installed build
+	$(VENV)/bin/python tests/docs/run_all.py $(BINARY)
 
 # Kubeflow's SDK, Argo's schema, the image around the static binary, compose.
 test-workflow: $(VENV)/installed static
@@ -102,10 +110,11 @@ compare: build
 criterion:
 	cargo bench --bench hot_paths
 
-$(VENV)/installed: tests/python/requirements.txt tests/workflow/requirements.txt pipelines/argo/requirements.txt tests/trainers/requirements-light.txt
+$(VENV)/installed: tests/python/requirements.txt tests/workflow/requirements.txt pipelines/argo/requirements.txt tests/trainers/requirements-light.txt \
+		tests/packages/requirements.txt tests/docs/requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt -r tests/workflow/requirements.txt \
-		-r tests/trainers/requirements-light.txt
+		-r tests/trainers/requirements-light.txt -r tests/packages/requirements.txt -r tests/docs/requirements.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(DATA_PROCESSING)
 	touch $@
 

@@ -124,6 +124,7 @@ pub(super) fn trimmed_token_files(
 }
 
 /// Writes a file that exists only in memory, until the process ends; returns its path.
+#[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "std has no files in memory")]
 fn file_in_memory(content: &str) -> std::io::Result<String> {
     use std::io::Write;
@@ -137,4 +138,10 @@ fn file_in_memory(content: &str) -> std::io::Result<String> {
     let mut file = unsafe { std::fs::File::from_raw_fd(descriptor) };
     file.write_all(content.as_bytes())?;
     Ok(format!("/proc/self/fd/{}", file.into_raw_fd()))
+}
+
+/// Other systems have no such files, and a token is not written to disk.
+#[cfg(not(target_os = "linux"))]
+fn file_in_memory(_: &str) -> std::io::Result<String> {
+    Err(std::io::ErrorKind::Unsupported.into())
 }
