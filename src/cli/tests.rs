@@ -124,6 +124,7 @@ fn the_long_help_lists_the_exit_codes_without_those_of_argo() {
     insta::assert_snapshot!(exit_codes_help(), @r"
     Exit codes:
         0  success; diff also exits with 0 if the mixes differ
+        1  diff --exit-code: the mixes differ
         2  invalid command line, variable or recipe; a file of somebody else is in the way
         3  invalid data: rows, tokenizer, chat template or manifest; a recipe's shortfall; a mix that differs from its manifest
         4  a requested or selected cut cannot be written
