@@ -12,9 +12,10 @@ from pipeline import generate, mix, train
 
 @dsl.pipeline(name="mix-in-a-bucket")
 def bucket(input_uri: str, output_uri: str):
-    """The step reads and writes the bucket itself; the next step imports the mix from there."""
+    """The step reads and writes the bucket itself; a later pipeline, or a step that gets no artifact of this one, imports it from there."""
     mixed = mix(input_uri=input_uri, output_uri=output_uri, cut_sizes="5,50", s3_secret="knowledge-mixing-s3")
-    # Kubeflow downloads it into the pod of the next step, with the credentials of the pipeline root.
+    # Kubeflow downloads it into the pod of the next step, with the credentials that its config map `kfp-launcher` has for this scheme
+    # (`providers`). Within a pipeline, `mixed.outputs["dataset"]` needs none.
     imported = dsl.importer(artifact_uri=mixed.outputs["dataset_uri"], artifact_class=dsl.Dataset, reimport=True)
     train(dataset=imported.output, samples=mixed.outputs["total_samples"])
 
@@ -48,8 +49,8 @@ def train_cut(mixes: dsl.Input[dsl.Dataset], cut: int):
 @dsl.pipeline(name="mix-between-loops")
 def loops(cut_sizes: str = "2,5"):
     """A loop generates the rows in parts; a second one trains on each feasible cut."""
-    with dsl.ParallelFor(["extractive_summary", "extractive_summary"], parallelism=2) as source:
-        generated = generate(source=source)
+    with dsl.ParallelFor([0, 1], parallelism=2) as part:
+        generated = generate(source="extractive_summary", part=part)
     facts = generate(source="key_facts_to_qa")
     mixed = mix(
         extractive_summary=dsl.Collected(generated.outputs["rows"]), key_facts_to_qa=facts.outputs["rows"], cut_sizes=cut_sizes

@@ -17,7 +17,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 # The generated file of this release. If you copied only pipeline.py, set KNOWLEDGE_MIXING_COMPONENT to your component.yaml.
 COMPONENT = os.environ.get("KNOWLEDGE_MIXING_COMPONENT", str(HERE.parents[1] / "component.yaml"))
 
-# The settings that the step takes from a secret, for an object store.
+# What the step takes from a secret, for an object store: the first two have to be there.
 S3_KEYS = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL"]
 
 
@@ -54,19 +54,20 @@ def mix(
     if s3_secret or volume:
         from kfp import kubernetes
     if s3_secret:
-        kubernetes.use_secret_as_env(task, s3_secret, {key: key for key in S3_KEYS}, optional=True)
+        kubernetes.use_secret_as_env(task, s3_secret, {key: key for key in S3_KEYS[:2]})
+        kubernetes.use_secret_as_env(task, s3_secret, {key: key for key in S3_KEYS[2:]}, optional=True)
     if volume:
         kubernetes.mount_pvc(task, pvc_name=volume, mount_path=mount_path)
     return task
 
 
 @dsl.component(base_image="python:3.12-slim")
-def generate(source: str, rows: dsl.Output[dsl.Dataset]):
+def generate(source: str, rows: dsl.Output[dsl.Dataset], part: int = 0):
     """A placeholder for a generation step: writes a few rows of one source, in the format of the current generator."""
     import json
 
     with open(rows.path, "w", encoding="utf-8") as file:
-        for document in range(2):
+        for document in range(2 * part, 2 * part + 2):
             for summary in range(6):
                 for pair in range(3):
                     text = f"Plant {document}: summary {summary} of how the pumps are serviced."

@@ -55,7 +55,7 @@ pub(crate) struct Inputs {
 pub(crate) const MIX_FOLDER: &str = "training_mix";
 
 /// The files of a source. Nothing else is opened, and what has the name of such a file and cannot be read is an error.
-const SOURCE_FILES: ListFilter =
+pub(crate) const SOURCE_FILES: ListFilter =
     ListFilter { is_ignored: is_hidden, is_wanted: |name| FileFormat::of_name(name).is_some(), is_strict: true };
 
 /// Checks that the output is outside of all inputs, or is the [`MIX_FOLDER`] of one: the next run would read it as input. And that no

@@ -16,7 +16,7 @@ mod parse;
 mod read;
 mod rows;
 
-pub(crate) use find::{FindOptions, InputObject, MIX_FOLDER, SourceLocations, check_output, find};
+pub(crate) use find::{FindOptions, InputObject, MIX_FOLDER, SOURCE_FILES, SourceLocations, check_output, find};
 pub(crate) use ledger::{RejectedRow, SourceLedger};
 pub(crate) use parse::RowParser;
 pub(crate) use read::{Artifacts, ReadOptions, read};

@@ -124,7 +124,8 @@ async fn check_settled_file(
     progress: &ProgressCounter,
 ) -> Result<Result<u64, String>> {
     let place = output.join(&file.name);
-    for attempt in 1.. {
+    let mut attempt = 1;
+    loop {
         let checked = match storage.stat(&place).await? {
             Some(object) if object.size == file.bytes => match check_file(storage, &object, file, progress).await {
                 Err(error) if error.kind() == ErrorKind::Io => Err(error),
@@ -136,9 +137,9 @@ async fn check_settled_file(
         if attempt == ATTEMPTS {
             return checked;
         }
+        attempt += 1;
         tokio::time::sleep(PAUSE).await;
     }
-    Ok(Err("not found".to_owned()))
 }
 
 /// The number of rows of a file that is as the manifest says, or else what is wrong with it.

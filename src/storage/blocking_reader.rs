@@ -1,32 +1,51 @@
 //! Reads a stream of bytes on a thread that may block.
 
+use super::shared::Shared;
 use crate::error::Result;
 use bytes::{Buf, Bytes};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::Handle;
 
-/// The bytes of a stream, for code that is not asynchronous. Only for threads that may block.
+/// How often a reader that waits for bytes looks whether a signal is ending the run.
+const POLL: Duration = Duration::from_millis(50);
+
+/// The bytes of a stream, for code that is not asynchronous. Only for threads that may block. An error of the stream is the inner error
+/// of the [`std::io::Error`].
 pub(crate) struct BlockingReader {
     stream: BoxStream<'static, Result<Bytes>>,
     bytes: Bytes,
     runtime: Handle,
+    shared: Arc<Shared>,
 }
 
 impl BlockingReader {
-    pub(super) fn new(stream: BoxStream<'static, Result<Bytes>>, runtime: Handle) -> Self {
-        Self { stream, bytes: Bytes::new(), runtime }
+    pub(super) fn new(stream: BoxStream<'static, Result<Bytes>>, runtime: Handle, shared: Arc<Shared>) -> Self {
+        Self { stream, bytes: Bytes::new(), runtime, shared }
+    }
+
+    /// The next bytes; `None` at the end.
+    fn next(&mut self) -> std::io::Result<Option<Bytes>> {
+        loop {
+            let stream = &mut self.stream;
+            match self.runtime.block_on(async { tokio::time::timeout(POLL, stream.next()).await }) {
+                Ok(next) => return next.transpose().map_err(std::io::Error::other),
+                Err(_) if self.shared.is_stopping() => return Err(std::io::Error::other("the run is stopping")),
+                Err(_) => {}
+            }
+        }
     }
 }
 
 impl Read for BlockingReader {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         while self.bytes.is_empty() {
-            match self.runtime.block_on(self.stream.next()).transpose() {
-                Ok(Some(bytes)) => self.bytes = bytes,
-                Ok(None) => return Ok(0),
-                Err(error) => return Err(std::io::Error::other(error.line())),
+            match self.next()? {
+                Some(bytes) => self.bytes = bytes,
+                None => return Ok(0),
             }
         }
         let count = buffer.len().min(self.bytes.len());

@@ -135,7 +135,7 @@ impl Storage {
     pub(crate) fn open_blocking(&self, file: &Location, bytes: u64) -> Result<Option<BlockingReader>> {
         let runtime = tokio::runtime::Handle::current();
         let found = runtime.block_on(self.stat(file))?.filter(|object| object.size == bytes);
-        Ok(found.map(|object| BlockingReader::new(self.stream(&object), runtime)))
+        Ok(found.map(|object| BlockingReader::new(self.stream(&object), runtime, Arc::clone(&self.0))))
     }
 
     /// The number of objects, at most `wanted`, that may be streamed at a time within the limit of open files.

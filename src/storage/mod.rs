@@ -49,3 +49,4 @@ pub use publish::staged_file::StagedFile;
 pub(crate) use rename::rename;
 pub(crate) use retry::random_bits;
 pub(crate) use shared::PublishState;
+pub(crate) use store_error::write_error;

@@ -1,7 +1,7 @@
 //! Small files, written so that a reader never sees a partial one.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::storage::{close, random_bits, rename};
+use crate::storage::{close, random_bits, rename, write_error};
 use std::fs::File;
 use std::io::{ErrorKind as Io, Read};
 use std::path::{Path, PathBuf};
@@ -104,13 +104,17 @@ pub(super) fn write_atomically(path: &Path, mut reader: impl Read) -> Result<()>
     let staging = staging_path(path);
     let mut write = || {
         let mut file = File::create_new(&staging)?;
-        let bytes = std::io::copy(&mut reader, &mut file)?;
+        std::io::copy(&mut reader, &mut file)?;
         close(file)?;
-        rename(&staging, path, bytes)
+        rename(&staging, path)
     };
     write().map_err(|error| {
         let _ = std::fs::remove_file(&staging);
-        Error::new(ErrorKind::Io, "cannot write").at(path.display()).caused_by(error)
+        // What the reader reports as an error of this program is the cause, not a failure to write.
+        match error.downcast::<Error>() {
+            Ok(error) => error,
+            Err(error) => write_error(error, "write", path.display()),
+        }
     })
 }
 

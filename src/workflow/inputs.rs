@@ -7,6 +7,7 @@
 
 use super::executor::{Artifact, ExecutorInput};
 use crate::error::{Error, ErrorKind, Result};
+use crate::input::SOURCE_FILES;
 use crate::storage::{Location, Storage};
 use futures::StreamExt;
 use std::collections::BTreeMap;
@@ -33,7 +34,8 @@ pub(super) async fn add_artifacts(
     storage: &Storage,
 ) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
-    let datasets = in_order(DATASETS, input.input_artifacts(DATASETS), storage, &mut warnings).await?;
+    let datasets = existing_paths(DATASETS, input.input_artifacts(DATASETS))?;
+    let datasets = in_order(DATASETS, datasets, storage, &mut warnings).await?;
     let mut sources: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     for path in &datasets {
         for (name, folder) in folders(path)? {
@@ -53,8 +55,8 @@ pub(super) async fn add_artifacts(
         if artifacts.is_empty() {
             continue;
         }
-        let paths = in_order(name, artifacts, storage, &mut warnings).await?;
-        let paths: Vec<PathBuf> = paths.into_iter().map(|path| rows_folder(name, path)).collect();
+        let paths = existing_paths(name, artifacts)?.into_iter().map(|path| rows_folder(name, path)).collect();
+        let paths = in_order(name, paths, storage, &mut warnings).await?;
         for path in &paths {
             match seen.insert(path.clone(), name) {
                 Some(other) if other != name => return Err(wired_twice(path, other, name)),
@@ -77,15 +79,18 @@ fn wired_twice(path: &Path, other: &str, name: &str) -> Error {
         .hint("wire the output of each generation step to the input of its own source")
 }
 
-/// The paths of the artifacts of an input. The order of a list that the engine has collected from a loop means nothing and changes
+fn existing_paths(name: &str, artifacts: &[Artifact]) -> Result<Vec<PathBuf>> {
+    artifacts.iter().map(|artifact| existing_path(name, artifact)).collect()
+}
+
+/// The paths of the artifacts of an input, in order. The order of a list that the engine has collected from a loop means nothing and changes
 /// from run to run: the artifacts are taken in the order of the digests of their contents, so that the mix does not depend on it.
 async fn in_order(
     name: &str,
-    artifacts: &[Artifact],
+    paths: Vec<PathBuf>,
     storage: &Storage,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<PathBuf>> {
-    let paths = artifacts.iter().map(|artifact| existing_path(name, artifact)).collect::<Result<Vec<_>>>()?;
     if paths.len() < 2 {
         return Ok(paths);
     }
@@ -101,12 +106,12 @@ async fn in_order(
     Ok(ordered.into_iter().map(|(_, path)| path).collect())
 }
 
-/// The BLAKE3 digest of what a file or folder contains: the keys, sizes and bytes of all files, in the order of their keys. Where it is
-/// does not matter, nor does its own name.
+/// The BLAKE3 digest of the rows in a file or folder: the keys, sizes and bytes of all files that hold rows, in the order of their keys.
+/// Where it is does not matter, nor does its own name, nor a log beside the rows.
 async fn content_digest(path: &Path, storage: &Storage) -> Result<[u8; 32]> {
     let mut digest = blake3::Hasher::new();
     let is_folder = path.is_dir();
-    for file in storage.list(&Location::local(path)).await? {
+    for file in storage.list_selected(&Location::local(path), SOURCE_FILES).await? {
         let key = if is_folder { file.key.as_bytes() } else { b"" };
         digest.update(&(key.len() as u64).to_le_bytes()).update(key).update(&file.size.to_le_bytes());
         let mut bytes = storage.stream(&file);
@@ -256,6 +261,8 @@ mod tests {
         for (folder, rows) in folders.iter().zip(["1", "2"]) {
             std::fs::create_dir_all(folder.join("extractive_summary")).unwrap();
             std::fs::write(folder.join("extractive_summary/gen.jsonl"), rows).unwrap();
+            // A log with a time in it: the name of the folder stands for that.
+            std::fs::write(folder.join("_log"), folder.to_str().unwrap()).unwrap();
         }
         for (name, setting, paths) in [
             ("key_facts_to_qa", "source_input", vec![at("x/rows"), at("y/rows"), at("z/rows")]),

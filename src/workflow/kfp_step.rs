@@ -10,6 +10,7 @@ use super::files::CreatedFiles;
 use super::inputs;
 use super::mix_result::MixResult;
 use super::outputs::{self, DATASET, METRICS, MIXES, MixLocation, REPORT, SUMMARY};
+use super::parameters::DATASET_URI;
 use super::trainer;
 use super::upstream::{RETURNED, our_name};
 use crate::codec::{Codec, DecodingReader};
@@ -49,7 +50,7 @@ impl KfpStep {
         let mut values = input.settings()?;
         let warnings = inputs::add_artifacts(&input, &mut values, storage).await?;
         let mix_location = match values.get("output").and_then(|values| values.first()) {
-            Some(output_uri) => MixLocation::of(output_uri),
+            Some(output_uri) => MixLocation::of(&Location::parse(output_uri).map_err(|error| error.at("output_uri"))?),
             None => {
                 let mixes = input.output_artifact(MIXES).ok_or_else(|| {
                     Error::new(ErrorKind::Usage, "no output artifact `mixes` and no output_uri")
@@ -82,6 +83,12 @@ impl KfpStep {
             MixLocation::Artifact => (MIXES, false),
         };
         trainer::warn_of_refused_file(place, is_decompressed, settings, warnings);
+        let is_elsewhere = self.mix_location != MixLocation::Artifact;
+        let has_uri = self.input.output_parameters().any(|(name, _)| name == DATASET_URI);
+        // A Parquet file is one in either place: that has been said.
+        if is_decompressed && is_elsewhere && has_uri && !settings.selected_format.is_parquet() {
+            trainer::warn_of_refused_file(DATASET_URI, false, settings, warnings);
+        }
     }
 
     /// Writes what the engine reads, after the mix is complete, and while no other run can replace it. If that fails, or
@@ -91,8 +98,9 @@ impl KfpStep {
     /// An output cannot be written.
     pub(crate) fn publish(self, result: &MixResult, storage: &Storage, is_stopping: &dyn Fn() -> bool) -> Result<()> {
         let mut created = CreatedFiles::new(is_stopping);
-        self.write_outputs(result, storage, &mut created).map_err(|error| {
-            error.hint("the mix itself is complete; the engine gets nothing of this step: run it again")
+        self.write_outputs(result, storage, &mut created).map_err(|error| match error.advice() {
+            Some(_) => error,
+            None => error.hint("the mix itself is complete; the engine gets nothing of this step: run it again"),
         })?;
         created.keep()
     }

@@ -2,9 +2,11 @@
 
 use super::executor::{Artifact, ExecutorInput};
 use super::mix_result::MixResult;
+use super::output_paths::normalized;
 use super::parameters::OutputParameters;
 use super::upstream::{RETURNED, our_name};
 use crate::error::Result;
+use crate::storage::Location;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
@@ -48,21 +50,27 @@ pub(super) enum MixLocation {
 }
 
 impl MixLocation {
-    /// The location that an `output_uri` names: a path is on a volume, a URL is in a bucket.
-    pub(super) fn of(output_uri: &str) -> Self {
-        let output_uri = output_uri.trim_end_matches('/');
-        if let Some(path) = output_uri.strip_prefix("file://") {
-            return Self::Volume(PathBuf::from(path));
+    /// Where a location is: a path is on a volume, a URL is in a bucket.
+    pub(super) fn of(output: &Location) -> Self {
+        match output.local_path() {
+            Some(path) => Self::Volume(normalized(&std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()))),
+            None => Self::Bucket(output.to_string().trim_end_matches('/').to_owned()),
         }
-        if let Some(key) = output_uri.strip_prefix("minio://") {
-            // Trainers only know s3://. minio:// is Kubeflow's own scheme for S3 at an endpoint.
-            return Self::Bucket(format!("s3://{key}"));
-        }
-        if output_uri.contains("://") {
-            return Self::Bucket(output_uri.to_string());
-        }
-        Self::Volume(std::path::absolute(output_uri).unwrap_or_else(|_| PathBuf::from(output_uri)))
     }
+
+    /// Where a file of the mix is; `None` if the mix is in an artifact.
+    fn file(&self, name: &str) -> Option<String> {
+        match self {
+            Self::Artifact => None,
+            Self::Volume(folder) => Some(folder.join(name).display().to_string()),
+            Self::Bucket(url) => Some(format!("{url}/{name}")),
+        }
+    }
+}
+
+/// A URL as trainers read it: they know `s3://`; `minio://` is Kubeflow's own scheme for S3 at its endpoint.
+fn for_trainers(url: &str) -> String {
+    url.strip_prefix("minio://").map_or_else(|| url.to_owned(), |key| format!("s3://{key}"))
 }
 
 /// The executor output: every output parameter and every output artifact that the executor input declares.
@@ -106,13 +114,8 @@ pub(super) fn parameter_values(
         Some(uri) => parameters.with_dataset_uri(uri).values(),
         None => parameters.values(),
     };
-    let path = match location {
-        MixLocation::Artifact => {
-            input.output_artifact(MIXES).map(|mixes| mixes.path().join(file).display().to_string())
-        }
-        MixLocation::Volume(folder) => Some(folder.join(file).display().to_string()),
-        MixLocation::Bucket(url) => Some(format!("{url}/{file}")),
-    };
+    let in_artifact = || input.output_artifact(MIXES).map(|mixes| mixes.path().join(file).display().to_string());
+    let path = location.file(file).or_else(in_artifact);
     if let Some(path) = path {
         values.insert(RETURNED.to_owned(), path.into());
     }
@@ -122,14 +125,12 @@ pub(super) fn parameter_values(
 /// Where the selected mix is, for a step that reads it itself (`dsl.importer`): the artifact, or the file in the bucket or on the
 /// volume; `None` if there is no artifact for it.
 fn dataset_uri(input: &ExecutorInput, file: &str, location: &MixLocation) -> Option<String> {
-    match location {
-        MixLocation::Volume(folder) => Some(folder.join(file).display().to_string()),
-        MixLocation::Bucket(url) => Some(format!("{url}/{file}")),
-        MixLocation::Artifact => match input.output_artifact(DATASET) {
-            Some(dataset) => Some(dataset.uri.clone()),
-            None => input.output_artifact(MIXES).map(|mixes| format!("{}/{file}", mixes.uri.trim_end_matches('/'))),
-        },
-    }
+    let in_mixes = || {
+        let mixes = input.output_artifact(MIXES)?;
+        Some(format!("{}/{file}", mixes.uri.trim_end_matches('/')))
+    };
+    let in_dataset = || Some(input.output_artifact(DATASET)?.uri.clone());
+    location.file(file).or_else(in_dataset).or_else(in_mixes)
 }
 
 /// The figures that one compares between runs, at most [`MAX_COMPARED`]: those of the run, of the selected cut and of its sources, with
@@ -189,7 +190,7 @@ fn mixes_metadata(result: &MixResult, parameters: &OutputParameters, location: &
     match location {
         MixLocation::Artifact => {}
         MixLocation::Volume(path) => insert(&mut metadata, "pvc_dir", path.display()),
-        MixLocation::Bucket(url) => insert(&mut metadata, "artifact_path", url),
+        MixLocation::Bucket(url) => insert(&mut metadata, "artifact_path", for_trainers(url)),
     }
     metadata
 }
@@ -225,7 +226,9 @@ fn dataset_metadata(
             insert(&mut metadata, "pvc_path", folder.join(&file.name).display());
             insert(&mut metadata, "pvc_dir", folder.display());
         }
-        MixLocation::Bucket(url) => insert(&mut metadata, "artifact_path", format!("{url}/{}", file.name)),
+        MixLocation::Bucket(url) => {
+            insert(&mut metadata, "artifact_path", for_trainers(&format!("{url}/{}", file.name)))
+        }
     }
     Ok(metadata)
 }

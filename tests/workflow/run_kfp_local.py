@@ -216,10 +216,13 @@ def compressed_mixes(step, upstream, rows, volume, settings):
         on_volume = step(output_uri=str(volume / ending), select_format=select_format, **compressed).outputs
         assert on_volume["dataset"].metadata["pvc_path"].endswith(f"combined_cut_2x{ending}")
         assert on_volume["dataset_uri"] == on_volume["dataset"].metadata["pvc_path"]
-        for outputs in [on_volume, step(select_format=select_format, **compressed).outputs]:
+        raised = warnings(on_volume["summary"].path)
+        assert len(raised) == 1 and f"dataset_uri: the next step gets a {ending} file" in raised[0], raised
+        as_artifact = step(select_format=select_format, **compressed).outputs
+        assert not warnings(as_artifact["summary"].path), "dataset is plain"
+        for outputs in [on_volume, as_artifact]:
             rows_of = pathlib.Path(outputs["dataset"].path).read_bytes().splitlines()
             assert len(rows_of) == outputs["dataset"].metadata["samples"] and all(map(json.loads, rows_of))
-            assert not warnings(outputs["summary"].path), "dataset is plain"
 
     # The public component has no input for it, so it comes from a variable of the pod.
     mix_outputs = NamedTuple("Mixed", [("output_path", dsl.Artifact), ("dataset_file", dsl.Dataset), ("Output", str)])

@@ -57,8 +57,9 @@ async fn clean_under_lease(run: &Run, lease: &Lease, encode: &EncodeCleaned) -> 
     if names.is_empty() {
         return Ok(names);
     }
-    lease.prove().await?;
     for name in &names {
+        // Each time: a run that has taken the lease meanwhile may have published a file of this name.
+        lease.prove().await?;
         run.delete(name).await?;
     }
     let content = encode(&manifest.bytes, &ManifestHead { left_over: Vec::new(), ..head })?;

@@ -368,7 +368,7 @@ fn check_rename(folder: &Path, first: &str, second: &str) -> Result<()> {
     let (first, second) = (folder.join(first), folder.join(second));
     let created = File::create_new(&first).and_then(close).inspect_err(|_| _ = std::fs::remove_file(&first));
     created.map_err(|error| write_error(error, "write to the folder", folder.display()))?;
-    if let Err(error) = rename(&first, &second, 0) {
+    if let Err(error) = rename(&first, &second) {
         let _ = std::fs::remove_file(&first);
         return Err(write_error(error, "rename files in the folder", folder.display()).hint(MOUNTED));
     }

@@ -78,8 +78,7 @@ impl StagingFile {
 
     /// Renames the file to its final path.
     pub(super) fn publish(mut self) -> Result<()> {
-        rename(&self.staging, &self.target, self.file.bytes)
-            .map_err(|error| write_error(error, "write", self.target.display()))?;
+        rename(&self.staging, &self.target).map_err(|error| write_error(error, "write", self.target.display()))?;
         self.is_published = true;
         Ok(())
     }

@@ -217,7 +217,12 @@ fn a_compressed_mix_on_a_volume_or_in_a_bucket_is_a_warning_without_dataset() {
     let root = tempfile::tempdir().unwrap();
     for output_uri in ["/volume/mixes", "file:///volume/mixes", "s3://bucket/mixes", "minio://bucket/mixes"] {
         let whole = executor_input(root.path(), json!({"output_uri": output_uri}));
-        assert!(check(&whole, &[("compression", "gzip")]).unwrap().is_empty(), "dataset is plain");
+        // The artifact is plain, but the parameter names the file itself.
+        let raised = check(&whole, &[("compression", "gzip")]).unwrap();
+        assert!(
+            raised.len() == 1 && raised[0].starts_with("dataset_uri: the next step gets a .jsonl.gz file"),
+            "{raised:?}"
+        );
         let mut input: Value = serde_json::from_str(&whole).unwrap();
         input["outputs"]["artifacts"].as_object_mut().unwrap().remove("dataset");
         let input = input.to_string();
@@ -274,6 +279,7 @@ fn a_mix_on_a_volume_or_in_a_bucket_is_referenced_and_dataset_is_written() {
     for (output_uri, key, value) in [
         (on_volume.display().to_string(), "pvc_path", on_volume.join(file).display().to_string()),
         (format!("file://{}/", on_volume.display()), "pvc_dir", on_volume.display().to_string()),
+        (format!("file://localhost{}", on_volume.display()), "pvc_path", on_volume.join(file).display().to_string()),
         ("s3://bucket/mixes/".into(), "artifact_path", format!("s3://bucket/mixes/{file}")),
         ("minio://bucket/mixes".into(), "artifact_path", format!("s3://bucket/mixes/{file}")),
     ] {
@@ -300,10 +306,9 @@ fn a_mix_on_a_volume_or_in_a_bucket_is_referenced_and_dataset_is_written() {
         assert_eq!(read(root.path().join("dataset")), "{5}");
         assert!(!root.path().join("mixes").exists());
         assert_eq!(read(root.path().join("report")), "<p>");
-        let path = if key == "artifact_path" {
-            format!("s3://bucket/mixes/{file}")
-        } else {
-            on_volume.join(file).display().to_string()
+        let path = match output_uri.split_once("://") {
+            Some((scheme @ ("s3" | "minio"), _)) => format!("{scheme}://bucket/mixes/{file}"),
+            _ => on_volume.join(file).display().to_string(),
         };
         assert_eq!(read(root.path().join("parameters/dataset_uri")), path);
         assert_eq!(output["parameterValues"]["dataset_uri"], path);
