@@ -36,7 +36,7 @@ pub(crate) struct SplitBuilder<'t> {
 }
 
 impl<'t> SplitBuilder<'t> {
-    /// A builder for `rows` rows of one source. The seed and the source's name go into the rank hashes.
+    /// A builder for `rows` rows of one source. The seed and the source's name for ranks go into the rank hashes.
     pub(crate) fn new(texts: &'t TextStore, seed: u64, source: &'t str, rows: usize) -> Self {
         Self {
             texts,

@@ -15,18 +15,18 @@ pub(super) struct FileOfSource {
     pub(super) format: FileFormat,
 }
 
-/// Assigns the files of an input folder to the sources named `sources`, each of which has a folder of its name: by source, then by the
-/// byte order of their keys.
+/// Assigns the files of an input folder to the sources, each of which has a folder of its name in `folders`: by source, then by the
+/// byte order of their keys. Sources can share a folder.
 ///
 /// `keys` are relative to the input folder and joined with `/`. Names that begin with `.` or `_` are ignored at every
 /// level, as are files whose extension is not that of a file with rows.
-pub(super) fn discover<'a>(sources: &[&str], keys: impl IntoIterator<Item = &'a str>) -> Vec<FileOfSource> {
-    let of_source = |(file, key): (usize, &str)| {
-        let (folder, rest) = key.split_once('/').filter(|_| !key.split('/').any(is_hidden))?;
-        let source = sources.iter().position(|source| *source == folder)?;
-        file_of_source(source, file, rest)
-    };
-    let mut files: Vec<_> = keys.into_iter().enumerate().filter_map(of_source).collect();
+pub(super) fn discover<'a>(folders: &[&str], keys: impl IntoIterator<Item = &'a str>) -> Vec<FileOfSource> {
+    let mut files = Vec::new();
+    for (file, key) in keys.into_iter().enumerate() {
+        let Some((folder, rest)) = key.split_once('/').filter(|_| !key.split('/').any(is_hidden)) else { continue };
+        let of_folder = (0..folders.len()).filter(|source| folders[*source] == folder);
+        files.extend(of_folder.filter_map(|source| file_of_source(source, file, rest)));
+    }
     files.sort_by(|a, b| (a.source, a.key.as_bytes()).cmp(&(b.source, b.key.as_bytes())));
     files
 }

@@ -26,7 +26,9 @@ pub(crate) struct InputObject {
 pub(crate) struct SourceLocations<'a> {
     /// The source's name.
     pub(crate) name: &'a str,
-    /// Folders or files given for this source alone. Empty: the folder of its name in every input.
+    /// The name of its folder in every input; sources can share one.
+    pub(crate) folder: &'a str,
+    /// Folders or files given for this source alone. Empty: its folder in every input.
     pub(crate) locations: &'a [Location],
 }
 
@@ -47,7 +49,7 @@ pub(crate) struct FindOptions<'a> {
 pub(crate) struct Inputs {
     /// The files, in the order of the mix.
     pub(crate) files: Vec<InputObject>,
-    /// Inputs given twice, folders that belong to no source, sources without files.
+    /// Inputs given twice, folders that belong to no source.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -122,16 +124,19 @@ pub(crate) async fn find(storage: &Storage, options: &FindOptions<'_>) -> Result
             "point --input (INPUT_URI) at the output folder of the generation step, which has one folder per source",
         ));
     }
-    found.warnings.extend(missing.into_iter().map(|name| format!("source {name} not found")));
     Ok(found)
 }
 
 /// Finds the files of sources that have no locations of their own, in the folders of their names.
 async fn find_in_inputs(storage: &Storage, options: &FindOptions<'_>, found: &mut Inputs) -> Result<()> {
-    let names: Vec<&str> = options.sources.iter().map(|source| source.name).collect();
+    let folders: Vec<&str> = options.sources.iter().map(|source| source.folder).collect();
     // The folder of a source that has locations of its own is not read.
-    let wanted: Vec<&str> =
-        options.sources.iter().filter(|source| source.locations.is_empty()).map(|source| source.name).collect();
+    let mut wanted: Vec<&str> = Vec::new();
+    for source in options.sources.iter().filter(|source| source.locations.is_empty()) {
+        if !wanted.contains(&source.folder) {
+            wanted.push(source.folder);
+        }
+    }
     let mut others = Vec::new();
     for (folder, input) in options.inputs.iter().enumerate() {
         if options.inputs[..folder].contains(input) {
@@ -140,14 +145,14 @@ async fn find_in_inputs(storage: &Storage, options: &FindOptions<'_>, found: &mu
         let listed = storage.list_subfolders(input, &wanted, SOURCE_FILES).await?;
         let objects = listed.files;
         let is_known =
-            |name: &String| name == MIX_FOLDER || names.contains(&name.as_str()) || (options.is_disabled)(name);
+            |name: &String| name == MIX_FOLDER || folders.contains(&name.as_str()) || (options.is_disabled)(name);
         let unknown = listed.others.into_iter().filter(|name| !is_known(name));
         others.extend(unknown.map(|name| input.join(&name).to_string()));
         if !listed.unreadable.is_empty() {
             let names = listed.unreadable.join(", ");
             found.warnings.push(format!("{input}: what cannot be read beside the sources is skipped: {names}"));
         }
-        let files = discover(&names, objects.iter().map(|object| object.key.as_str()))
+        let files = discover(&folders, objects.iter().map(|object| object.key.as_str()))
             .into_iter()
             .filter(|file| options.sources[file.source].locations.is_empty());
         found.files.extend(files.map(|file| input_object(file, folder, &objects)));

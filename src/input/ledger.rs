@@ -30,7 +30,17 @@ pub(crate) struct SourceLedger {
     pub(crate) dropped: BTreeMap<&'static str, u64>,
     /// Samples with reasoning that is left out.
     pub(crate) reasoning_left_out: u64,
+    /// Rows of its files that are another source's, or nobody's; they are not among the rows read.
+    pub(crate) elsewhere: u64,
+    /// Those of them that no source takes, by value.
+    pub(crate) unwanted: BTreeMap<String, u64>,
 }
+
+/// The number of different values of unwanted rows that are named; a column of texts has as many as rows.
+const UNWANTED_VALUES: usize = 100;
+
+/// What stands for the values beyond that.
+const OTHER_VALUES: &str = "other values";
 
 impl SourceLedger {
     /// The numbers of dropped rows by reason, most frequent first: `2 empty_response, 1 null_question`.
@@ -46,6 +56,14 @@ impl SourceLedger {
         *self.dropped.entry(reason).or_default() += rows;
     }
 
+    /// Adds rows that belong to another source, or, with a value, to none.
+    pub(crate) fn leave_rows(&mut self, unwanted: Option<&str>, rows: u64) {
+        self.elsewhere += rows;
+        let Some(value) = unwanted else { return };
+        let is_named = self.unwanted.contains_key(value) || self.unwanted.len() < UNWANTED_VALUES;
+        *self.unwanted.entry(if is_named { value } else { OTHER_VALUES }.to_owned()).or_default() += rows;
+    }
+
     /// Adds the counts of another ledger.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.read += other.read;
@@ -54,5 +72,7 @@ impl SourceLedger {
         for (reason, rows) in &other.dropped {
             self.drop_rows(reason, *rows);
         }
+        self.elsewhere += other.elsewhere - other.unwanted.values().sum::<u64>();
+        other.unwanted.iter().for_each(|(value, rows)| self.leave_rows(Some(value), *rows));
     }
 }

@@ -14,6 +14,7 @@ mod lines;
 mod parquet;
 mod parse;
 mod read;
+mod row_filter;
 mod rows;
 
 pub(crate) use find::{FindOptions, InputObject, MIX_FOLDER, SOURCE_FILES, SourceLocations, check_output, find};

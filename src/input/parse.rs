@@ -1,5 +1,6 @@
 //! One row of an input file becomes a sample.
 
+use super::row_filter::{Belongs, RowFilter, malformed};
 use crate::recipe::Source;
 use crate::sample::{self, Body, Columns, ParseOptions, ParsedRow, RejectReason, RowError};
 use crate::text::Interner;
@@ -11,18 +12,25 @@ pub(crate) struct RowParser {
     source: Source,
     options: ParseOptions,
     columns: Vec<String>,
+    filter: Option<RowFilter>,
 }
 
 impl RowParser {
     /// A parser for the rows of a source.
     pub(crate) fn new(source: &Source, options: ParseOptions) -> Self {
-        let columns = sample::columns(source.kind, &options);
-        Self { source: source.clone(), options, columns }
+        let columns = sample::columns(source, &options);
+        Self { source: source.clone(), options, columns, filter: None }
+    }
+
+    /// The same parser, for a file of which this filter says which rows are the source's.
+    pub(super) fn with_filter(self, filter: Option<RowFilter>) -> Self {
+        Self { filter, ..self }
     }
 
     /// The columns that the parser reads.
     pub(crate) fn columns(&self) -> impl Iterator<Item = &str> {
-        self.columns.iter().map(String::as_str)
+        let of_filter = self.filter.iter().flat_map(RowFilter::columns);
+        self.columns.iter().map(String::as_str).chain(of_filter)
     }
 
     /// Parses one row: a line, or an element of an array.
@@ -30,6 +38,22 @@ impl RowParser {
     /// # Errors
     /// [`RowError::Bad`] for a row that is not readable.
     pub(crate) fn parse(&self, row: &[u8], texts: &Interner) -> Result<ParsedRow<Body>, RowError> {
+        let parsed = self.parse_row(row, texts);
+        match (&self.filter, parsed) {
+            (Some(filter), Err(RowError::Bad(_))) if !filter.reports_bad_rows() && !self.is_own(row) => {
+                Ok(ParsedRow::Elsewhere(None))
+            }
+            (_, parsed) => parsed,
+        }
+    }
+
+    /// Whether a row is certainly one of the source, readable or not.
+    fn is_own(&self, row: &[u8]) -> bool {
+        let filter = self.filter.as_ref().zip(std::str::from_utf8(row).ok());
+        filter.is_some_and(|(filter, row)| matches!(filter.decide(row), Ok(Belongs::Here)))
+    }
+
+    fn parse_row(&self, row: &[u8], texts: &Interner) -> Result<ParsedRow<Body>, RowError> {
         let row = simdutf8::compat::from_utf8(row).map_err(|error| {
             let message = format!("invalid UTF-8 at byte {} of the row", error.valid_up_to() + 1);
             RowError::bad(RejectReason::InvalidUtf8, message)
@@ -42,15 +66,14 @@ impl RowParser {
                 Err(error) => malformed(&error),
             });
         }
+        if let Some(filter) = &self.filter
+            && let Belongs::Elsewhere(value) = filter.decide(row)?
+        {
+            return Ok(ParsedRow::Elsewhere(value));
+        }
         let columns = Columns::read(row, &self.columns).map_err(|error| malformed(&error))?;
         sample::parse(&columns, &self.source, &self.options, texts)
     }
-}
-
-fn malformed(error: &serde_json::Error) -> RowError {
-    let text = error.to_string();
-    let what = text.split(" at line ").next().unwrap_or(&text);
-    RowError::bad(RejectReason::MalformedJson, format!("malformed JSON at column {}: {what}", error.column()))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::find::InputObject;
 use super::format::Container;
 use super::ledger::{RejectedRow, SourceLedger};
 use super::parse::RowParser;
+use super::row_filter::RowFilter;
 use super::rows::FileParser;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::InputFile;
@@ -14,7 +15,7 @@ use crate::sample::{ParseOptions, Sample};
 use crate::storage::Storage;
 use crate::text::{Interner, TextStore};
 use futures::{StreamExt, TryStreamExt};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -69,8 +70,7 @@ pub(crate) async fn read(
 ) -> Result<Artifacts> {
     let texts = Arc::new(Interner::default());
     let in_flight = Semaphore::new(IN_FLIGHT_KIB);
-    let parsers: Vec<_> =
-        options.sources.iter().map(|source| Arc::new(RowParser::new(source, options.parse.clone()))).collect();
+    let parsers = parsers(&options);
     // The largest files first: small files at the end keep all cores busy.
     let mut order: Vec<usize> = (0..options.files.len()).collect();
     order.sort_by_key(|number| std::cmp::Reverse(options.files[*number].object.size));
@@ -81,7 +81,7 @@ pub(crate) async fn read(
             key: file.key.clone(),
             place: file.object.location.to_string(),
             bad_rows: options.bad_rows,
-            rows: parsers[file.source].clone(),
+            rows: parsers[*number].clone(),
             texts: texts.clone(),
         };
         let reader = FileReader {
@@ -100,6 +100,31 @@ pub(crate) async fn read(
         storage.warnings().warn(warning);
     }
     combine(options, texts, files.into_values())
+}
+
+/// The parser of each file.
+fn parsers(options: &ReadOptions) -> Vec<Arc<RowParser>> {
+    let ReadOptions { sources, files, parse, .. } = options;
+    let parser = |source: usize| RowParser::new(&sources[source], parse.clone());
+    let shared: Vec<_> = (0..sources.len()).map(|source| Arc::new(parser(source))).collect();
+    if sources.iter().all(|source| source.condition.is_none()) {
+        return files.iter().map(|file| shared[file.source].clone()).collect();
+    }
+    let mut readers: HashMap<String, Vec<usize>> = HashMap::new();
+    for file in files {
+        let of_file = readers.entry(file.object.location.to_string()).or_default();
+        if !of_file.contains(&file.source) {
+            of_file.push(file.source);
+        }
+    }
+    let of_file = |file: &InputObject| {
+        let readers = &readers[&file.object.location.to_string()];
+        match RowFilter::new(file.source, readers, sources) {
+            None => shared[file.source].clone(),
+            filter => Arc::new(parser(file.source).with_filter(filter)),
+        }
+    };
+    files.iter().map(of_file).collect()
 }
 
 async fn read_file(

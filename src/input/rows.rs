@@ -49,14 +49,20 @@ impl FileParser {
     pub(super) fn parse(&self, chunk: &Chunk) -> Result<ParsedRows> {
         let mut parsed = ParsedRows::default();
         for (line, row) in chunk.rows() {
+            let row = self.rows.parse(row, &self.texts);
+            if let Ok(ParsedRow::Elsewhere(value)) = &row {
+                parsed.ledger.leave_rows(value.as_deref(), 1);
+                continue;
+            }
             parsed.ledger.read += 1;
-            match self.rows.parse(row, &self.texts) {
+            match row {
                 Ok(row @ (ParsedRow::Kept(_) | ParsedRow::KeptWithoutReasoning(_))) => {
                     parsed.ledger.kept += 1;
                     parsed.ledger.reasoning_left_out += u64::from(matches!(row, ParsedRow::KeptWithoutReasoning(_)));
                     parsed.kept.extend(row.sample());
                 }
                 Ok(ParsedRow::Dropped(reason)) => parsed.ledger.drop_rows(reason.as_str(), 1),
+                Ok(ParsedRow::Elsewhere(_)) => {}
                 Err(RowError::Bad(row)) if self.bad_rows == BadRows::Skip => {
                     parsed.ledger.drop_rows(row.reason.as_str(), 1);
                     parsed.rejected.push(RejectedRow {

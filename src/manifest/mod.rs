@@ -52,8 +52,11 @@ pub struct Manifest {
     pub inputs: Vec<InputFile>,
     /// The row counts of each source.
     pub sources: Vec<SourceRecord>,
-    /// Every requested cut, ascending.
+    /// Every requested cut, ascending: its mix of conversations, or its document mix if the run has no conversations.
     pub cuts: Vec<CutRecord>,
+    /// The document mixes of a run that has conversations as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub document_cuts: Vec<CutRecord>,
     /// Every file besides the manifest.
     pub outputs: Vec<OutputFile>,
 }
@@ -117,6 +120,15 @@ pub struct SettingsRecord {
     /// The number of epochs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epochs: Option<u32>,
+    /// The tokens of a block in which a trainer reads documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block_size: Option<u32>,
+    /// Whether document mixes were made of the QA sources: `true`, or `only` if no other mix was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documents: Option<String>,
+    /// `once` if document mixes hold each raw document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw_documents: Option<String>,
     /// The recipe with all defaults filled in, if one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<serde_json::Value>,
@@ -178,8 +190,15 @@ pub struct InputFile {
 pub struct SourceRecord {
     /// The source's name.
     pub name: String,
-    /// `summary_qa`, `fact_qa`, `document_qa` or `messages`.
+    /// `summary_qa`, `fact_qa`, `document_qa`, `messages` or `document`.
     pub kind: String,
+    /// The sources of whose rows its documents are made; empty if it has files of its own. What it reads are these documents.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub made_of: Vec<String>,
+    /// Rows of its files that the source's `where` leaves out and no other source takes, by value. They are not among the rows
+    /// read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unwanted: BTreeMap<String, u64>,
     /// Rows read.
     pub read: u64,
     /// Rows that became samples.
@@ -199,11 +218,31 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+/// What the rows of a mix are, and so how a trainer reads them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MixKind {
+    /// Conversations, for fine-tuning.
+    #[default]
+    Chat,
+    /// Documents, for continued pretraining.
+    Document,
+}
+
+impl MixKind {
+    fn is_chat(&self) -> bool {
+        *self == Self::Chat
+    }
+}
+
 /// One requested cut.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CutRecord {
     /// The cut size N.
     pub cut: u32,
+    /// What the rows of its mix are; conversations if the manifest does not say it.
+    #[serde(default, skip_serializing_if = "MixKind::is_chat")]
+    pub mix: MixKind,
     /// Whether both summary sources have N distinct summaries per raw document on average.
     pub feasible: bool,
     /// Whether its mix was written.
@@ -248,6 +287,9 @@ pub struct Preflight {
     /// Micro-batches of each GPU per epoch: at least, at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub micro_batches: Option<[u64; 2]>,
+    /// Blocks of a document mix, the last of which may be padded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<u64>,
     /// A lower bound, in percent, of how evenly the tokens are divided among the GPUs: the average over the largest share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balance_percent: Option<u64>,
@@ -264,6 +306,16 @@ impl Manifest {
     /// The record of a requested cut.
     pub fn cut(&self, cut: u32) -> Option<&CutRecord> {
         self.cuts.iter().find(|record| record.cut == cut)
+    }
+
+    /// The record of a requested cut's mix of this kind.
+    pub fn mix(&self, cut: u32, mix: MixKind) -> Option<&CutRecord> {
+        self.cuts.iter().chain(&self.document_cuts).find(|record| record.cut == cut && record.mix == mix)
+    }
+
+    /// What the rows of the mixes in [`Self::cuts`] are.
+    pub fn main_mix(&self) -> MixKind {
+        self.cuts.first().map(|record| record.mix).unwrap_or_default()
     }
 }
 
@@ -373,6 +425,9 @@ pub struct OutputFile {
     pub name: String,
     /// What it is.
     pub kind: OutputKind,
+    /// What its rows are; conversations if the manifest does not say it.
+    #[serde(default, skip_serializing_if = "MixKind::is_chat")]
+    pub mix: MixKind,
     /// The cut size of a mix or a validation file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<u32>,
@@ -398,7 +453,7 @@ pub struct OutputFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OutputKind {
-    /// `combined_cut_{N}x.jsonl`: a training file.
+    /// `combined_cut_{N}x.jsonl` or `combined_cut_{N}x.cpt.jsonl`: a training file.
     Mix,
     /// `combined_cut_{N}x.validation.jsonl`: samples held out for validation.
     Validation,

@@ -2,10 +2,12 @@
 
 use super::row::Row;
 use crate::error::{Error, ErrorKind, Result};
-use crate::recipe::{InfeasibleCuts, Kind, Source};
+use crate::manifest::MixKind;
+use crate::recipe::{InfeasibleCuts, Source};
 
-/// The two sources that decide, if they have rows.
-const DECIDING: [&str; 2] = ["extractive_summary", "detailed_summary"];
+/// The sources that decide, if they have rows: those of pairs, or, without any, those of documents.
+const DECIDING: [&str; 4] =
+    ["extractive_summary", "detailed_summary", "extractive_summary_cpt", "detailed_summary_cpt"];
 
 /// The requested cuts, and what happens to them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -99,7 +101,8 @@ pub(crate) fn select_cut(written: &[u32], requested: Option<u32>) -> Result<u32>
 /// Decides which of the requested cuts are written. Rows have to be ranked.
 ///
 /// The two known summary sources decide, those that have rows; if neither has, every other source of kind `summary_qa`
-/// does. If there is no such source at all, all cuts would be the same: the smallest is written.
+/// does. If there is no such source at all, the sources of documents that cuts select from decide in the same way. Without these, all
+/// cuts would be the same: the smallest is written.
 ///
 /// # Errors
 /// [`ErrorKind::NoFeasibleCut`] if no cut is left to write, or one is not feasible and `infeasible` is `fail`; it gives the
@@ -179,15 +182,15 @@ fn offers(rows: &[Row], sources: &[Source]) -> Vec<Offer> {
         *documents += u64::from(row.rank == 0);
         *summaries += 1;
     }
-    let offers = |known: bool| -> Vec<Offer> {
-        let of_kind = sources.iter().zip(&counts).filter(|(source, _)| source.kind == Kind::SummaryQa);
+    let offers = |mix: MixKind, known: bool| -> Vec<Offer> {
+        let of_kind = sources.iter().zip(&counts).filter(|(source, _)| source.by_cut && source.kind.mix() == mix);
         of_kind
             .filter(|(source, (documents, _))| *documents > 0 && DECIDING.contains(&source.name.as_str()) == known)
             .map(|(source, &(documents, summaries))| Offer { source: source.name.clone(), documents, summaries })
             .collect()
     };
-    let known = offers(true);
-    if known.is_empty() { offers(false) } else { known }
+    let deciding = [(MixKind::Chat, true), (MixKind::Chat, false), (MixKind::Document, true), (MixKind::Document, false)];
+    deciding.into_iter().map(|(mix, known)| offers(mix, known)).find(|offers| !offers.is_empty()).unwrap_or_default()
 }
 
 #[cfg(test)]

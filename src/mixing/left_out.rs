@@ -2,6 +2,7 @@
 
 use super::row::Row;
 use crate::index::Record;
+use crate::manifest::MixKind;
 use std::collections::BTreeMap;
 
 /// The trainer drops shorter samples (`filter_samples_by_length` in `instructlab.training.data_process`).
@@ -33,14 +34,27 @@ impl LeftOut {
     }
 }
 
-/// Why the trainer leaves out a sample whose tokens are counted, given its sequence length; `None` if it trains on it.
-pub(crate) fn left_out(record: &Record, max_seq_len: Option<u32>) -> Option<LeftOut> {
-    match record.train_tokens {
-        0 => Some(LeftOut::UnbalancedMarkers),
-        length if length < MIN_TRAIN_TOKENS => Some(LeftOut::TooShort),
-        length if max_seq_len.is_some_and(|most| length >= most) => Some(LeftOut::TooLong),
-        _ if record.loss_tokens == 0 => Some(LeftOut::NoLossTokens),
-        _ => None,
+/// How a trainer reads the samples of a mix.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reader {
+    /// What the samples are.
+    pub(crate) mix: MixKind,
+    /// The sequence length at which conversations are dropped.
+    pub(crate) max_seq_len: Option<u32>,
+}
+
+impl Reader {
+    /// Why the trainer leaves out a sample whose tokens are counted; `None` if it trains on it. Of documents, which are divided into
+    /// blocks, it leaves out nothing.
+    pub(crate) fn left_out(self, record: &Record) -> Option<LeftOut> {
+        match record.train_tokens {
+            _ if self.mix == MixKind::Document => None,
+            0 => Some(LeftOut::UnbalancedMarkers),
+            length if length < MIN_TRAIN_TOKENS => Some(LeftOut::TooShort),
+            length if self.max_seq_len.is_some_and(|most| length >= most) => Some(LeftOut::TooLong),
+            _ if record.loss_tokens == 0 => Some(LeftOut::NoLossTokens),
+            _ => None,
+        }
     }
 }
 
@@ -73,7 +87,7 @@ impl std::iter::Sum for TrainedSize {
 pub(crate) fn trained_sizes(
     rows: &[Row],
     sources: usize,
-    max_seq_len: Option<u32>,
+    reader: Reader,
     copies: impl Fn(usize, u32) -> u32,
 ) -> Vec<TrainedSize> {
     let mut sizes = vec![TrainedSize::default(); sources];
@@ -83,7 +97,7 @@ pub(crate) fn trained_sizes(
         if copies == 0 {
             continue;
         }
-        match left_out(record, max_seq_len) {
+        match reader.left_out(record) {
             Some(reason) => *size.left_out.entry(reason).or_default() += copies,
             None => {
                 size.samples += copies;
@@ -101,9 +115,10 @@ mod tests {
 
     #[test]
     fn limits_are_those_of_the_trainer() {
+        let chats = |max_seq_len| Reader { mix: MixKind::Chat, max_seq_len };
         let reason = |train_tokens, loss_tokens| {
             let record = Record { train_tokens, loss_tokens, ..Record::default() };
-            left_out(&record, Some(100)).map(LeftOut::reason)
+            chats(Some(100)).left_out(&record).map(LeftOut::reason)
         };
         assert_eq!(reason(19, 5), Some("too_short"));
         assert_eq!(reason(20, 5), None);
@@ -112,6 +127,8 @@ mod tests {
         assert_eq!(reason(50, 0), Some("no_loss_tokens"));
         assert_eq!(reason(0, 0), Some("unbalanced_markers"));
         let long = Record { train_tokens: u32::MAX, loss_tokens: 1, ..Record::default() };
-        assert_eq!(left_out(&long, None), None);
+        assert_eq!(chats(None).left_out(&long), None);
+        let short = Record { train_tokens: 2, loss_tokens: 2, ..Record::default() };
+        assert_eq!(Reader { mix: MixKind::Document, max_seq_len: Some(1) }.left_out(&short), None);
     }
 }

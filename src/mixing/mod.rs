@@ -8,7 +8,8 @@
 //! 3. **dedup** ([`dedup`]): of exact duplicates the best-ranked is kept, and the others are ranked again.
 //! 4. **hold out** ([`hold_out`]): whole documents go to the validation side.
 //! 5. **feasibility** ([`feasible()`]): which of the requested cuts the data can fill.
-//! 6. **plan** ([`plan_cut`]): repeats, shares and budgets decide how often each row is in the mix of one cut.
+//! 6. **plan** ([`plan_cut`]): repeats, shares and budgets decide how often each row is in the mix of one cut. Conversations and
+//!    documents are two mixes, each with its own shares and budget.
 //! 7. **order** ([`order`]): one sequence of (row, copy) that all files share.
 //!
 //! [`place()`] does 1 to 4: everything that is the same for every cut.
@@ -29,12 +30,12 @@ mod shares;
 mod source_order;
 
 pub(crate) use feasible::{Cut, Cuts, feasible, select_cut};
-pub(crate) use left_out::{TrainedSize, left_out, trained_sizes};
+pub(crate) use left_out::{Reader, TrainedSize, trained_sizes};
 pub(crate) use options::{Options, needs_content, needs_tokens};
 pub(crate) use order::{OutputRow, ShuffledOrder, most_copies, natural_order, source_ranges};
 pub(crate) use place::place;
 pub(crate) use plan::{CutPlan, Size, SourcePlan, candidates, check, plan_cut};
-pub(crate) use preflight::{PreflightOptions, preflight};
+pub(crate) use preflight::{PreflightOptions, document_preflight, preflight};
 pub(crate) use row::Row;
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::recipe::{Amount, RepeatUnit, Source};
 pub(crate) fn place(index: Index, sources: &[Source], options: &Options) -> (Vec<Row>, Vec<String>) {
     let Index { records, hashes } = index;
     let mut rows: Vec<Row> = records.into_iter().map(Row::new).collect();
-    filter(&mut rows, &options.filter);
+    filter(&mut rows, sources, &options.filter);
     rank(&mut rows, sources, &hashes);
     if options.filter.duplicates && drop_duplicates(&mut rows, &hashes) > 0 {
         // A summary may have lost all its rows: those behind it move up.

@@ -1,12 +1,12 @@
 //! How often each row is in the mix of one cut: repeats, shares and budgets.
 
-use super::left_out::left_out;
+use super::left_out::Reader;
 use super::options::{Options, holds};
 use super::row::Row;
 use super::shares::{solve_shares, split_budget};
 use super::source_order::source_order;
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::Measure;
+use crate::manifest::{Measure, MixKind};
 use crate::recipe::{Amount, Decimal, OnShortfall, RepeatUnit, Source};
 use fixedbitset::FixedBitSet;
 use std::collections::HashSet;
@@ -16,6 +16,8 @@ use std::collections::HashSet;
 pub(crate) struct CutPlan {
     /// The cut size N.
     pub(crate) cut: u32,
+    /// What its rows are: only sources of such samples are part of it.
+    pub(crate) mix: MixKind,
     /// What each source is requested to give, and gives.
     pub(crate) sources: Vec<SourcePlan>,
     /// What targets are measured in.
@@ -86,10 +88,10 @@ pub(crate) struct Size {
 }
 
 impl Size {
-    fn add(&mut self, row: &Row, copies: u32, max_seq_len: Option<u32>) {
+    fn add(&mut self, row: &Row, copies: u32, reader: Reader) {
         self.samples += u64::from(copies);
         self.tokens += u64::from(row.record.tokens) * u64::from(copies);
-        self.loss_tokens += loss_tokens(row, max_seq_len) * u64::from(copies);
+        self.loss_tokens += loss_tokens(row, reader) * u64::from(copies);
     }
 
     /// How much of a measure it is.
@@ -113,17 +115,17 @@ impl std::iter::Sum for Size {
 }
 
 /// How much of the options' measure one row is.
-fn measured(options: &Options, row: &Row) -> u64 {
+fn measured(options: &Options, reader: Reader, row: &Row) -> u64 {
     match options.measure() {
         Measure::Tokens => u64::from(row.record.tokens),
         Measure::Samples => 1,
-        Measure::LossTokens => loss_tokens(row, options.max_seq_len),
+        Measure::LossTokens => loss_tokens(row, reader),
     }
 }
 
 /// The tokens of a row that count for the loss; a row that the trainer leaves out has none.
-fn loss_tokens(row: &Row, max_seq_len: Option<u32>) -> u64 {
-    if left_out(&row.record, max_seq_len).is_some() { 0 } else { row.record.loss_tokens.into() }
+fn loss_tokens(row: &Row, reader: Reader) -> u64 {
+    if reader.left_out(&row.record).is_some() { 0 } else { row.record.loss_tokens.into() }
 }
 
 /// The rows whose tokens have to be counted before [`plan_cut`]: those that a cut up to `max_cut` can hold.
@@ -135,30 +137,32 @@ pub(crate) fn candidates(rows: &[Row], sources: &[Source], max_cut: u32) -> Vec<
     (0..).zip(rows).filter(|(_, row)| wanted(row)).map(|(at, _)| at).collect()
 }
 
-/// Plans the mix of one cut. Needs rows that are ranked and held out, and the [`candidates`] counted.
+/// Plans the mix of one cut that is made of samples of one kind. Needs rows that are ranked and held out, and the [`candidates`] counted.
 ///
 /// A source that cannot give what is requested gives all that it may; [`check`] says whether that is enough.
-pub(crate) fn plan_cut(rows: &[Row], sources: &[Source], options: &Options, cut: u32) -> CutPlan {
+pub(crate) fn plan_cut(rows: &[Row], sources: &[Source], options: &Options, cut: u32, mix: MixKind) -> CutPlan {
+    let reader = Reader { mix, max_seq_len: options.max_seq_len };
     let empty = FixedBitSet::with_capacity(rows.len());
     let mut plan = CutPlan {
         cut,
+        mix,
         sources: vec![SourcePlan::default(); sources.len()],
         measure: options.measure(),
         available: empty.clone(),
         extra: empty.clone(),
         held_out: empty,
     };
-    let places = hold(&mut plan, rows, sources, options.max_seq_len);
+    let places = hold(&mut plan, rows, sources, reader);
     let mut supplies: Vec<Supply> =
-        sources.iter().zip(places).map(|(source, places)| Supply::new(rows, source, options, places)).collect();
+        sources.iter().zip(places).map(|(source, places)| Supply::new(rows, source, options, reader, places)).collect();
     set_targets(&mut plan, &supplies, sources, options);
     for ((supply, source), of_source) in supplies.iter_mut().zip(sources).zip(&mut plan.sources) {
-        of_source.rule = rule(source, options);
+        of_source.rule = if source.kind.mix() == mix { rule(source, options) } else { None };
         let capacity = supply.capacity();
         of_source.whole_copies = supply.take(of_source.target.unwrap_or(capacity), &mut plan.extra);
         for &at in &supply.places {
             let copies = of_source.whole_copies + u32::from(plan.extra.contains(at as usize));
-            of_source.actual.add(&rows[at as usize], copies, options.max_seq_len);
+            of_source.actual.add(&rows[at as usize], copies, reader);
             of_source.distinct += u64::from(copies > 0);
         }
         of_source.shortfall = of_source.target.and_then(|target| target.checked_sub(capacity)).filter(|&by| by > 0);
@@ -167,37 +171,44 @@ pub(crate) fn plan_cut(rows: &[Row], sources: &[Source], options: &Options, cut:
 }
 
 /// Marks the rows of the cut; returns the places of each source's rows that are not held out.
-fn hold(plan: &mut CutPlan, rows: &[Row], sources: &[Source], max_seq_len: Option<u32>) -> Vec<Vec<u32>> {
+fn hold(plan: &mut CutPlan, rows: &[Row], sources: &[Source], reader: Reader) -> Vec<Vec<u32>> {
     let mut places: Vec<Vec<u32>> = vec![Vec::new(); sources.len()];
     for (at, row) in rows.iter().enumerate() {
         let number = row.record.source as usize;
-        if sources[number].is_off() || !holds(&sources[number], row, plan.cut) {
+        if !is_part(&sources[number], plan.mix) || !holds(&sources[number], row, plan.cut) {
             continue;
         }
         if row.held_out {
             plan.held_out.insert(at);
-            plan.sources[number].validation.add(row, 1, max_seq_len);
+            plan.sources[number].validation.add(row, 1, reader);
         } else {
             plan.available.insert(at);
             places[number].push(at as u32);
-            plan.sources[number].available.add(row, 1, max_seq_len);
+            plan.sources[number].available.add(row, 1, reader);
         }
     }
     places
 }
 
+/// Whether a source takes part in a mix.
+fn is_part(source: &Source, mix: MixKind) -> bool {
+    source.kind.mix() == mix && !source.is_off()
+}
+
 /// Sets the target of each source that has a share or takes part in a budget.
 fn set_targets(plan: &mut CutPlan, supplies: &[Supply<'_>], sources: &[Source], options: &Options) {
     let capacities: Vec<u64> = supplies.iter().map(Supply::capacity).collect();
-    let shares: Vec<Option<Decimal>> = sources.iter().map(|source| source.share).collect();
+    let mix = plan.mix;
+    let shares: Vec<Option<Decimal>> =
+        sources.iter().map(|source| source.share.filter(|_| is_part(source, mix))).collect();
     let targets = match options.budget {
         Some(budget) => {
-            let weighted = sources.iter().any(|source| source.weight.is_some());
+            let weighted = sources.iter().any(|source| source.weight.is_some() && is_part(source, mix));
             let weights: Vec<u64> = sources
                 .iter()
                 .zip(&capacities)
                 .map(|(source, &capacity)| match (source.weight, weighted, capacity) {
-                    _ if source.is_off() => 0,
+                    _ if !is_part(source, mix) => 0,
                     (Some(weight), ..) => weight.millionths(),
                     (None, false, capacity) => capacity,
                     // A source without rows requests nothing, unless it was given a weight.
@@ -209,8 +220,8 @@ fn set_targets(plan: &mut CutPlan, supplies: &[Supply<'_>], sources: &[Source], 
         }
         None => solve_shares(&shares, &capacities),
     };
-    for (of_source, target) in plan.sources.iter_mut().zip(targets) {
-        of_source.target = target;
+    for ((of_source, target), source) in plan.sources.iter_mut().zip(targets).zip(sources) {
+        of_source.target = target.filter(|_| source.kind.mix() == mix);
     }
 }
 
@@ -240,6 +251,7 @@ fn rule(source: &Source, options: &Options) -> Option<String> {
 struct Supply<'r> {
     rows: &'r [Row],
     options: &'r Options,
+    reader: Reader,
     /// Its rows: in input order, or in the source's order if a part of them may be taken.
     places: Vec<u32>,
     /// How often all of them may be taken.
@@ -249,7 +261,7 @@ struct Supply<'r> {
 }
 
 impl<'r> Supply<'r> {
-    fn new(rows: &'r [Row], source: &Source, options: &'r Options, mut places: Vec<u32>) -> Self {
+    fn new(rows: &'r [Row], source: &Source, options: &'r Options, reader: Reader, mut places: Vec<u32>) -> Self {
         let amount = source.amount();
         let (most, unit) = match amount {
             Amount::Share(_) => (source.max_repeat.unwrap_or(Decimal::ONE), RepeatUnit::Sample),
@@ -267,11 +279,11 @@ impl<'r> Supply<'r> {
             RepeatUnit::Sample => places[..most.part().of(places.len() as u64) as usize].to_vec(),
             RepeatUnit::Document => fraction_of_documents(rows, &places, most.part()),
         };
-        Self { rows, options, places, whole: u32::try_from(most.whole()).unwrap_or(u32::MAX), fraction }
+        Self { rows, options, reader, places, whole: u32::try_from(most.whole()).unwrap_or(u32::MAX), fraction }
     }
 
     fn size(&self, places: &[u32]) -> u64 {
-        places.iter().map(|&at| measured(self.options, &self.rows[at as usize])).sum()
+        places.iter().map(|&at| measured(self.options, self.reader, &self.rows[at as usize])).sum()
     }
 
     /// How much may be taken.
@@ -290,7 +302,7 @@ impl<'r> Supply<'r> {
         let mut left = target.saturating_sub(one.saturating_mul(u64::from(whole)));
         let rest = if whole < self.whole { &self.places } else { &self.fraction };
         for &at in rest {
-            let size = measured(self.options, &self.rows[at as usize]);
+            let size = measured(self.options, self.reader, &self.rows[at as usize]);
             if size > left {
                 break;
             }
@@ -317,7 +329,10 @@ fn fraction_of_documents(rows: &[Row], places: &[u32], part: Decimal) -> Vec<u32
 /// [`ErrorKind::Data`] if a mix would hold no sample, or a source falls short and the recipe does not allow it.
 pub(crate) fn check(plans: &[CutPlan], sources: &[Source], on_shortfall: OnShortfall) -> Result<()> {
     for plan in plans {
-        let cut = plan.cut;
+        let cut = match plan.mix {
+            MixKind::Chat => format!("cut {}", plan.cut),
+            MixKind::Document => format!("cut {}, documents", plan.cut),
+        };
         let measure = plan.measure.name().replace('_', " ");
         let short: Vec<String> = plan
             .sources
@@ -331,12 +346,12 @@ pub(crate) fn check(plans: &[CutPlan], sources: &[Source], on_shortfall: OnShort
             })
             .collect();
         if on_shortfall == OnShortfall::Fail && !short.is_empty() {
-            return Err(Error::new(ErrorKind::Data, format!("cut {cut}: {}", short.join("; "))).hint(
+            return Err(Error::new(ErrorKind::Data, format!("{cut}: {}", short.join("; "))).hint(
                 "lower the target, add data, allow repeats (max_repeat), or accept what is available (on_shortfall: cap)",
             ));
         }
         if plan.sources.iter().all(|of_source| of_source.actual.samples == 0) {
-            return Err(Error::new(ErrorKind::Data, format!("cut {cut}: the mix would be empty")).hint(
+            return Err(Error::new(ErrorKind::Data, format!("{cut}: the mix would be empty")).hint(
                 "check the filters, repeats of 0, shares of sources without rows, and budgets smaller than one sample",
             ));
         }

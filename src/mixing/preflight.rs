@@ -5,10 +5,10 @@
 //! micro-batches of at most that many tokens for each GPU, longest first, each onto the GPU with the least
 //! (`EpochSampler`, `MaxTokensPerRankCollator`, `batch_packer.py`).
 
-use super::left_out::left_out;
+use super::left_out::{LeftOut, Reader};
 use super::plan::CutPlan;
 use super::row::Row;
-use crate::manifest::Preflight;
+use crate::manifest::{MixKind, Preflight};
 use std::collections::BTreeMap;
 
 /// The reason for samples that are dropped from their batch.
@@ -27,23 +27,66 @@ pub(crate) struct PreflightOptions {
     pub(crate) gpus: Option<u32>,
     /// The number of epochs.
     pub(crate) epochs: Option<u32>,
+    /// The tokens of a block in which documents are read.
+    pub(crate) block_size: Option<u32>,
 }
 
 impl PreflightOptions {
-    /// Whether anything is given.
-    pub(crate) fn is_requested(&self) -> bool {
-        *self != Self::default()
+    /// Whether anything is given that says how a mix of this kind is trained.
+    pub(crate) fn is_requested(&self, mix: MixKind) -> bool {
+        match mix {
+            MixKind::Chat => Self { block_size: None, ..*self } != Self::default(),
+            MixKind::Document => Self { max_seq_len: None, ..*self } != Self::default(),
+        }
     }
 }
 
 /// What a trainer will do with the mix of a cut. Needs rows whose training tokens are counted.
 pub(crate) fn preflight(plan: &CutPlan, rows: &[Row], options: &PreflightOptions) -> Preflight {
+    let reader = Reader { mix: plan.mix, max_seq_len: options.max_seq_len };
     let lengths = rows.iter().enumerate().map(|(at, row)| {
-        let left_out = left_out(&row.record, options.max_seq_len).map(super::left_out::LeftOut::reason);
+        let left_out = reader.left_out(&row.record).map(LeftOut::reason);
         let copies = u64::from(plan.copies(at, row.record.source));
         SampleLength { tokens: row.record.train_tokens, loss_tokens: row.record.loss_tokens, copies, left_out }
     });
     of_lengths(lengths, options)
+}
+
+/// What a trainer will do with the document mix of a cut.
+///
+/// It reads the documents one after the other and cuts their tokens into blocks of `block_size`, the last of which it pads
+/// (`PretrainingBlockDataset` in `instructlab.training.sampler`). These blocks are its samples. The first token of a block is never
+/// predicted.
+pub(crate) fn document_preflight(plan: &CutPlan, options: &PreflightOptions) -> Preflight {
+    let size = plan.actual();
+    of_documents(size.samples, size.tokens, options)
+}
+
+fn of_documents(samples: u64, tokens: u64, options: &PreflightOptions) -> Preflight {
+    let block_size = options.block_size.map(u64::from);
+    let blocks = block_size.map(|size| tokens.div_ceil(size));
+    let mut preflight =
+        Preflight { samples, tokens, loss_tokens: tokens - blocks.unwrap_or(0).min(tokens), blocks, ..Preflight::default() };
+    let (Some(block_size), Some(blocks)) = (block_size, blocks) else { return preflight };
+    if options.max_tokens_per_gpu.is_some_and(|most| u64::from(most) < block_size) {
+        // Every block is longer than what a GPU takes: nothing is left to train on.
+        preflight.dropped.insert(OVER_MAX_TOKENS_PER_GPU.to_owned(), samples);
+        (preflight.samples, preflight.tokens, preflight.loss_tokens) = (0, 0, 0);
+    }
+    let steps = options.effective_batch_size.map(|batch| blocks.div_ceil(batch.into()));
+    preflight.steps_per_epoch = steps;
+    preflight.steps = steps.map(|steps| steps * u64::from(options.epochs.unwrap_or(1)));
+    preflight.tokens_per_step = steps.filter(|steps| *steps > 0).map(|steps| preflight.tokens / steps);
+    if preflight.dropped.is_empty() {
+        let capacity = |most: u32| u64::from(most) * u64::from(options.gpus.unwrap_or(1));
+        let bounds = steps.zip(options.max_tokens_per_gpu);
+        preflight.micro_batches =
+            bounds.map(|(steps, most)| micro_batches(steps, blocks, blocks * block_size, capacity(most)));
+        preflight.balance_percent = preflight.micro_batches.zip(options.max_tokens_per_gpu).map(|([_, at_most], most)| {
+            (blocks * block_size * 100).checked_div(at_most * capacity(most)).unwrap_or(100).min(100)
+        });
+    }
+    preflight
 }
 
 /// A sample, as far as preflight is concerned.
@@ -87,6 +130,7 @@ fn of_lengths(lengths: impl Iterator<Item = SampleLength>, options: &PreflightOp
         steps: steps_per_epoch.map(|steps| steps * u64::from(options.epochs.unwrap_or(1))),
         tokens_per_step: steps_per_epoch.filter(|steps| *steps > 0).map(|steps| tokens / steps),
         micro_batches,
+        blocks: None,
         balance_percent: micro_batches.zip(options.max_tokens_per_gpu).map(|([_, most], per_gpu)| {
             let capacity = most * u64::from(per_gpu) * u64::from(options.gpus.unwrap_or(1));
             (tokens * 100).checked_div(capacity).unwrap_or(100)
@@ -150,6 +194,24 @@ mod tests {
         assert_eq!(made.balance_percent, Some(25));
         let nothing = of_lengths(std::iter::empty(), &options);
         assert_eq!((nothing.steps, nothing.tokens_per_step, nothing.balance_percent), (Some(0), None, Some(100)));
+    }
+
+    #[test]
+    fn documents_are_read_in_blocks() {
+        let options = PreflightOptions {
+            block_size: Some(100),
+            effective_batch_size: Some(4),
+            epochs: Some(2),
+            ..PreflightOptions::default()
+        };
+        let made = of_documents(7, 1001, &options);
+        assert_eq!((made.samples, made.tokens, made.blocks, made.loss_tokens), (7, 1001, Some(11), 990));
+        assert_eq!((made.steps_per_epoch, made.steps, made.tokens_per_step), (Some(3), Some(6), Some(333)));
+        assert_eq!(of_documents(7, 1000, &options).blocks, Some(10));
+        let too_small = PreflightOptions { max_tokens_per_gpu: Some(99), ..options };
+        let made = of_documents(7, 1001, &too_small);
+        assert_eq!((made.tokens, made.dropped), (0, [(OVER_MAX_TOKENS_PER_GPU.to_owned(), 7)].into()));
+        assert_eq!(of_documents(7, 1001, &PreflightOptions::default()).blocks, None);
     }
 
     proptest! {

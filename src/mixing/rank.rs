@@ -2,7 +2,7 @@
 
 use super::row::Row;
 use crate::index::{Hashes, Number};
-use crate::recipe::{Kind, Source};
+use crate::recipe::Source;
 use rayon::prelude::*;
 
 /// Source, raw document, summary, and place in the table, which keeps input order within a summary.
@@ -11,7 +11,7 @@ type Key = (u32, Option<Number>, Option<Number>, u32);
 /// Sets [`Row::rank`] and [`Row::pair`] of every row that is kept.
 ///
 /// A summary's rank is its place when the distinct summaries of its raw document (within the source) are sorted by their
-/// hashes (`km-rank-v1`, see [`crate::index`]). Rows outside of the summary sources have rank 0. A row's pair is its number
+/// hashes (`km-rank-v1`, see [`crate::index`]). Rows of sources that cuts do not select from have rank 0. A row's pair is its number
 /// among the rows of its summary, in input order, in every source that has summaries.
 pub(crate) fn rank(rows: &mut [Row], sources: &[Source], hashes: &Hashes) {
     let mut keys: Vec<Key> = rows
@@ -23,7 +23,7 @@ pub(crate) fn rank(rows: &mut [Row], sources: &[Source], hashes: &Hashes) {
     keys.par_sort_unstable();
     let ranks: Vec<(u32, u32, u32)> = keys
         .par_chunk_by(|a, b| (a.0, a.1) == (b.0, b.1))
-        .flat_map_iter(|document| rank_document(document, sources[document[0].0 as usize].kind, hashes))
+        .flat_map_iter(|document| rank_document(document, sources[document[0].0 as usize].by_cut, hashes))
         .collect();
     for (at, rank, pair) in ranks {
         let row = &mut rows[at as usize];
@@ -33,9 +33,8 @@ pub(crate) fn rank(rows: &mut [Row], sources: &[Source], hashes: &Hashes) {
 }
 
 /// Place, rank and pair of each row of one raw document of one source.
-fn rank_document(keys: &[Key], kind: Kind, hashes: &Hashes) -> Vec<(u32, u32, u32)> {
+fn rank_document(keys: &[Key], ranked: bool, hashes: &Hashes) -> Vec<(u32, u32, u32)> {
     let mut summaries: Vec<&[Key]> = keys.chunk_by(|a, b| a.2 == b.2).collect();
-    let ranked = kind == Kind::SummaryQa;
     if ranked {
         summaries.sort_by_cached_key(|rows| rows[0].2.map(|summary| hashes.summaries.get(summary)));
     }

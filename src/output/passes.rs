@@ -58,7 +58,7 @@ async fn open_files(
 ) -> Result<Vec<FileWriter>> {
     let files = &files[..files.len().min(FILES_IN_A_PASS)];
     let mut contents = Vec::new();
-    for content in files.iter().map(|file| Content::of(file.format)) {
+    for content in files.iter().map(|file| Content::of(file.format, file.mix)) {
         if !contents.contains(&content) {
             contents.push(content);
         }

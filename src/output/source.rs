@@ -4,7 +4,7 @@ use crate::mixing::CutPlan;
 use crate::recipe::Source;
 use crate::sample::{RowLayout, Sample};
 use crate::text::TextStore;
-use crate::tokens::{ChatTemplate, TrainingEncoder};
+use crate::tokens::{ChatTemplate, DocumentEncoder, TrainingEncoder};
 use fixedbitset::FixedBitSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ pub(crate) struct WriteSource {
     pub(crate) layout: RowLayout,
     /// What rows of tokens are made with, if a format has them.
     pub(crate) training: Option<Training>,
+    /// What rows of the tokens of documents are made with, if a format has them.
+    pub(crate) documents: Option<DocumentEncoder>,
     /// The cuts.
     pub(crate) plans: Vec<CutPlan>,
     /// See [`crate::mixing::source_ranges`].

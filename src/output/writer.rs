@@ -5,6 +5,7 @@ use super::format::{Content, FileAssembler, assembler};
 use super::source::WriteSource;
 use crate::codec::Transform;
 use crate::error::{Error, ErrorKind, Result};
+use crate::manifest::MixKind;
 use crate::mixing::{OutputRow, ShuffledOrder, natural_order};
 use crate::pool::spawn;
 use crate::recipe::{Columns, Compression, Format, Order};
@@ -37,6 +38,8 @@ pub(crate) struct RowsFile {
     pub(crate) stem: String,
     /// Its format.
     pub(crate) format: Format,
+    /// What its rows are.
+    pub(crate) mix: MixKind,
     /// The rows that it holds.
     pub(crate) rows: FileRows,
 }
@@ -317,8 +320,8 @@ impl FileWriter {
             // In every format, so that all files of a mix have the same order.
             first: rows_to_move(pool, source, file.rows, options).await?,
             contents: contents.to_vec(),
-            content: contents.iter().position(|content| *content == Content::of(file.format)).unwrap_or_default(),
-            bytes: Some(FileBytes { assembler: assembler(file.format, source, options.compression)?, encoder }),
+            content: contents.iter().position(|content| *content == Content::of(file.format, file.mix)).unwrap_or_default(),
+            bytes: Some(FileBytes { assembler: assembler(file.format, file.mix, source, options.compression)?, encoder }),
             sink: publication.create(&name).await?,
             pool: pool.clone(),
         })

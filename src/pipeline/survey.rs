@@ -109,7 +109,7 @@ fn index(artifacts: Artifacts, sources: &[Source], options: &SurveyOptions) -> R
 
 /// The index of the samples of one split.
 fn index_split(samples: &[Sample], source: &Source, texts: &TextStore, options: &SurveyOptions) -> SplitIndex {
-    let mut builder = SplitBuilder::new(texts, options.seed, &source.name, samples.len());
+    let mut builder = SplitBuilder::new(texts, options.seed, source.rank_name(), samples.len());
     for sample in samples {
         let record = sample.body.kind().record(source, &mut builder);
         builder.push(record);

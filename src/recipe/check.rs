@@ -3,7 +3,9 @@
 use super::choices::{Kind, OnLong, RepeatUnit};
 use super::decimal::Decimal;
 use super::model::Recipe;
-use super::sources::{KNOWN_SOURCES, SourceRecipe, known_kind};
+use super::nearest::nearest;
+use super::condition::Condition;
+use super::sources::{KNOWN_DOCUMENTS, KNOWN_SOURCES, Source, SourceRecipe, known_kind};
 
 /// What is wrong, the path of the key at fault, and what to do.
 #[derive(Debug)]
@@ -95,6 +97,10 @@ fn check_source(recipe: &Recipe, name: &str, source: &SourceRecipe) -> Result<()
     }
     let kind = check_kind(name, source)?;
     check_paths(&["sources", name, "paths"], source.paths.as_deref())?;
+    check_folder(name, source)?;
+    if let Some(condition) = &source.condition {
+        check_condition(name, condition)?;
+    }
     check_share(name, source)?;
     check_ranges(name, source)?;
     check_repeats(recipe, name, source)?;
@@ -115,14 +121,59 @@ fn check_kind(name: &str, source: &SourceRecipe) -> Result<Kind, Problem> {
         }
         (Some(kind), _) | (None, Some(kind)) => Ok(kind),
         (None, None) => {
-            let known = KNOWN_SOURCES.map(|(name, _)| name).join(", ");
-            Err(Problem::new(
-                &["sources", name],
-                format!("`{name}` is not a known source ({known}) and has no kind"),
-                "correct the name, or add `kind: summary_qa`, `fact_qa`, `document_qa` or `messages`",
-            ))
+            let known = KNOWN_SOURCES.map(|(name, _)| name);
+            let documents = KNOWN_DOCUMENTS.map(|known| known.name);
+            let hint = match nearest(name, known.into_iter().chain(documents)) {
+                Some(near) => format!("did you mean `{near}`? An additional source needs a kind, such as `kind: messages`"),
+                None => "correct the name, or add `kind: summary_qa`, `fact_qa`, `document_qa`, `messages` or `document`"
+                    .to_owned(),
+            };
+            let message =
+                format!("`{name}` is not a known source ({}, {}) and has no kind", known.join(", "), documents.join(", "));
+            Err(Problem::new(&["sources", name], message, hint))
         }
     }
+}
+
+fn check_folder(name: &str, source: &SourceRecipe) -> Result<(), Problem> {
+    let Some(folder) = &source.folder else { return Ok(()) };
+    if source.paths.is_some() {
+        let message = "folder and paths exclude each other: one is a folder in each input, the other is independent of the inputs";
+        return problem(name, "folder", message, "remove one of them");
+    }
+    if folder.is_empty() || folder.contains(['/', '\\']) || folder.starts_with(['.', '_']) {
+        let message = format!("invalid value `{folder}`: expected the name of a folder in the input");
+        return problem(name, "folder", message, "use paths for a folder that is elsewhere");
+    }
+    Ok(())
+}
+
+/// Checks that a condition says something, and not a contradiction.
+fn check_condition(name: &str, condition: &Condition) -> Result<(), Problem> {
+    let problem = |key: &str, message: String, hint: &str| {
+        Err(Problem::new(&["sources", name, "where", key], message, hint))
+    };
+    let hint = "write `where: {column: dataset_type, equals: summary_detailed}`, or use in, at_least or at_most";
+    if condition.column.is_empty() {
+        return problem("column", "empty column".to_owned(), hint);
+    }
+    if condition.equals.is_some() && condition.one_of.is_some() {
+        return problem("in", "equals and in exclude each other".to_owned(), "list all values in `in`");
+    }
+    if condition.one_of.as_ref().is_some_and(Vec::is_empty) {
+        return problem("in", "empty list of values".to_owned(), "name at least one value");
+    }
+    if let (Some(least), Some(most)) = (condition.at_least, condition.at_most)
+        && least.is_above(most)
+    {
+        let message = format!("no number is at least {least} and at most {most}");
+        return problem("at_least", message, "exchange the two numbers");
+    }
+    let Condition { equals, one_of, at_least, at_most, .. } = condition;
+    if equals.is_none() && one_of.is_none() && at_least.is_none() && at_most.is_none() {
+        return problem("column", "the condition is empty: every row would meet it".to_owned(), hint);
+    }
+    Ok(())
 }
 
 fn check_share(name: &str, source: &SourceRecipe) -> Result<(), Problem> {
@@ -184,6 +235,18 @@ fn check_repeats(recipe: &Recipe, name: &str, source: &SourceRecipe) -> Result<(
 
 /// Checks the keys that only some kinds have.
 fn check_kind_keys(name: &str, kind: Kind, source: &SourceRecipe) -> Result<(), Problem> {
+    if !kind.is_document() {
+        if source.column.is_some() {
+            return problem(name, "column", "only documents are in a column of any name", "add `kind: document`, or remove column");
+        }
+        if source.by_cut.is_some() {
+            let message = format!("the kind decides whether cuts select among samples of kind {}", kind.name());
+            return problem(name, "by_cut", message, "remove by_cut");
+        }
+    }
+    if kind.is_document() {
+        return check_document_keys(name, source);
+    }
     if kind != Kind::Messages {
         return Ok(());
     }
@@ -199,12 +262,39 @@ fn check_kind_keys(name: &str, kind: Kind, source: &SourceRecipe) -> Result<(), 
     Ok(())
 }
 
-/// Checks the sources together: at least one is enabled, and the shares add up.
+/// Checks the keys of a source of documents.
+fn check_document_keys(name: &str, source: &SourceRecipe) -> Result<(), Problem> {
+    if source.column.as_ref().is_some_and(String::is_empty) {
+        return problem(name, "column", "empty column", "name the column with the text, or remove the key");
+    }
+    for (key, is_given) in [
+        ("qa_per_doc", source.qa_per_doc.is_some()),
+        ("with_document", source.with_document.is_some()),
+        ("unmask", source.unmask.is_some()),
+    ] {
+        if is_given {
+            return problem(name, key, "documents have no questions and no messages", &format!("remove {key}"));
+        }
+    }
+    Ok(())
+}
+
+/// Checks the sources together: at least one is enabled, and the shares of each mix add up.
 fn check_sum(recipe: &Recipe) -> Result<(), Problem> {
     let sources = recipe.all_sources();
     if sources.is_empty() {
         return Err(Problem::new(&["sources"], "every source is disabled", "enable at least one"));
     }
+    let (documents, chats): (Vec<Source>, Vec<Source>) =
+        sources.into_iter().partition(|source| source.kind.is_document());
+    check_shares(recipe, &chats, false)?;
+    // A known source of documents that the recipe does not name may not be in the input.
+    let named = documents.into_iter().filter(|source| recipe.sources.get(&source.name).is_some());
+    check_shares(recipe, &named.collect::<Vec<_>>(), true)
+}
+
+/// Checks the shares of the sources of one mix; `has_more` says that it may have more sources than these.
+fn check_shares(recipe: &Recipe, sources: &[Source], has_more: bool) -> Result<(), Problem> {
     let shares: Vec<(&str, Decimal)> =
         sources.iter().filter_map(|source| source.share.map(|share| (source.name.as_str(), share))).collect();
     let Some(&(last, _)) = shares.last() else { return Ok(()) };
@@ -228,7 +318,7 @@ fn check_sum(recipe: &Recipe) -> Result<(), Problem> {
             "lower them, or disable the other sources (enabled: false)",
         );
     }
-    if sum < Decimal::ONE && others.is_empty() {
+    if sum < Decimal::ONE && others.is_empty() && !has_more {
         return problem(
             format!("every source has a share, but the shares add up to only {sum}"),
             "raise them to 1 and add a budget, or leave one source without a share",

@@ -1,6 +1,7 @@
 //! Values that are one of a few words, the same in a recipe, on the command line and in the manifest.
 
 use crate::codec::Codec;
+use crate::manifest::MixKind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,8 @@ pub(crate) enum Kind {
     DocumentQa,
     /// Ready-made chats.
     Messages,
+    /// Plain documents for continued pretraining: summaries, or any text.
+    Document,
 }
 
 impl Kind {
@@ -43,7 +46,26 @@ impl Kind {
             Self::FactQa => "fact_qa",
             Self::DocumentQa => "document_qa",
             Self::Messages => "messages",
+            Self::Document => "document",
         }
+    }
+
+    /// What the rows of a mix of such samples are.
+    pub(crate) fn mix(self) -> MixKind {
+        match self {
+            Self::SummaryQa | Self::FactQa | Self::DocumentQa | Self::Messages => MixKind::Chat,
+            Self::Document => MixKind::Document,
+        }
+    }
+
+    /// Whether samples are documents.
+    pub(crate) fn is_document(self) -> bool {
+        self == Self::Document
+    }
+
+    /// Whether samples are question-answer pairs, of whose context documents can be made.
+    pub(crate) fn is_qa(self) -> bool {
+        matches!(self, Self::SummaryQa | Self::FactQa | Self::DocumentQa)
     }
 }
 
@@ -210,6 +232,28 @@ impl Compression {
             Self::Gzip => Codec::Gzip,
             Self::Zstd => Codec::Zstd,
         }
+    }
+}
+
+choice! {
+    /// Whether document mixes are made of the QA sources.
+    Documents, default No {
+        /// No: only sources of documents have document mixes.
+        No = "false",
+        /// Yes, beside the mixes of conversations.
+        Also = "true",
+        /// Yes, and no other mixes are written.
+        Only = "only",
+    }
+}
+
+choice! {
+    /// Whether document mixes hold the raw documents.
+    RawDocuments, default None {
+        /// No.
+        None = "none",
+        /// Each of them once.
+        Once = "once",
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod check;
 mod choices;
+mod condition;
 mod decimal;
 mod model;
 mod nearest;
@@ -15,14 +16,15 @@ mod settings;
 mod sources;
 
 pub(crate) use choices::{
-    BadRows, Choice, Columns, Compression, Format, InfeasibleCuts, Kind, OnDuplicate, OnLong, OnShortfall, Order,
-    ReasoningKey, RepeatUnit, Thinking, TokenizerRules, Word, WrittenReasoning,
+    BadRows, Choice, Columns, Compression, Documents, Format, InfeasibleCuts, Kind, OnDuplicate, OnLong, OnShortfall, Order,
+    RawDocuments, ReasoningKey, RepeatUnit, Thinking, TokenizerRules, Word, WrittenReasoning,
 };
+pub(crate) use condition::Condition;
 pub(crate) use decimal::Decimal;
 pub(crate) use model::Recipe;
 pub(crate) use nearest::nearest;
 pub(crate) use settings::{Position, RecipeSetting, RecipeValue};
-pub(crate) use sources::{Amount, Source};
+pub(crate) use sources::{Amount, Source, document_source};
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,11 @@
 //! The recipe's own keys.
 
-use super::choices::{OnDuplicate, OnLong, OnShortfall};
+use super::choices::{Kind, OnDuplicate, OnLong, OnShortfall};
 use super::decimal::Decimal;
 use super::number::{self, Quantity};
 use super::positions;
 use super::settings::{Position, RecipeSetting};
-use super::sources::{KNOWN_SOURCES, Source, SourceRecipe, Sources};
+use super::sources::{KNOWN_DOCUMENTS, KNOWN_SOURCES, Source, SourceRecipe, Sources};
 use crate::manifest::Measure;
 use schemars::{JsonSchema, Schema};
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -22,7 +22,7 @@ pub(crate) struct Recipe {
     /// Settings that are also flags, in the order of the recipe: see the `settings` module.
     #[schemars(skip)]
     pub(crate) settings: Vec<RecipeSetting>,
-    /// The sources by name: changes to the four known sources, and any number of additional ones.
+    /// The sources by name: changes to the known sources, and any number of additional ones.
     pub(crate) sources: Sources,
     /// Samples that are filtered out before anything else is decided.
     pub(crate) filter: Filter,
@@ -40,7 +40,7 @@ pub(crate) struct Recipe {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Filter {
-    /// The longest sample that the trainer accepts, in tokens.
+    /// The longest conversation that the trainer accepts, in tokens; documents are divided into blocks, whatever their length.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number::one_positive")]
     #[schemars(with = "Option<std::num::NonZeroU32>")]
     pub(crate) max_tokens: Option<u32>,
@@ -51,7 +51,7 @@ pub(crate) struct Filter {
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number::one_positive")]
     #[schemars(with = "Option<std::num::NonZeroU32>")]
     pub(crate) min_response_chars: Option<u32>,
-    /// What happens to samples with exactly the same messages.
+    /// What happens to samples with exactly the same messages, and to documents with the same text.
     #[serde(deserialize_with = "positions::or_default")]
     pub(crate) duplicates: OnDuplicate,
 }
@@ -139,19 +139,23 @@ impl Recipe {
         include_str!("../../examples/recipes/everything.yaml")
     }
 
-    /// The sources that are enabled: the known ones in their order, then the additional ones in the recipe's order.
+    /// The sources that are enabled: those of conversations, then those of documents, so that documents change nothing about the
+    /// order of the others. Of each, the known ones in their order come before the additional ones in the recipe's order.
     pub(crate) fn all_sources(&self) -> Vec<Source> {
         let unchanged = SourceRecipe::default();
-        let known =
-            KNOWN_SOURCES.iter().map(|&(name, kind)| (name, kind, self.sources.get(name).unwrap_or(&unchanged)));
+        let known = KNOWN_SOURCES.into_iter();
+        let known = known.chain(KNOWN_DOCUMENTS.iter().map(|documents| (documents.name, Kind::Document)));
+        let known = known.map(|(name, kind)| (name, kind, self.sources.get(name).unwrap_or(&unchanged)));
         let additional = self.sources.0.iter().filter(|(name, _)| super::sources::known_kind(name).is_none());
         // `check` ensures that every additional source has a kind.
         let additional = additional.filter_map(|(name, source)| Some((name.as_str(), source.kind?, source)));
-        known
+        let mut sources: Vec<Source> = known
             .chain(additional)
             .filter(|(.., source)| source.enabled != Some(false))
             .map(|(name, kind, source)| Source::new(name, kind, source))
-            .collect()
+            .collect();
+        sources.sort_by_key(|source| source.kind.is_document());
+        sources
     }
 
     /// The recipe in the manifest: its own keys, with all sources and defaults filled in. Settings are left out (the
@@ -165,7 +169,10 @@ impl Recipe {
             }
             value
         };
-        let sources: Vec<serde_json::Value> = self.all_sources().iter().map(source).collect();
+        // A known source of documents is in a run only if the input has it: the recipe of most runs says nothing about it.
+        let is_shown =
+            |source: &&Source| !source.is_known_documents() || self.sources.get(&source.name).is_some();
+        let sources: Vec<serde_json::Value> = self.all_sources().iter().filter(is_shown).map(source).collect();
         serde_json::json!({
             "sources": sources,
             "filter": self.filter,

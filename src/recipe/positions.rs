@@ -1,5 +1,6 @@
 //! Lines and columns: where a key or an error is in the text of a recipe.
 
+use super::nearest::nearest;
 use crate::error::{Error, ErrorKind};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -29,8 +30,18 @@ pub(super) fn syntax_error(error: &serde_yaml::Error, place: &str) -> Error {
         Some(location) => format!("{place}:{}:{}", location.line(), location.column()),
         None => place.to_owned(),
     };
-    let message = UserMessageFormatter.format_message(error.without_snippet());
-    Error::new(ErrorKind::Usage, plain(&message)).at(at).hint(SYNTAX_HINT)
+    let message = plain(&UserMessageFormatter.format_message(error.without_snippet()));
+    let hint = meant(&message).map_or_else(|| SYNTAX_HINT.to_owned(), |word| format!("did you mean `{word}`?"));
+    Error::new(ErrorKind::Usage, message).at(at).hint(hint)
+}
+
+/// The accepted word that is most likely meant by the one that a message is about.
+fn meant(message: &str) -> Option<&str> {
+    let (found, expected) = message.split_once(": expected ")?;
+    let word = found.strip_prefix("unknown key `").or_else(|| found.strip_prefix("invalid value `"))?;
+    let expected = expected.strip_prefix("one of ").unwrap_or(expected);
+    let words = expected.split([',', ' ']).map(|word| word.trim_matches('`')).filter(|word| !word.is_empty());
+    nearest(word.trim_end_matches('`'), words)
 }
 
 /// The parser's message in terms of recipes: keys and values, not fields and variants.

@@ -1,6 +1,7 @@
-//! The sources of a recipe: the four known ones, and additional ones.
+//! The sources of a recipe: the known ones, and additional ones.
 
 use super::choices::{Kind, RepeatUnit, WrittenReasoning};
+use super::condition::Condition;
 use super::decimal::Decimal;
 use super::number;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -9,13 +10,41 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 
-/// The known sources, which need no recipe, in the order of a mix.
+/// The known sources of conversations, which need no recipe, in the order of a mix.
 pub(crate) const KNOWN_SOURCES: [(&str, Kind); 4] = [
     ("extractive_summary", Kind::SummaryQa),
     ("detailed_summary", Kind::SummaryQa),
     ("key_facts_to_qa", Kind::FactQa),
     ("document_based_qa", Kind::DocumentQa),
 ];
+
+/// A known source of documents.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KnownDocuments {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// The known source of pairs that the generator makes of the same documents.
+    pub(crate) of: &'static str,
+    /// Whether cuts select among its documents.
+    pub(crate) by_cut: bool,
+}
+
+/// The known sources of documents, in the order of a document mix. An input without them lacks nothing.
+pub(crate) const KNOWN_DOCUMENTS: [KnownDocuments; 4] = [
+    KnownDocuments { name: "extractive_summary_cpt", of: "extractive_summary", by_cut: true },
+    KnownDocuments { name: "detailed_summary_cpt", of: "detailed_summary", by_cut: true },
+    KnownDocuments { name: "key_facts_cpt", of: "key_facts_to_qa", by_cut: false },
+    KnownDocuments { name: "document_based_cpt", of: "document_based_qa", by_cut: false },
+];
+
+/// The ending of the names of sources whose documents are those of a source of pairs.
+const DOCUMENTS_ENDING: &str = "_cpt";
+
+/// The source of documents that belongs to a source of pairs.
+pub(crate) fn document_source(of: &str) -> String {
+    let known = KNOWN_DOCUMENTS.iter().find(|known| known.of == of);
+    known.map_or_else(|| format!("{of}{DOCUMENTS_ENDING}"), |known| known.name.to_owned())
+}
 
 /// The keys of one source.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -27,6 +56,15 @@ pub(crate) struct SourceRecipe {
     pub(crate) kind: Option<Kind>,
     /// Folders, files or URLs with the rows; without it, the folder of the same name in each input.
     pub(crate) paths: Option<Vec<String>>,
+    /// The folder in each input, if its name is not the source's; several sources can share one.
+    pub(crate) folder: Option<String>,
+    /// Which rows of its files belong to the source; without it, all.
+    #[serde(rename = "where")]
+    pub(crate) condition: Option<Condition>,
+    /// The column with the text of a document; `document` by default.
+    pub(crate) column: Option<String>,
+    /// Whether cuts select among the documents of each raw document, instead of taking all.
+    pub(crate) by_cut: Option<bool>,
     /// How often each sample is in a mix: `2.5` is two copies and a half, `0.3` is 30%, `0` is none.
     pub(crate) repeat: Option<Decimal>,
     /// What the fractional part of `repeat` is counted in.
@@ -91,8 +129,9 @@ impl JsonSchema for Sources {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let source = generator.subschema_for::<Option<SourceRecipe>>();
+        let names = KNOWN_SOURCES.iter().map(|(name, _)| *name).chain(KNOWN_DOCUMENTS.iter().map(|known| known.name));
         let known: serde_json::Map<String, serde_json::Value> =
-            KNOWN_SOURCES.iter().map(|(name, _)| ((*name).to_owned(), source.clone().to_value())).collect();
+            names.map(|name| (name.to_owned(), source.clone().to_value())).collect();
         json_schema!({"type": "object", "properties": known, "additionalProperties": source})
     }
 }
@@ -104,8 +143,18 @@ pub(crate) struct Source {
     pub(crate) name: String,
     /// What the rows are.
     pub(crate) kind: Kind,
-    /// Folders, files or URLs with the rows; `None`: the folder of the same name in each input.
+    /// Folders, files or URLs with the rows; `None`: its folder in each input.
     pub(crate) paths: Option<Vec<String>>,
+    /// The name of its folder in each input, if it is not its own.
+    pub(crate) folder: Option<String>,
+    /// Which rows of its files belong to it.
+    pub(crate) condition: Option<Condition>,
+    /// The column with the text of a document, if it is given.
+    pub(crate) column: Option<String>,
+    /// Whether cuts select among its samples.
+    pub(crate) by_cut: bool,
+    /// Whether it holds each distinct document of a raw document once, as cuts need it. Otherwise every row is a sample.
+    pub(crate) is_distinct: bool,
     /// How often each sample is in a mix, if the source has no share.
     pub(crate) repeat: Decimal,
     /// What the fractional part of `repeat` is counted in.
@@ -142,10 +191,17 @@ pub(crate) enum Amount {
 
 impl Source {
     pub(super) fn new(name: &str, kind: Kind, recipe: &SourceRecipe) -> Self {
+        let known = KNOWN_DOCUMENTS.iter().find(|known| known.name == name);
+        let by_cut = recipe.by_cut.unwrap_or(kind == Kind::SummaryQa || known.is_some_and(|known| known.by_cut));
         Self {
             name: name.to_owned(),
             kind,
             paths: recipe.paths.clone(),
+            folder: recipe.folder.clone(),
+            condition: recipe.condition.clone(),
+            column: recipe.column.clone(),
+            by_cut,
+            is_distinct: kind.is_document() && (by_cut || known.is_some()),
             repeat: recipe.repeat.unwrap_or(Decimal::ONE),
             unit: recipe.unit.unwrap_or_default(),
             share: recipe.share,
@@ -157,6 +213,30 @@ impl Source {
             unmask: recipe.unmask.unwrap_or(kind != Kind::Messages),
             reasoning: WrittenReasoning::default(),
         }
+    }
+
+    /// A source of documents that are made of the rows of other sources.
+    pub(crate) fn of_made_documents(name: &str, by_cut: bool) -> Self {
+        Self { by_cut, is_distinct: true, ..Self::new(name, Kind::Document, &SourceRecipe::default()) }
+    }
+
+    /// Whether it is a known source of documents, which an input may lack.
+    pub(crate) fn is_known_documents(&self) -> bool {
+        KNOWN_DOCUMENTS.iter().any(|known| known.name == self.name)
+    }
+
+    /// The name in the hashes that rank its samples. Documents have that of the pairs that are made of them, so that the same cut
+    /// holds the same summaries.
+    pub(crate) fn rank_name(&self) -> &str {
+        match self.name.strip_suffix(DOCUMENTS_ENDING) {
+            Some(name) if self.kind.is_document() && self.by_cut => name,
+            _ => &self.name,
+        }
+    }
+
+    /// The name of its folder in each input.
+    pub(crate) fn folder_name(&self) -> &str {
+        self.folder.as_deref().unwrap_or(&self.name)
     }
 
     /// How much of the source a mix holds.
@@ -172,10 +252,13 @@ impl Source {
         matches!(self.amount(), Amount::Repeat { times: Decimal::ZERO, .. } | Amount::Share(Decimal::ZERO))
     }
 
-    /// The maximum number of pairs per summary, `None` for all of them: the source's own, or else the run's setting,
-    /// which limits only sources of summaries.
+    /// The maximum number of samples per summary, `None` for all of them: the source's own, or else the run's setting,
+    /// which limits only sources of pairs about summaries. Of equal documents there is one.
     pub(crate) fn pairs_per_summary(&self, run: u32) -> Option<u32> {
-        self.qa_per_doc.or((self.kind == Kind::SummaryQa).then_some(run))
+        match self.kind {
+            Kind::Document => self.is_distinct.then_some(1),
+            _ => self.qa_per_doc.or((self.kind == Kind::SummaryQa).then_some(run)),
+        }
     }
 
     pub(super) fn for_manifest(&self) -> serde_json::Value {
@@ -195,8 +278,19 @@ impl Source {
         if let Some(pairs) = self.qa_per_doc {
             value["qa_per_doc"] = serde_json::json!(pairs);
         }
-        if self.kind != Kind::Messages {
+        if self.kind.is_qa() {
             value["with_document"] = serde_json::json!(self.with_document);
+        }
+        if self.kind.is_document() {
+            value["by_cut"] = serde_json::json!(self.by_cut);
+        }
+        for (key, text) in [("folder", &self.folder), ("column", &self.column)] {
+            if let Some(text) = text {
+                value[key] = serde_json::json!(text);
+            }
+        }
+        if let Some(condition) = &self.condition {
+            value["where"] = serde_json::json!(condition);
         }
         value
     }
@@ -204,5 +298,6 @@ impl Source {
 
 /// The kind of a known source.
 pub(super) fn known_kind(name: &str) -> Option<Kind> {
-    KNOWN_SOURCES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
+    let documents = KNOWN_DOCUMENTS.iter().map(|known| (known.name, Kind::Document));
+    KNOWN_SOURCES.into_iter().chain(documents).find(|(known, _)| *known == name).map(|(_, kind)| kind)
 }

@@ -20,10 +20,17 @@ fn an_empty_recipe_is_the_default() {
     }
     let sources = Recipe::default().all_sources();
     let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
-    assert_eq!(names, ["extractive_summary", "detailed_summary", "key_facts_to_qa", "document_based_qa"]);
+    assert_eq!(names[..4], ["extractive_summary", "detailed_summary", "key_facts_to_qa", "document_based_qa"]);
+    assert_eq!(
+        names[4..],
+        ["extractive_summary_cpt", "detailed_summary_cpt", "key_facts_cpt", "document_based_cpt"]
+    );
     assert!(sources.iter().all(|source| source.repeat == Decimal::ONE && source.share.is_none() && source.unmask));
-    let with_document: Vec<bool> = sources.iter().map(|source| source.with_document).collect();
+    let with_document: Vec<bool> = sources[..4].iter().map(|source| source.with_document).collect();
     assert_eq!(with_document, [true, true, false, true]);
+    let by_cut: Vec<bool> = sources.iter().map(|source| source.by_cut).collect();
+    assert_eq!(by_cut, [true, true, false, false, true, true, false, false]);
+    assert_eq!(sources[4].rank_name(), "extractive_summary");
 }
 
 fn schema() -> serde_json::Value {
@@ -34,7 +41,7 @@ fn schema() -> serde_json::Value {
 fn the_example_has_every_key_of_its_own() {
     let recipe = Recipe::parse(Recipe::example(), "example").unwrap();
     assert_eq!(recipe.budget.unwrap().tokens, Some("20k".parse::<Quantity>().unwrap()));
-    let general = recipe.all_sources().pop().unwrap();
+    let general = recipe.all_sources().into_iter().find(|source| source.name == "general").unwrap();
     assert_eq!((general.name.as_str(), general.kind, general.unmask), ("general", Kind::Messages, false));
     assert_eq!(general.share, Some("0.1".parse().unwrap()));
     let schema = schema();
@@ -70,7 +77,8 @@ fn sources_keep_the_order_of_the_recipe_and_their_exact_numbers() {
     let sources = recipe.all_sources();
     assert_eq!(sources[0].weight, Some(Decimal::from_millionths(300_000)));
     let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
-    assert_eq!(names[4..], ["b", "a"]);
+    assert_eq!(names[4..6], ["b", "a"]);
+    assert_eq!(names[6], "extractive_summary_cpt", "documents come after all conversations");
 }
 
 #[test]
@@ -78,7 +86,8 @@ fn a_source_of_summaries_follows_the_run_and_its_own_limit_of_pairs() {
     let text = "sources: {extractive_summary: {qa_per_doc: 2, repeat: 0.5}, key_facts_to_qa: {share: 0.1}}";
     let sources = Recipe::parse(text, "r").unwrap().all_sources();
     let limits: Vec<Option<u32>> = sources.iter().map(|source| source.pairs_per_summary(3)).collect();
-    assert_eq!(limits, [Some(2), Some(3), None, None]);
+    assert_eq!(limits[..4], [Some(2), Some(3), None, None]);
+    assert_eq!(limits[4..], [Some(1); 4], "one of equal documents");
     let half = Amount::Repeat { times: Decimal::from_millionths(500_000), unit: RepeatUnit::Sample };
     assert_eq!(sources[0].amount(), half);
     assert_eq!(sources[2].amount(), Amount::Share(Decimal::from_millionths(100_000)));
@@ -132,7 +141,23 @@ fn errors_name_line_and_column() {
         "sources:\n  key_facts_to_qa: {share: 0.5}\n  document_based_qa: {share: 0.5}",
         "budget: {tokens: 1M}\nsources:\n  key_facts_to_qa: {share: 0.5}\n  document_based_qa: {share: 0.5}",
         "budget: {tokens: 1M}\nsources:\n  extractive_summary: {enabled: false}\n  detailed_summary: {enabled: false}\n  key_facts_to_qa: {share: 0.5}\n  document_based_qa: {share: 0.4}",
-        "sources:\n  extractive_summary: {enabled: false}\n  detailed_summary: {enabled: false}\n  key_facts_to_qa: {enabled: false}\n  document_based_qa: {enabled: false}",
+        "sources:\n  extractive_summary: {enabled: false}\n  detailed_summary: {enabled: false}\n  key_facts_to_qa: {enabled: false}\n  document_based_qa: {enabled: false}\n  extractive_summary_cpt: {enabled: false}\n  detailed_summary_cpt: {enabled: false}\n  key_facts_cpt: {enabled: false}\n  document_based_cpt: {enabled: false}",
+        "sources:\n  extractive_sumary: {share: 0.1}",
+        "sources:\n  c: {kind: document, qa_per_doc: 2}",
+        "sources:\n  c: {kind: messages, column: text}",
+        "sources:\n  c: {kind: messages, by_cut: true}",
+        "sources:\n  extractive_summary_cpt: {kind: messages}",
+        "sources:\n  c: {kind: document, folder: a/b}",
+        "sources:\n  c: {kind: document, folder: a, paths: [b]}",
+        "sources:\n  c:\n    kind: document\n    where: {column: dataset_type}",
+        "sources:\n  c:\n    kind: document\n    where: {colum: dataset_type, equals: a}",
+        "sources:\n  c:\n    kind: document\n    where: {column: dataset_type, equal: a}",
+        "sources:\n  c:\n    kind: document\n    where: {equals: a}",
+        "sources:\n  c:\n    kind: document\n    where: {column: t, equals: a, in: [b]}",
+        "sources:\n  c:\n    kind: document\n    where: {column: t, in: []}",
+        "sources:\n  c:\n    kind: document\n    where: {column: t, at_least: many}",
+        "sources:\n  c:\n    kind: document\n    where: {column: t, at_least: 3, at_most: 2}",
+        "sources:\n  a: {kind: document, share: 0.6}\n  b: {kind: document, share: 0.6}",
         "budget: {}",
         "budget: {tokens: 0}",
         "budget: {tokens: 1, samples: 1}",

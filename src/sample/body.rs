@@ -1,6 +1,7 @@
 //! A sample of any kind.
 
 use super::chat::Chat;
+use super::document::Document;
 use super::json::RowLayout;
 use super::kind::SampleKind;
 use super::pair::Pair;
@@ -23,6 +24,8 @@ pub(crate) enum Body {
     Pair(Pair),
     /// A ready chat.
     Chat(Chat),
+    /// A document.
+    Document(Document),
 }
 
 impl Body {
@@ -31,6 +34,7 @@ impl Body {
         match self {
             Self::Pair(pair) => pair,
             Self::Chat(chat) => chat,
+            Self::Document(document) => document,
         }
     }
 }

@@ -32,7 +32,7 @@ impl<'r> Columns<'r> {
     }
 
     /// The value of a column, `null` included.
-    pub(super) fn get(&self, column: usize) -> Option<&'r RawValue> {
+    pub(crate) fn get(&self, column: usize) -> Option<&'r RawValue> {
         self.values[column]
     }
 

@@ -1,9 +1,9 @@
-//! What a chat template renders.
+//! What is counted and trained of a sample.
 
 use crate::recipe::ReasoningKey;
 use std::borrow::Cow;
 
-/// One conversation.
+/// One conversation, which a chat template renders, or a document, which is taken as it is.
 #[derive(Debug, Clone)]
 pub(crate) enum Conversation<'a> {
     /// A question and its answer, as a chat of two messages.
@@ -24,4 +24,6 @@ pub(crate) enum Conversation<'a> {
         /// The tools as JSON, if there are any.
         tools: Option<&'a str>,
     },
+    /// A document.
+    Document(&'a str),
 }

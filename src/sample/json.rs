@@ -122,6 +122,13 @@ impl<'r> RowJson<'r> {
         put(out, &[br#"\",\"raw_document\":\""#, raw_document, br#"\",\"source\":\""#, source.twice(), br#"\"}","#]);
     }
 
+    /// `metadata` of a row whose own columns have all texts.
+    pub(super) fn put_short_metadata(&self, dataset: &str, source: &Source, out: &mut Vec<u8>) {
+        let source = Escaped::new(&source.name);
+        put(out, &[br#""metadata":"{\"dataset\":\""#, dataset.as_bytes(), br#"\",\"source\":\""#]);
+        put(out, &[source.twice(), br#"\"}","#]);
+    }
+
     /// The last keys of a row, and its line end.
     pub(super) fn put_end(&self, tools: Option<TextId>, unmask: bool, token_length: u32, out: &mut Vec<u8>) {
         if let Some(tools) = tools {

@@ -20,7 +20,7 @@ pub(crate) trait SampleKind {
     /// Whether all messages but the system's are trained, instead of only the assistant's.
     fn is_unmasked(&self, source: &Source) -> bool;
 
-    /// The conversation that a chat template renders.
+    /// The conversation that a chat template renders, or the document.
     fn conversation<'t>(&self, source: &Source, texts: &'t TextStore) -> Conversation<'t>;
 
     /// The bytes of all texts of the conversation.

@@ -12,6 +12,8 @@ pub(crate) enum ParsedRow<T> {
     KeptWithoutReasoning(T),
     /// It cannot train anything.
     Dropped(DropReason),
+    /// It does not meet the source's condition: it belongs to another source, or, with the value that decides, to none.
+    Elsewhere(Option<String>),
 }
 
 impl<T> ParsedRow<T> {
@@ -19,7 +21,7 @@ impl<T> ParsedRow<T> {
     pub(crate) fn sample(self) -> Option<T> {
         match self {
             Self::Kept(sample) | Self::KeptWithoutReasoning(sample) => Some(sample),
-            Self::Dropped(_) => None,
+            Self::Dropped(_) | Self::Elsewhere(_) => None,
         }
     }
 
@@ -29,6 +31,7 @@ impl<T> ParsedRow<T> {
             Self::Kept(sample) => ParsedRow::Kept(change(sample)),
             Self::KeptWithoutReasoning(sample) => ParsedRow::KeptWithoutReasoning(change(sample)),
             Self::Dropped(reason) => ParsedRow::Dropped(reason),
+            Self::Elsewhere(value) => ParsedRow::Elsewhere(value),
         }
     }
 }
@@ -52,6 +55,10 @@ pub(crate) enum DropReason {
     PlaceholderQuestion,
     /// A chat without messages.
     EmptyMessages,
+    /// The text of a document is `null`.
+    NullDocument,
+    /// The text of a document is empty, or only white space.
+    EmptyDocument,
 }
 
 impl DropReason {
@@ -66,6 +73,8 @@ impl DropReason {
             Self::EmptyResponse => "empty_response",
             Self::PlaceholderQuestion => "placeholder_question",
             Self::EmptyMessages => "empty_messages",
+            Self::NullDocument => "null_document",
+            Self::EmptyDocument => "empty_document",
         }
     }
 }

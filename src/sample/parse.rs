@@ -4,13 +4,14 @@ use super::body::Body;
 use super::columns::Columns;
 use super::options::ParseOptions;
 use super::outcome::{ParsedRow, RowError};
-use super::{chat, pair};
+use super::{chat, document, pair};
 use crate::recipe::{Kind, Source};
 use crate::text::Interner;
 
 /// The columns that rows of a source may need.
-pub(crate) fn columns(kind: Kind, options: &ParseOptions) -> Vec<String> {
-    match kind {
+pub(crate) fn columns(source: &Source, options: &ParseOptions) -> Vec<String> {
+    match source.kind {
+        Kind::Document => document::columns(source),
         Kind::Messages => chat::COLUMNS.map(str::to_owned).to_vec(),
         Kind::SummaryQa | Kind::FactQa | Kind::DocumentQa => {
             pair::COLUMNS.map(str::to_owned).into_iter().chain(options.reasoning.columns()).collect()
@@ -29,6 +30,7 @@ pub(crate) fn parse(
     texts: &Interner,
 ) -> Result<ParsedRow<Body>, RowError> {
     match source.kind {
+        Kind::Document => Ok(document::parse(columns, source, texts)?.map(Body::Document)),
         Kind::Messages => Ok(chat::parse(columns, source, &*options.template, texts)?.map(Body::Chat)),
         Kind::SummaryQa | Kind::FactQa | Kind::DocumentQa => {
             let parsed = pair::parse(columns, source, options, texts)?;

@@ -1,7 +1,7 @@
 //! A tokenizer that is ready for a run.
 
 use super::count::{BaseTokenizer, Counter};
-use super::encode::TrainingTokenizer;
+use super::encode::{DocumentTokenizer, TrainingTokenizer};
 use super::files::TokenizerFiles;
 use super::template::ChatTemplate;
 use crate::error::Result;
@@ -28,6 +28,8 @@ pub(crate) struct LoadedTokenizer {
     pub(crate) counter: Counter,
     /// Encodes conversations for the trainer, if the run needs that.
     pub(crate) training: Option<TrainingTokenizer>,
+    /// Encodes documents.
+    pub(crate) documents: DocumentTokenizer,
 }
 
 impl LoadedTokenizer {
@@ -52,6 +54,7 @@ impl LoadedTokenizer {
             digest: blake3::hash(&files.tokenizer_json).to_hex().to_string(),
             template,
             counter: tokenizer.counter(),
+            documents: DocumentTokenizer::new(tokenizer.clone()),
             training: encodes.then(|| TrainingTokenizer::new(tokenizer, files)).transpose()?,
         })
     }

@@ -79,13 +79,14 @@ impl Table {
 /// The known sources, two pairs of each summary.
 fn known_sources() -> Vec<Source> {
     let mut sources = Recipe::default().all_sources();
+    sources.truncate(4);
     sources.iter_mut().filter(|source| source.kind == Kind::SummaryQa).for_each(|source| source.qa_per_doc = Some(2));
     sources
 }
 
 fn source(name: &str, kind: Kind, qa_per_doc: u32) -> Source {
     let qa_per_doc = (kind == Kind::SummaryQa).then_some(qa_per_doc);
-    Source { name: name.to_owned(), kind, qa_per_doc, ..known_sources().remove(0) }
+    Source { name: name.to_owned(), kind, qa_per_doc, by_cut: kind == Kind::SummaryQa, ..known_sources().remove(0) }
 }
 
 fn request(source: &mut Source, amount: Amount) {
@@ -149,7 +150,7 @@ fn without_a_recipe_a_mix_is_what_the_contract_says() {
     insta::assert_snapshot!(cuts.warnings.join("\n"), @"cut 7 is not feasible and is left out: extractive_summary has 6.00 summaries per raw document on average (18 summaries of 3 raw documents), detailed_summary has 6.00 summaries per raw document on average (18 summaries of 3 raw documents)");
     assert_eq!(candidates(&table.rows, &sources, 6).len(), 2 * 3 * 6 * 2 + 10);
     let plans: Vec<CutPlan> =
-        cuts.written().into_iter().map(|cut| plan_cut(&table.rows, &sources, &options, cut)).collect();
+        cuts.written().into_iter().map(|cut| plan_cut(&table.rows, &sources, &options, cut, MixKind::Chat)).collect();
     check(&plans, &sources, options.on_shortfall).unwrap();
     for (plan, cut) in plans.iter().zip([2, 6]) {
         // Three documents, two pairs of 10 and 11 tokens.

@@ -28,7 +28,7 @@ fn with_chats(chats: u32) -> (Table, Vec<Source>) {
 
 fn planned(table: &mut Table, sources: &[Source], options: &Options, cut: u32) -> CutPlan {
     table.place(sources, options);
-    plan_cut(&table.rows, sources, options, cut)
+    plan_cut(&table.rows, sources, options, cut, MixKind::Chat)
 }
 
 fn total(plan: &CutPlan) -> Size {
@@ -67,7 +67,7 @@ fn a_repeat_by_document_takes_whole_documents() {
     table.place(&sources, &Options::default());
     let mut chosen = Vec::new();
     for cut in [2, 5] {
-        let plan = plan_cut(&table.rows, &sources, &Options::default(), cut);
+        let plan = plan_cut(&table.rows, &sources, &Options::default(), cut, MixKind::Chat);
         let mut of_documents: BTreeMap<Option<Number>, BTreeSet<u32>> = BTreeMap::new();
         let copies = copies(&plan, &table.rows);
         for (row, n) in table.rows.iter().zip(copies).filter(|(row, n)| row.record.source == 0 && *n > 0) {
@@ -121,12 +121,12 @@ fn a_budget_of_samples_is_met_exactly() {
     let (mut table, sources) = with_chats(17);
     for budget in [1, 2, 5, 33, 100] {
         let options = Options { budget: Some(Budget::Samples(budget)), ..Options::default() };
-        let plan = planned(&mut table, &sources, &options, 5);
+        let plan = planned(&mut table, &sources, &options, 5, MixKind::Chat);
         assert_eq!(total(&plan).samples, budget);
         check(&[plan], &sources, OnShortfall::Fail).unwrap();
     }
     let options = Options { budget: Some(Budget::Samples(1000)), ..Options::default() };
-    let plan = planned(&mut table, &sources, &options, 5);
+    let plan = planned(&mut table, &sources, &options, 5, MixKind::Chat);
     assert_eq!(total(&plan).samples, 80 + 10 + 17);
     assert!(check(&[plan], &sources, OnShortfall::Fail).is_err());
 }
@@ -135,7 +135,7 @@ fn a_budget_of_samples_is_met_exactly() {
 fn a_budget_below_one_sample_is_an_error() {
     let (mut table, sources) = with_chats(3);
     let options = Options { budget: Some(Budget::Tokens(3)), ..Options::default() };
-    let plan = planned(&mut table, &sources, &options, 5);
+    let plan = planned(&mut table, &sources, &options, 5, MixKind::Chat);
     let error = check(&[plan], &sources, OnShortfall::Cap).unwrap_err();
     insta::assert_snapshot!(error.line(), @"cut 5: the mix would be empty");
 }
@@ -147,7 +147,7 @@ fn weights_divide_a_budget_and_repeats_can_fill_it() {
     sources[2].max_repeat = Some(decimal("2.5"));
     // Weights 1, 1, 3, 1; the source `general` has no rows and requests nothing.
     let options = Options { budget: Some(Budget::Tokens(120)), ..Options::default() };
-    let plan = planned(&mut table, &sources, &options, 5);
+    let plan = planned(&mut table, &sources, &options, 5, MixKind::Chat);
     let targets: Vec<Option<u64>> = plan.sources.iter().map(|source| source.target).collect();
     assert_eq!(targets, [Some(20), Some(20), Some(60), Some(20), Some(0)]);
     // 35 tokens of 7 each: one whole copy and three samples.
@@ -176,7 +176,7 @@ fn filters_come_before_ranks_are_used() {
     assert!(table.rows.iter().filter(|row| row.is_kept() && row.record.tokens == 10).any(|row| row.pair == 0));
     let cuts = feasible(&table.rows, &sources, &[5, 6], Default::default()).unwrap();
     assert_eq!(cuts.written(), [5]);
-    let plan = plan_cut(&table.rows, &sources, &options, 5);
+    let plan = plan_cut(&table.rows, &sources, &options, 5, MixKind::Chat);
     assert!(table.rows.iter().zip(copies(&plan, &table.rows)).all(|(row, n)| row.is_kept() || n == 0));
 }
 
@@ -185,7 +185,7 @@ fn short_responses_are_dropped() {
     let mut table = usual(1, 1);
     let filter = Filter { min_response_chars: Some(5), ..Filter::default() };
     (0..).zip(&mut table.rows).for_each(|(at, row)| row.record.response_chars = at);
-    super::super::filter::filter(&mut table.rows, &filter);
+    super::super::filter::filter(&mut table.rows, &known_sources(), &filter);
     assert!(table.rows.iter().enumerate().all(|(at, row)| row.is_kept() == (at >= 5)));
     assert_eq!(table.rows[0].fate.reason(), "short_response");
 }
@@ -248,7 +248,7 @@ fn a_validation_split_keeps_documents_together_and_takes_at_least_one() {
         assert!(side(true).is_disjoint(&side(false)));
         assert_eq!(side(true).len(), documents, "{part}");
         assert_eq!(table.rows.iter().filter(|row| row.record.source == 4 && row.held_out).count(), chats);
-        let plan = plan_cut(&table.rows, &sources, &options, 5);
+        let plan = plan_cut(&table.rows, &sources, &options, 5, MixKind::Chat);
         let validation: u64 = plan.sources.iter().map(|source| source.validation.samples).sum();
         assert_eq!(validation + total(&plan).samples, 4 * 2 * 5 * 2 + 10 + 40);
     }
@@ -293,7 +293,7 @@ fn a_shuffled_mix_of_a_smaller_cut_is_a_subsequence_of_the_larger() {
     request(&mut sources[4], repeat("2.5", RepeatUnit::Sample));
     let options = Options::default();
     table.place(&sources, &options);
-    let plans: Vec<CutPlan> = [2, 5].map(|cut| plan_cut(&table.rows, &sources, &options, cut)).into();
+    let plans: Vec<CutPlan> = [2, 5].map(|cut| plan_cut(&table.rows, &sources, &options, cut, MixKind::Chat)).into();
     let both = output_rows(&table.rows, &plans, Some(42));
     let small = output_rows(&table.rows, &plans[..1], Some(42));
     let copies = copies(&plans[0], &table.rows);
@@ -469,9 +469,9 @@ proptest! {
         let validation = validation.map(Decimal::from_millionths);
         let options = Options { seed, budget, share_measure: measure, max_seq_len, validation, ..Options::default() };
         table.place(&sources, &options);
-        let plan = plan_cut(&table.rows, &sources, &options, cut);
+        let plan = plan_cut(&table.rows, &sources, &options, cut, MixKind::Chat);
         let copies = copies(&plan, &table.rows);
-        prop_assert_eq!(&copies, &naive(&table.rows, &sources, &options, cut));
+        prop_assert_eq!(&copies, &naive(&table.rows, &sources, &options, cut, MixKind::Chat));
         // What is reported is what is done.
         for (number, of_source) in plan.sources.iter().enumerate() {
             let mut got = Size::default();
@@ -512,7 +512,7 @@ proptest! {
         }
         let options = Options { validation: Some(decimal("0.2")), ..Options::default() };
         table.place(&sources, &options);
-        let [small, large] = [cut, cut + 1].map(|cut| plan_cut(&table.rows, &sources, &options, cut));
+        let [small, large] = [cut, cut + 1].map(|cut| plan_cut(&table.rows, &sources, &options, cut, MixKind::Chat));
         prop_assert!(copies(&small, &table.rows).iter().zip(copies(&large, &table.rows)).all(|(small, large)| *small <= large));
     }
 
@@ -528,7 +528,7 @@ proptest! {
         table.place(&sources, &Options::default());
         let [small, large] = [budget, budget + more].map(|budget| {
             let options = Options { budget: Some(Budget::Tokens(budget)), ..Options::default() };
-            plan_cut(&table.rows, &sources, &options, 5)
+            plan_cut(&table.rows, &sources, &options, 5, MixKind::Chat)
         });
         prop_assert!(copies(&small, &table.rows).iter().zip(copies(&large, &table.rows)).all(|(small, large)| *small <= large));
     }

@@ -5,7 +5,7 @@ use super::parquet::{Column, Leaf, Schema};
 use crate::error::Result;
 use crate::output::source::WriteSource;
 use crate::recipe::Columns;
-use crate::sample::RowJson;
+use crate::sample::{Body, RowJson};
 use serde_json::{Value, json};
 
 /// Encodes samples as lines of JSON with their messages.
@@ -23,6 +23,9 @@ impl<'r> MessageRows<'r> {
 impl RowEncoder for MessageRows<'_> {
     fn encode(&mut self, at: usize, out: &mut Vec<u8>) -> Result<()> {
         let sample = &self.source.samples[at];
+        if matches!(sample.body, Body::Document(_)) {
+            return Ok(());
+        }
         let source = &self.source.sources[sample.source as usize];
         sample.body.kind().write_json(source, self.source.token_lengths[at], &mut self.row, out);
         Ok(())
@@ -79,7 +82,7 @@ fn features(columns: &[(String, Column)]) -> String {
 mod tests {
     use super::*;
     use crate::recipe::{Kind, ReasoningKey, Recipe, Source, WrittenReasoning};
-    use crate::sample::{Body, Chat, Pair, Sample, row_layout};
+    use crate::sample::{Chat, Pair, Sample, row_layout};
     use crate::text::{Interner, TextId, TextStore};
     use proptest::prelude::*;
 
@@ -119,6 +122,7 @@ mod tests {
             texts,
             token_lengths: vec![7; samples.len()],
             training: None,
+            documents: None,
             plans: Vec::new(),
             source_ranges: Vec::new(),
             most_copies: Vec::new(),

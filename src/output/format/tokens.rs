@@ -5,6 +5,7 @@ use super::encoding::RowEncoder;
 use super::parquet::{Column, Leaf, Schema};
 use crate::error::{Error, ErrorKind, Result};
 use crate::output::source::WriteSource;
+use crate::sample::Body;
 use crate::tokens::NOT_TRAINED;
 use itoa::Buffer;
 
@@ -22,6 +23,9 @@ impl<'r> TokenRows<'r> {
 impl RowEncoder for TokenRows<'_> {
     fn encode(&mut self, at: usize, out: &mut Vec<u8>) -> Result<()> {
         let WriteSource { sources, samples, texts, training, .. } = self.source;
+        if matches!(samples[at].body, Body::Document(_)) {
+            return Ok(());
+        }
         let training = training.as_ref().ok_or_else(|| Error::new(ErrorKind::Bug, "no encoder for tokens"))?;
         if !training.kept.contains(at) {
             return Ok(());
@@ -49,7 +53,7 @@ impl RowEncoder for TokenRows<'_> {
     }
 }
 
-fn put_list(numbers: impl Iterator<Item = i64>, out: &mut Vec<u8>) {
+pub(super) fn put_list(numbers: impl Iterator<Item = i64>, out: &mut Vec<u8>) {
     let mut buffer = Buffer::new();
     out.push(b'[');
     for (place, number) in numbers.enumerate() {

@@ -13,12 +13,14 @@ mod word_cache;
 mod word_rules;
 
 pub(crate) use texts::TextSource;
+pub(super) use backend::Backend;
+pub(super) use reference::AroundText;
 
 use super::files::TokenizerFiles;
 use super::rules::RuledTokenizer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::TokenizerRules;
-use backend::{Backend, TextEncoder};
+use backend::TextEncoder;
 use pieces::Pieces;
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -55,8 +57,8 @@ impl<E> std::fmt::Debug for CheckedEncoder<E> {
     }
 }
 
-/// A tokenizer as its files describe it, of which counters and encoders are made.
-#[derive(Debug)]
+/// A tokenizer as its files describe it, of which counters and encoders are made. Copies share the vocabulary.
+#[derive(Debug, Clone)]
 pub(super) struct BaseTokenizer {
     reference: Arc<ReferenceEncoder>,
     /// The class whose rules replaced those of `tokenizer.json`.
@@ -80,6 +82,18 @@ impl BaseTokenizer {
     /// Counts tokens.
     pub(super) fn counter(&self) -> Counter {
         let word_cache = WordCache::<u32>::new(Arc::clone(&self.reference));
+        CheckedEncoder::new(Arc::clone(&self.reference) as _, word_cache.map(|cache| Arc::new(cache) as _))
+    }
+
+    /// The ids that the tokenizer puts around every text, if they are the same for all texts, and that of its end-of-sequence token,
+    /// if it has one.
+    pub(super) fn ends(&self) -> (Option<AroundText>, Option<u32>) {
+        (self.reference.around_text(), self.reference.eos())
+    }
+
+    /// Encodes texts to ids. Shares the vocabulary with the counter.
+    pub(super) fn id_encoder(&self) -> IdEncoder {
+        let word_cache = WordCache::<Vec<u32>>::new(Arc::clone(&self.reference));
         CheckedEncoder::new(Arc::clone(&self.reference) as _, word_cache.map(|cache| Arc::new(cache) as _))
     }
 

@@ -15,7 +15,19 @@ pub(super) struct ReferenceEncoder {
     tokenizer: Tokenizer,
     /// Whether the configuration makes special tokens within a text plain text.
     splits_special_tokens: bool,
+    /// The id of the end-of-sequence token, if the configuration names one that the tokenizer has.
+    eos: Option<u32>,
 }
+
+/// The ids that a tokenizer puts around every text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::tokens) struct AroundText {
+    pub(in crate::tokens) before: Vec<u32>,
+    pub(in crate::tokens) after: Vec<u32>,
+}
+
+/// Texts that show what a post-processor adds.
+const PROBES: [&str; 5] = ["", "x", "a longer text, with\nlines and 123 numbers", "<s></s>", "\u{e9}\u{4e2d}\u{1f600}"];
 
 impl ReferenceEncoder {
     /// Loads a tokenizer by these rules, and adds the tokens of the configuration. Also returns what the rules made of it.
@@ -51,7 +63,8 @@ impl ReferenceEncoder {
         }
         let splits_special_tokens = config.splits_special_tokens();
         tokenizer.set_encode_special_tokens(splits_special_tokens);
-        Ok((Self { tokenizer, splits_special_tokens }, ruled))
+        let eos = config.special_token("eos_token").and_then(|token| tokenizer.token_to_id(token));
+        Ok((Self { tokenizer, splits_special_tokens, eos }, ruled))
     }
 
     pub(super) fn tokenizer(&self) -> &Tokenizer {
@@ -78,9 +91,28 @@ impl ReferenceEncoder {
             let without = self.tokenizer.encode_fast(text, false).ok()?.len();
             with.checked_sub(without)
         };
-        let probes = ["", "x", "a longer text, with\nlines and 123 numbers", "<s></s>", "\u{e9}\u{4e2d}\u{1f600}"];
-        let first = added(probes[0])?;
-        probes.iter().all(|text| added(text) == Some(first)).then_some(first as u32)
+        let first = added(PROBES[0])?;
+        PROBES.iter().all(|text| added(text) == Some(first)).then_some(first as u32)
+    }
+
+    /// The id of the end-of-sequence token, if there is one.
+    pub(super) fn eos(&self) -> Option<u32> {
+        self.eos
+    }
+
+    /// The ids that the post-processor puts around a text, if they are the same for all texts.
+    pub(super) fn around_text(&self) -> Option<AroundText> {
+        let ids = |text: &str, with: bool| Some(self.tokenizer.encode_fast(text, with).ok()?.get_ids().to_vec());
+        let probes: Vec<[Vec<u32>; 2]> =
+            PROBES.iter().map(|text| Some([ids(text, true)?, ids(text, false)?])).collect::<Option<_>>()?;
+        let added = probes[0][0].len().checked_sub(probes[0][1].len())?;
+        let around = |before: usize| {
+            let [with, without] = &probes[1];
+            let (head, tail) = (with.get(..before)?, with.get(before + without.len()..)?);
+            let fits = |[with, without]: &[Vec<u32>; 2]| [head, without, tail].concat() == *with;
+            probes.iter().all(fits).then(|| AroundText { before: head.to_vec(), after: tail.to_vec() })
+        };
+        (0..=added).find_map(around)
     }
 }
 

@@ -29,7 +29,7 @@ impl Masked {
     /// with `unmask` all but the system's. Also returns those messages. Tools are left out, as the trainer leaves them out.
     ///
     /// # Errors
-    /// If the messages are not a list of objects, or a content is not a string.
+    /// If the messages are not a list of objects, or a content is not a string, or it is a document.
     pub(super) fn new(conversation: &Conversation<'_>, unmask: bool) -> Result<(Self, Vec<TrainedMessage>)> {
         match conversation {
             Conversation::Pair { user, assistant, reasoning, null_thinking } => {
@@ -53,6 +53,7 @@ impl Masked {
                 }
                 Ok((Self::Messages(Value::from_iter(messages).to_string()), trained))
             }
+            Conversation::Document(_) => Err(Error::new(ErrorKind::Bug, "a document has no messages")),
         }
     }
 

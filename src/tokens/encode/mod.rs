@@ -4,9 +4,11 @@
 //! processing of training_hub's `sft` and `osft`: contents are wrapped in marker tokens, the chat template is rendered over
 //! them and encoded without the post-processor's tokens, and the markers show what is trained.
 
+mod documents;
 mod labels;
 mod mask;
 
+pub(crate) use documents::{DocumentEncoder, DocumentTokenizer};
 pub(crate) use labels::NOT_TRAINED;
 
 use super::config::TokenizerConfig;

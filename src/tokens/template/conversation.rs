@@ -14,13 +14,14 @@ impl Conversation<'_> {
                 user.len() + assistant.len() + reasoning.as_ref().map_or(0, |(_, text)| text.len())
             }
             Self::Messages { messages, tools } => messages.len() + tools.map_or(0, str::len),
+            Self::Document(text) => text.len(),
         }
     }
 
     /// The variables of its render, with the messages as the transformers of these rules passes them to a template.
     ///
     /// # Errors
-    /// If messages or tools are not the JSON that [`Conversation::Messages`] requires.
+    /// If messages or tools are not the JSON that [`Conversation::Messages`] requires, or it is a document.
     pub(super) fn context(&self, rules: TokenizerRules) -> Result<Value> {
         match self {
             Self::Pair { user, assistant, reasoning, null_thinking } => {
@@ -47,6 +48,7 @@ impl Conversation<'_> {
                 };
                 Ok(context! { messages => messages.to_vec() })
             }
+            Self::Document(_) => Err(Error::new(ErrorKind::Bug, "a document is not rendered with a chat template")),
             Self::Messages { messages, tools } => {
                 let messages = template_messages(&parse(messages, "messages")?, rules)?;
                 Ok(match tools {

@@ -103,11 +103,14 @@ impl ChatTemplate {
         Ok(Self { environment, place: default.place, tool_use, digest, rules, date: now, date_used })
     }
 
-    /// Renders a conversation to the text whose tokens are counted.
+    /// Renders a conversation to the text whose tokens are counted. A document is its own text.
     ///
     /// # Errors
     /// If the messages are not valid JSON, or the template does not parse or fails (`raise_exception` included).
     pub(crate) fn render(&self, conversation: &Conversation<'_>) -> Result<String> {
+        if let Conversation::Document(text) = conversation {
+            return Ok((*text).to_owned());
+        }
         let has_tools = matches!(conversation, Conversation::Messages { tools: Some(_), .. });
         let (name, place) = match &self.tool_use {
             Some(Ok(place)) if has_tools => (TOOL_USE, place),
