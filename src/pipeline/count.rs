@@ -2,12 +2,13 @@
 
 use super::context::Context;
 use crate::error::Result;
+use crate::manifest::MixKind;
 use crate::mixing::Row;
 use crate::progress::ProgressUnit;
 use crate::recipe::Source;
-use crate::sample::Sample;
+use crate::sample::{Body, Sample};
 use crate::text::TextStore;
-use crate::tokens::{ChatTemplate, Counter, TextSource, TrainingEncoder};
+use crate::tokens::{ChatTemplate, Counter, DocumentEncoder, TextSource, TrainingEncoder};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Renders and counts samples.
@@ -20,6 +21,11 @@ pub(super) struct SampleCounter<'c> {
 }
 
 impl SampleCounter<'_> {
+    /// The kind of mix that the sample at a place can be in.
+    pub(super) fn mix_of(&self, at: u32) -> MixKind {
+        self.sources[self.samples[at as usize].source as usize].kind.mix()
+    }
+
     /// The token lengths of the samples at these places, in their order; returns what counted them.
     pub(super) fn count(&self, counter: &Counter, places: &[u32]) -> Result<(Vec<u32>, String)> {
         let bar = self.context.progress.bar("counting", places.len() as u64, ProgressUnit::Rows);
@@ -84,7 +90,37 @@ impl SampleCounter<'_> {
         Ok(())
     }
 
-    /// Appends a sample's conversation as the chat template renders it.
+    /// Counts the documents at these places into the records of their rows; returns what counted them. A trainer reads a document
+    /// as it is counted here, and learns from all of it.
+    pub(super) fn count_documents(
+        &self,
+        encoder: &DocumentEncoder,
+        rows: &mut [Row],
+        places: &[u32],
+    ) -> Result<String> {
+        let bar = self.context.progress.bar("counting documents", places.len() as u64, ProgressUnit::Rows);
+        let progress = bar.counter();
+        let done = AtomicUsize::new(0);
+        let text = |number: usize| match self.samples[places[number] as usize].body {
+            Body::Document(document) => self.texts.get(document.text),
+            Body::Pair(_) | Body::Chat(_) => "",
+        };
+        let advance = |count| {
+            let before = done.fetch_max(count, Ordering::Relaxed);
+            progress.advance(count.saturating_sub(before) as u64);
+        };
+        let counted = encoder.lengths(places.len(), &text, &advance, &self.context.pool)?;
+        if let Some(fallback) = counted.fallback {
+            self.context.warnings.warn(fallback);
+        }
+        for (at, length) in places.iter().zip(counted.lengths) {
+            let record = &mut rows[*at as usize].record;
+            (record.tokens, record.train_tokens, record.loss_tokens) = (length, length, length);
+        }
+        Ok(counted.backend.to_string())
+    }
+
+    /// Appends a sample's conversation as the chat template renders it, or its document.
     pub(super) fn render(&self, at: u32, out: &mut String) -> Result<()> {
         let sample = &self.samples[at as usize];
         let source = &self.sources[sample.source as usize];

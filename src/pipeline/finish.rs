@@ -3,7 +3,7 @@
 use super::context::Context;
 use crate::error::{Error, ErrorKind, Result};
 use crate::input::RejectedRow;
-use crate::manifest::{MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, OutputFile, OutputKind};
+use crate::manifest::{MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, MixKind, OutputFile, OutputKind};
 use crate::recipe::Format;
 use crate::report::{self, card::CARD, statistics::Statistics};
 use crate::settings::Settings;
@@ -143,6 +143,7 @@ async fn write_small_files(
         outcome.manifest.outputs.push(OutputFile {
             name: file.name,
             kind,
+            mix: MixKind::default(),
             cut: None,
             format: None,
             rows: None,

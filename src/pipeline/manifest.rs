@@ -1,15 +1,16 @@
 //! What the manifest says of a run before its files are written.
 
 use super::plan::MixPlan;
+use super::prepare::Job;
 use super::statistics::{requested, validation};
 use super::survey::Survey;
 use crate::index::Number;
 use crate::manifest::{
-    CutRecord, MANIFEST_FORMAT, Manifest, MixState, Program, SettingsRecord, ShareRecord, SourceRecord,
+    CutRecord, MANIFEST_FORMAT, Manifest, MixKind, MixState, Preflight, Program, SettingsRecord, ShareRecord, SourceRecord,
     TokenizerRecord, TrainingRecord,
 };
 use crate::mixing::{Cut, CutPlan, Row, TrainedSize};
-use crate::recipe::Source;
+use crate::recipe::{Documents, RawDocuments, Source};
 use crate::report::statistics::{SourceStatistics, Statistics};
 use crate::settings::Settings;
 use std::collections::HashSet;
@@ -20,9 +21,24 @@ pub(super) fn manifest(
     tokenizer: TokenizerRecord,
     survey: &Survey,
     plan: &MixPlan,
-    sources: &[Source],
+    job: &Job,
     statistics: &Statistics,
 ) -> Manifest {
+    let sources = &job.sources;
+    let main = Mixes {
+        mix: plan.plans.first().map(|plan| plan.mix).unwrap_or_default(),
+        plans: &plan.plans,
+        trained: plan.trained.as_deref(),
+        preflights: plan.preflights.as_deref(),
+    };
+    let documents = Mixes {
+        mix: MixKind::Document,
+        plans: &plan.document_plans,
+        trained: None,
+        preflights: plan.document_preflights.as_deref(),
+    };
+    let has_documents = !plan.document_plans.is_empty();
+    let records = |mixes: &Mixes<'_>| plan.cuts.requested.iter().map(|cut| cut_record(cut, mixes, sources)).collect();
     Manifest {
         format: MANIFEST_FORMAT,
         // Decided when the mix is published.
@@ -33,8 +49,9 @@ pub(super) fn manifest(
         settings,
         tokenizer,
         inputs: survey.inputs.clone(),
-        sources: source_records(sources, &statistics.sources, survey, &plan.rows),
-        cuts: plan.cuts.requested.iter().map(|cut| cut_record(cut, plan, sources)).collect(),
+        sources: source_records(job, &statistics.sources, survey, &plan.rows),
+        cuts: records(&main),
+        document_cuts: if has_documents { records(&documents) } else { Vec::new() },
         outputs: Vec::new(),
     }
 }
@@ -61,23 +78,40 @@ pub(super) fn settings_record(settings: &Settings) -> SettingsRecord {
         effective_batch_size: settings.effective_batch_size,
         gpus: settings.gpus,
         epochs: settings.epochs,
+        block_size: settings.block_size,
+        documents: (settings.documents != Documents::No).then(|| settings.documents.name().to_owned()),
+        raw_documents: (settings.raw_documents != RawDocuments::None).then(|| settings.raw_documents.name().to_owned()),
         recipe: settings.recipe_given.then(|| settings.recipe.for_manifest()),
     }
 }
 
+/// The mixes of all cuts that hold samples of one kind.
+struct Mixes<'p> {
+    mix: MixKind,
+    plans: &'p [CutPlan],
+    trained: Option<&'p [Vec<TrainedSize>]>,
+    preflights: Option<&'p [Preflight]>,
+}
+
 fn source_records(
-    sources: &[Source],
+    job: &Job,
     statistics: &[SourceStatistics],
     survey: &Survey,
     rows: &[Row],
 ) -> Vec<SourceRecord> {
+    let made_of = |name: &str| -> Vec<String> {
+        let made = job.made.sources.iter().find(|made| job.sources[made.source].name == name);
+        made.into_iter().flat_map(|made| &made.of).map(|of| job.sources[*of].name.clone()).collect()
+    };
     let mut records: Vec<SourceRecord> = statistics
         .iter()
-        .zip(sources)
+        .zip(&job.sources)
         .zip(&survey.ledgers)
         .map(|((statistics, source), ledger)| SourceRecord {
             name: source.name.clone(),
             kind: source.kind.name().to_owned(),
+            made_of: made_of(&source.name),
+            unwanted: ledger.unwanted.clone(),
             read: statistics.read,
             kept: statistics.kept,
             dropped: statistics.dropped.iter().cloned().collect(),
@@ -97,14 +131,15 @@ fn source_records(
     records
 }
 
-fn cut_record(cut: &Cut, mix_plan: &MixPlan, sources: &[Source]) -> CutRecord {
-    let number = mix_plan.plans.iter().position(|plan| plan.cut == cut.size);
-    let plan = number.map(|number| &mix_plan.plans[number]);
-    let trained = number.and_then(|number| mix_plan.trained.as_ref()?.get(number));
+fn cut_record(cut: &Cut, mixes: &Mixes<'_>, sources: &[Source]) -> CutRecord {
+    let number = mixes.plans.iter().position(|plan| plan.cut == cut.size);
+    let plan = number.map(|number| &mixes.plans[number]);
+    let trained = number.and_then(|number| mixes.trained?.get(number));
     let actual = plan.map(CutPlan::actual).unwrap_or_default();
     let validation = plan.and_then(validation);
     CutRecord {
         cut: cut.size,
+        mix: mixes.mix,
         feasible: cut.feasible,
         written: cut.written,
         samples: actual.samples,
@@ -112,7 +147,7 @@ fn cut_record(cut: &Cut, mix_plan: &MixPlan, sources: &[Source]) -> CutRecord {
         validation_samples: validation.map(|(samples, _)| samples),
         validation_tokens: validation.map(|(_, tokens)| tokens),
         sources: plan.map(|plan| share_records(plan, trained, sources)).unwrap_or_default(),
-        preflight: number.and_then(|number| mix_plan.preflights.as_ref()?.get(number)).cloned(),
+        preflight: number.and_then(|number| mixes.preflights?.get(number)).cloned(),
     }
 }
 
@@ -120,6 +155,7 @@ fn share_records(plan: &CutPlan, trained: Option<&Vec<TrainedSize>>, sources: &[
     (0..)
         .zip(&plan.sources)
         .zip(sources)
+        .filter(|(_, source)| source.kind.mix() == plan.mix)
         .map(|((number, of_source), source): ((usize, _), _)| ShareRecord {
             name: source.name.clone(),
             samples: of_source.actual.samples,

@@ -6,16 +6,16 @@ use super::count::SampleCounter;
 use super::fail_on;
 use super::finish::{Outcome, finish, open_output};
 use super::manifest::{manifest, settings_record};
-use super::plan::{MixPlan, PlanOptions, nothing_left, plan_mix};
-use super::prepare::{PrepareOptions, check_locations, prepare};
+use super::plan::{MixPlan, PlanOptions, Tokenizers, nothing_left, plan_mix};
+use super::prepare::{Job, PrepareOptions, check_locations, prepare};
 use super::statistics::statistics;
 use super::survey::{Survey, SurveyOptions, survey};
 use super::write::{Encoding, WriteMixOptions, write_mix};
 use crate::error::Result;
 use crate::index::Index;
-use crate::manifest::{Manifest, Measure, TokenizerRecord};
-use crate::recipe::{Source, Thinking};
-use crate::report::{self, statistics::Statistics};
+use crate::manifest::{Manifest, Measure, MixKind, TokenizerRecord};
+use crate::recipe::{Source, Thinking, nearest};
+use crate::report::{self, format::line, statistics::Statistics};
 use crate::sample::{Reasoning, written_reasoning};
 use crate::settings::Settings;
 use crate::storage::Publication;
@@ -62,8 +62,8 @@ struct Planned {
     plan: MixPlan,
     manifest: Manifest,
     statistics: Statistics,
-    /// What encodes for the trainer, if the run needs that.
-    encoding: Option<Encoding>,
+    /// What encodes for the trainer.
+    encoding: Encoding,
 }
 
 /// Prepares, surveys and plans; the tokenizer loads while the input is read.
@@ -84,12 +84,12 @@ async fn plan_run(settings: &Settings, context: &Context) -> Result<Planned> {
     let (options, settings_record) = (PlanOptions::of(settings), settings_record(settings));
     let (reasoning, thinking, limits) = (settings.reasoning.clone(), settings.thinking, settings.fail_on.clone());
     let planning = move |context: &Context| {
-        warn_of_reading(&survey, &job.sources, &reasoning, context);
+        warn_of_reading(&survey, &job, &reasoning, context);
         tokenizer.warning.iter().for_each(|warning| context.warnings.warn(warning.clone()));
         warn_of_reasoning(&survey, thinking, &tokenizer.name, context);
         let (mut plan, statistics, tokenizer, encoding) =
             plan_survey(&survey, index, &job.sources, tokenizer, &options, context)?;
-        let manifest = manifest(settings_record, tokenizer, &survey, &plan, &job.sources, &statistics);
+        let manifest = manifest(settings_record, tokenizer, &survey, &plan, &job, &statistics);
         if plan.checked.is_ok() {
             plan.checked = fail_on::check(&manifest, &report::metrics::metrics(&manifest, &statistics), &limits);
         }
@@ -127,7 +127,7 @@ fn needs_training_tokens(settings: &Settings) -> bool {
     let options = PlanOptions::of(settings);
     options.mixing.measure() == Measure::LossTokens
         || settings.formats.iter().any(|format| format.is_tokens())
-        || options.preflight.is_requested()
+        || options.preflight.is_requested(MixKind::Chat)
         || !settings.fail_on.is_empty()
 }
 
@@ -139,14 +139,15 @@ fn plan_survey(
     tokenizer: LoadedTokenizer,
     options: &PlanOptions,
     context: &Context,
-) -> Result<(MixPlan, Statistics, TokenizerRecord, Option<Encoding>)> {
+) -> Result<(MixPlan, Statistics, TokenizerRecord, Encoding)> {
     if survey.samples.is_empty() {
         return Err(nothing_left(&survey.ledgers, &[]));
     }
-    let LoadedTokenizer { template, counter, training, .. } = tokenizer;
+    let LoadedTokenizer { template, counter, training, documents, .. } = tokenizer;
     let samples =
         SampleCounter { context, sources, samples: &survey.samples, texts: &survey.texts, template: &template };
-    let (plan, encoder) = plan_mix(index, &survey.ledgers, options, &samples, counter, training)?;
+    let tokenizers = Tokenizers { counter, training, documents };
+    let (plan, encoders) = plan_mix(index, &survey.ledgers, options, &samples, tokenizers)?;
     let statistics = statistics(survey, &plan, sources, &samples, context.warnings.all())?;
     let record = TokenizerRecord {
         name: tokenizer.name,
@@ -156,7 +157,8 @@ fn plan_survey(
         chat_template_digest: template.digest(),
         chat_template_date: template.date_used(),
     };
-    Ok((plan, statistics, record, encoder.map(|encoder| (template, encoder))))
+    let conversations = encoders.conversations.map(|encoder| (template, encoder));
+    Ok((plan, statistics, record, Encoding { conversations, documents: encoders.documents }))
 }
 
 /// A run whose rows are written and not yet visible.
@@ -182,10 +184,46 @@ async fn write_run(
     Ok(Written { manifest, statistics, selected_cut, rejected })
 }
 
+/// Warnings about rows that no source takes, and conditions that no row meets.
+fn warn_of_conditions(survey: &Survey, sources: &[Source], context: &Context) {
+    const NAMED: usize = 5;
+    for (source, ledger) in sources.iter().zip(&survey.ledgers) {
+        let Some(condition) = &source.condition else { continue };
+        if ledger.read == 0 && ledger.elsewhere > 0 {
+            let prefix = format!("{}=", condition.column);
+            let values: Vec<&str> = ledger.unwanted.keys().filter_map(|value| value.strip_prefix(&prefix)).collect();
+            let meant = condition.texts().find_map(|text| nearest(text, values.iter().copied()));
+            let meant = meant.map_or_else(String::new, |value| format!("; did you mean `{value}`?"));
+            let name = &source.name;
+            context.warnings.warn(format!("source {name}: no row meets its condition on `{}`{meant}", condition.column));
+        }
+        if !ledger.unwanted.is_empty() {
+            let mut values: Vec<(&String, &u64)> = ledger.unwanted.iter().collect();
+            values.sort_by_key(|(value, rows)| (std::cmp::Reverse(**rows), *value));
+            let rows: u64 = ledger.unwanted.values().sum();
+            let mut named: Vec<String> =
+                values.iter().take(NAMED).map(|(value, rows)| format!("{rows} {}", line(value))).collect();
+            if values.len() > NAMED {
+                named.push(format!("{} more values", values.len() - NAMED));
+            }
+            let are = if rows == 1 { "1 row belongs".to_owned() } else { format!("{rows} rows belong") };
+            context.warnings.warn(format!("{are} to no source: {}", named.join(", ")));
+        }
+    }
+}
+
 /// Warnings about what was read.
-fn warn_of_reading(survey: &Survey, sources: &[Source], reasoning: &Reasoning, context: &Context) {
-    for file in survey.inputs.iter().filter(|file| file.rows == 0) {
+fn warn_of_reading(survey: &Survey, job: &Job, reasoning: &Reasoning, context: &Context) {
+    let sources = &job.sources;
+    let has_condition = |name: &str| sources.iter().any(|source| source.name == name && source.condition.is_some());
+    for file in survey.inputs.iter().filter(|file| file.rows == 0 && !has_condition(&file.source)) {
         context.warnings.warn(format!("{}/{} is empty", file.source, file.key));
+    }
+    warn_of_conditions(survey, sources, context);
+    for made in job.made.sources.iter().filter(|made| survey.ledgers[made.source].kept == 0) {
+        let of: Vec<&str> = made.of.iter().map(|at| sources[*at].name.as_str()).collect();
+        let name = &sources[made.source].name;
+        context.warnings.warn(format!("source {name}: no documents can be made of {}", of.join(", ")));
     }
     for (source, ledger) in sources.iter().zip(&survey.ledgers).filter(|(_, ledger)| ledger.read > 0) {
         let (name, reasons) = (&source.name, ledger.reasons());

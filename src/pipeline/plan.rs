@@ -5,11 +5,11 @@ use super::count::SampleCounter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Index;
 use crate::input::SourceLedger;
-use crate::manifest::Preflight;
-use crate::mixing::{self, CutPlan, Cuts, PreflightOptions, Row, TrainedSize, select_cut};
+use crate::manifest::{MixKind, Preflight};
+use crate::mixing::{self, CutPlan, Cuts, PreflightOptions, Reader, Row, TrainedSize, select_cut};
 use crate::recipe::{InfeasibleCuts, OnLong, Recipe};
 use crate::settings::Settings;
-use crate::tokens::{Counter, TrainingEncoder, TrainingTokenizer};
+use crate::tokens::{Counter, DocumentEncoder, DocumentTokenizer, TrainingEncoder, TrainingTokenizer};
 
 /// What is requested of the mixes.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub(crate) struct PlanOptions {
     pub(crate) keep_longer_than: Option<u32>,
     /// How the mixes will be trained.
     pub(crate) preflight: PreflightOptions,
+    /// Whether files hold tokens.
+    pub(crate) writes_tokens: bool,
 }
 
 impl PlanOptions {
@@ -38,6 +40,7 @@ impl PlanOptions {
             infeasible_cuts: settings.infeasible_cuts,
             select_cut: settings.select_cut,
             preflight: preflight_options(settings),
+            writes_tokens: settings.formats.iter().any(|format| format.is_tokens()),
             keep_longer_than: filter.max_tokens.filter(|_| filter.long_samples == OnLong::Keep),
         }
     }
@@ -51,7 +54,22 @@ pub(super) fn preflight_options(settings: &Settings) -> PreflightOptions {
         effective_batch_size: settings.effective_batch_size,
         gpus: settings.gpus,
         epochs: settings.epochs,
+        block_size: settings.block_size,
     }
+}
+
+/// A loaded tokenizer's counter, and what can become encoders.
+pub(super) struct Tokenizers {
+    pub(super) counter: Counter,
+    /// Encodes conversations, if the run needs that.
+    pub(super) training: Option<TrainingTokenizer>,
+    pub(super) documents: DocumentTokenizer,
+}
+
+/// What encodes samples for the trainer; `None` if the run does not need it.
+pub(super) struct Encoders {
+    pub(super) conversations: Option<TrainingEncoder>,
+    pub(super) documents: Option<DocumentEncoder>,
 }
 
 /// Which samples each mix holds.
@@ -61,16 +79,20 @@ pub(crate) struct MixPlan {
     pub(crate) rows: Vec<Row>,
     /// The requested cuts.
     pub(crate) cuts: Cuts,
-    /// The mixes to write, ascending.
+    /// The mixes to write, ascending: those of conversations, or of documents if the run has no conversations.
     pub(crate) plans: Vec<CutPlan>,
+    /// The document mixes of a run that has conversations as well.
+    pub(crate) document_plans: Vec<CutPlan>,
     /// The cut that is passed to a next step.
     pub(crate) selected_cut: u32,
     /// Whether the plans give what the recipe requests; the sub-command `plan` shows them in any case.
     pub(crate) checked: Result<()>,
     /// What the trainer gets of each source of each mix, if that was counted.
     pub(crate) trained: Option<Vec<Vec<TrainedSize>>>,
-    /// What the trainer will do with each mix, if that was counted.
+    /// What the trainer will do with each mix of [`Self::plans`], if that was counted.
     pub(crate) preflights: Option<Vec<Preflight>>,
+    /// What the trainer will do with each mix of [`Self::document_plans`], if the settings say how it is trained.
+    pub(crate) document_preflights: Option<Vec<Preflight>>,
     /// Which library counted tokens.
     pub(crate) counted_by: String,
 }
@@ -86,17 +108,13 @@ pub(super) fn plan_mix(
     ledgers: &[SourceLedger],
     options: &PlanOptions,
     samples: &SampleCounter<'_>,
-    counter: Counter,
-    training: Option<TrainingTokenizer>,
-) -> Result<(MixPlan, Option<TrainingEncoder>)> {
+    tokenizers: Tokenizers,
+) -> Result<(MixPlan, Encoders)> {
     let SampleCounter { context, sources, .. } = *samples;
-    let mut counted_by = None;
-    if mixing::needs_tokens(&options.mixing) {
-        let all: Vec<u32> = (0..).take(index.records.len()).collect();
-        let (lengths, by) = samples.count(&counter, &all)?;
-        index.records.iter_mut().zip(lengths).for_each(|(record, length)| record.tokens = length);
-        counted_by = Some(by);
-    }
+    let counted_by = match mixing::needs_tokens(&options.mixing) {
+        true => Some(count_all_conversations(&mut index, samples, &tokenizers.counter)?),
+        false => None,
+    };
     let (mut rows, warnings) = context.pool.install(|| mixing::place(index, sources, &options.mixing));
     warnings.into_iter().for_each(|warning| context.warnings.warn(warning));
     if !rows.iter().any(Row::is_kept) {
@@ -108,16 +126,89 @@ pub(super) fn plan_mix(
     // Before anything is counted or written: a wrong --select-cut should not cost a run.
     let selected_cut = select_cut(&written, options.select_cut)?;
     let candidates = mixing::candidates(&rows, sources, written.last().copied().unwrap_or_default());
-    let counted_by = match counted_by {
-        Some(counted_by) => counted_by,
-        None => samples.count_rows(&counter, &mut rows, &candidates)?,
+    let (counted_by, encoders) = count_candidates(&mut rows, &candidates, samples, tokenizers, options, counted_by)?;
+    let plans_of = |mix: MixKind| -> Vec<CutPlan> {
+        let plan_cut = |cut: &u32| mixing::plan_cut(&rows, sources, &options.mixing, *cut, mix);
+        context.pool.install(|| written.iter().map(plan_cut).collect())
     };
-    let encoder = match training {
+    let mix_of = |at: &u32| sources[rows[*at as usize].record.source as usize].kind.mix();
+    let has = |mix: MixKind| candidates.iter().any(|at| mix_of(at) == mix);
+    let (plans, document_plans) = match (has(MixKind::Chat), has(MixKind::Document)) {
+        (false, true) => (plans_of(MixKind::Document), Vec::new()),
+        (_, false) => (plans_of(MixKind::Chat), Vec::new()),
+        (true, true) => (plans_of(MixKind::Chat), plans_of(MixKind::Document)),
+    };
+    if let (Some(plan), Some(most)) = (plans.last(), options.keep_longer_than) {
+        warn_of_long_samples(plan, &rows, most, context);
+    }
+    let trained = encoders.conversations.as_ref().map(|_| {
+        let reader = Reader { mix: MixKind::Chat, max_seq_len: options.preflight.max_seq_len };
+        let of_plan =
+            |plan: &CutPlan| mixing::trained_sizes(&rows, sources.len(), reader, |at, source| plan.copies(at, source));
+        plans.iter().map(of_plan).collect()
+    });
+    let counts_training = encoders.conversations.is_some();
+    let preflights = preflights(&plans, &rows, &options.preflight, counts_training);
+    let document_preflights = preflights_of_documents(&document_plans, &options.preflight);
+    let checked = mixing::check(&plans, sources, options.mixing.on_shortfall)
+        .and_then(|()| mixing::check(&document_plans, sources, options.mixing.on_shortfall));
+    let plan = MixPlan {
+        rows,
+        cuts,
+        plans,
+        document_plans,
+        selected_cut,
+        checked,
+        trained,
+        preflights,
+        document_preflights,
+        counted_by,
+    };
+    Ok((plan, encoders))
+}
+
+/// Counts all conversations, for a filter; returns what counted them.
+fn count_all_conversations(index: &mut Index, samples: &SampleCounter<'_>, counter: &Counter) -> Result<String> {
+    let is_chat = |at: &u32| samples.mix_of(*at) == MixKind::Chat;
+    let all: Vec<u32> = (0..).take(index.records.len()).filter(is_chat).collect();
+    let (lengths, counted_by) = samples.count(counter, &all)?;
+    all.iter().zip(lengths).for_each(|(at, length)| index.records[*at as usize].tokens = length);
+    Ok(counted_by)
+}
+
+/// Counts the samples that a cut can hold, and what the trainer makes of them. Conversations are counted already if `counted_by` says
+/// what counted them.
+fn count_candidates(
+    rows: &mut [Row],
+    candidates: &[u32],
+    samples: &SampleCounter<'_>,
+    tokenizers: Tokenizers,
+    options: &PlanOptions,
+    counted_by: Option<String>,
+) -> Result<(String, Encoders)> {
+    let context = samples.context;
+    let Tokenizers { counter, training, documents } = tokenizers;
+    let (chats, texts): (Vec<u32>, Vec<u32>) = candidates.iter().partition(|at| samples.mix_of(**at) == MixKind::Chat);
+    let mut counted_by = match counted_by {
+        None if !chats.is_empty() || texts.is_empty() => Some(samples.count_rows(&counter, rows, &chats)?),
+        counted_by => counted_by,
+    };
+    let documents = match texts.is_empty() {
+        // Its share of the vocabulary would make the encoder of conversations take a copy.
+        true => None,
+        false => {
+            let encoder = documents.into_encoder()?;
+            let by = samples.count_documents(&encoder, rows, &texts)?;
+            counted_by.get_or_insert(by);
+            options.writes_tokens.then_some(encoder)
+        }
+    };
+    let conversations = match training.filter(|_| !chats.is_empty()) {
         Some(training) => {
             // Two vocabularies at once would be the peak of the run's memory.
             drop(counter);
             let encoder = training.into_encoder()?;
-            samples.count_training_tokens(&encoder, &mut rows, &candidates)?;
+            samples.count_training_tokens(&encoder, rows, &chats)?;
             Some(encoder)
         }
         None => {
@@ -126,24 +217,26 @@ pub(super) fn plan_mix(
             None
         }
     };
-    let plan_cut = |cut: &u32| mixing::plan_cut(&rows, sources, &options.mixing, *cut);
-    let plans: Vec<CutPlan> = context.pool.install(|| written.iter().map(plan_cut).collect());
-    if let (Some(plan), Some(most)) = (plans.last(), options.keep_longer_than) {
-        warn_of_long_samples(plan, &rows, most, context);
+    Ok((counted_by.unwrap_or_default(), Encoders { conversations, documents }))
+}
+
+/// What the trainer will do with each main mix, if that is known.
+fn preflights(
+    plans: &[CutPlan],
+    rows: &[Row],
+    options: &PreflightOptions,
+    counts_training: bool,
+) -> Option<Vec<Preflight>> {
+    if plans.iter().any(|plan| plan.mix == MixKind::Document) {
+        return preflights_of_documents(plans, options);
     }
-    let trained = encoder.as_ref().map(|_| {
-        let of_plan = |plan: &CutPlan| {
-            mixing::trained_sizes(&rows, sources.len(), options.preflight.max_seq_len, |at, source| {
-                plan.copies(at, source)
-            })
-        };
-        plans.iter().map(of_plan).collect()
-    });
-    let preflights = encoder
-        .as_ref()
-        .map(|_| plans.iter().map(|plan| mixing::preflight(plan, &rows, &options.preflight)).collect::<Vec<_>>());
-    let checked = mixing::check(&plans, sources, options.mixing.on_shortfall);
-    Ok((MixPlan { rows, cuts, plans, selected_cut, checked, trained, preflights, counted_by }, encoder))
+    counts_training.then(|| plans.iter().map(|plan| mixing::preflight(plan, rows, options)).collect())
+}
+
+/// What the trainer will do with each document mix, if the settings say how it is trained.
+fn preflights_of_documents(plans: &[CutPlan], options: &PreflightOptions) -> Option<Vec<Preflight>> {
+    let is_requested = !plans.is_empty() && options.is_requested(MixKind::Document);
+    is_requested.then(|| plans.iter().map(|plan| mixing::document_preflight(plan, options)).collect())
 }
 
 /// The error for an input of which no sample is left.

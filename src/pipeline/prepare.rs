@@ -1,9 +1,10 @@
 //! Stage 1: lists the input and fixes what the run reads.
 
 use super::context::Context;
+use super::documents::{MadeDocuments, MadeSource, MakeOptions, add_made_sources};
 use crate::error::{Error, ErrorKind, Result};
 use crate::input::{FindOptions, InputObject, SourceLocations, check_output, find};
-use crate::recipe::{Recipe, Source};
+use crate::recipe::{Documents, Kind, RawDocuments, Recipe, Source};
 use crate::settings::Settings;
 use crate::storage::Location;
 
@@ -24,6 +25,10 @@ pub(crate) struct PrepareOptions {
     pub(crate) unmask: Option<bool>,
     /// The pairs of each sampled summary, unless a source sets its own number.
     pub(crate) qa_per_doc: u32,
+    /// Whether documents are made of the QA sources, and whether there are other mixes.
+    pub(crate) documents: Documents,
+    /// Whether document mixes hold the raw documents.
+    pub(crate) raw_documents: RawDocuments,
 }
 
 impl PrepareOptions {
@@ -37,6 +42,8 @@ impl PrepareOptions {
             recipe: settings.recipe.clone(),
             unmask: settings.unmask,
             qa_per_doc: settings.qa_per_doc,
+            documents: settings.documents,
+            raw_documents: settings.raw_documents,
         }
     }
 }
@@ -48,6 +55,8 @@ pub(crate) struct Job {
     pub(crate) sources: Vec<Source>,
     /// The input files, in natural order. Each is one split of the input.
     pub(crate) files: Vec<InputObject>,
+    /// The documents that are made of the rows of these files.
+    pub(crate) made: MadeDocuments,
 }
 
 impl Job {
@@ -78,7 +87,7 @@ pub(crate) async fn prepare(options: &PrepareOptions, context: &Context) -> Resu
     check_locations(options)?;
     let sources = located_sources(options)?;
     let find_options = FindOptions {
-        sources: sources.iter().map(|(source, locations)| SourceLocations { name: &source.name, locations }).collect(),
+        sources: sources.iter().map(|(source, locations)| SourceLocations { name: &source.name, folder: source.folder_name(), locations }).collect(),
         inputs: &options.inputs,
         // If only locations of single sources are given, the default input is not searched.
         search_inputs: options.inputs_given || options.source_inputs.is_empty(),
@@ -86,7 +95,59 @@ pub(crate) async fn prepare(options: &PrepareOptions, context: &Context) -> Resu
     };
     let found = find(&context.storage, &find_options).await?;
     found.warnings.into_iter().for_each(|warning| context.warnings.warn(warning));
-    Ok(Job { files: found.files, sources: sources.into_iter().map(|(source, _)| source).collect() })
+    let mut sources: Vec<Source> = sources.into_iter().map(|(source, _)| source).collect();
+    let mut files = found.files;
+    if options.documents == Documents::Only {
+        // Nothing is made of them.
+        files.retain(|file| sources[file.source].kind != Kind::Messages);
+    }
+    let has_files: Vec<bool> = (0..sources.len()).map(|at| files.iter().any(|file| file.source == at)).collect();
+    let PrepareOptions { documents, raw_documents, recipe, .. } = options;
+    let make = MakeOptions { documents: *documents, raw_documents: *raw_documents, recipe };
+    let made = add_made_sources(&mut sources, &has_files, &make, context)?;
+    warn_of_missing(&sources, &has_files, &made, context);
+    let only = options.documents == Documents::Only;
+    Ok(without_absent_documents(Job { sources, files, made: MadeDocuments { sources: made, only } }))
+}
+
+/// Warns of sources without files. An input has QA sources, sources of documents, or both: if it has only one of them, the others
+/// are not missing.
+fn warn_of_missing(sources: &[Source], has_files: &[bool], made: &[MadeSource], context: &Context) {
+    let is_there = |at: usize| has_files.get(at) == Some(&true);
+    let is_known = |source: &Source, of_documents: bool| match of_documents {
+        true => source.is_known_documents(),
+        false => source.kind.is_qa() && source.is_known(),
+    };
+    let any = |of_documents: bool| {
+        sources.iter().enumerate().any(|(at, source)| is_known(source, of_documents) && is_there(at))
+    };
+    let (any_pairs, any_documents) = (any(false), any(true));
+    for (at, source) in sources.iter().enumerate() {
+        let is_expected = match source {
+            _ if is_known(source, true) => any_documents,
+            _ if is_known(source, false) => any_pairs || !any_documents,
+            _ => true,
+        };
+        if is_expected && !is_there(at) && !made.iter().any(|made| made.source == at) {
+            context.warnings.warn(format!("source {} not found", source.name));
+        }
+    }
+}
+
+/// The job without the known sources of documents that the input does not have: most runs know nothing of them.
+fn without_absent_documents(job: Job) -> Job {
+    let Job { sources, mut files, made: MadeDocuments { sources: mut made, only } } = job;
+    let is_there = |at: usize| files.iter().any(|file| file.source == at) || made.iter().any(|made| made.source == at);
+    let is_kept: Vec<bool> =
+        sources.iter().enumerate().map(|(at, source)| !source.is_known_documents() || is_there(at)).collect();
+    let place = |at: usize| is_kept[..at].iter().filter(|kept| **kept).count();
+    files.iter_mut().for_each(|file| file.source = place(file.source));
+    for source in &mut made {
+        source.source = place(source.source);
+        source.of.iter_mut().for_each(|of| *of = place(*of));
+    }
+    let sources = sources.into_iter().zip(&is_kept).filter(|(_, kept)| **kept).map(|(source, _)| source).collect();
+    Job { sources, files, made: MadeDocuments { sources: made, only } }
 }
 
 /// The sources in the order of the mix, with the locations given for them.

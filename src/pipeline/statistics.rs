@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::index::Number;
 use crate::manifest::Requested;
 use crate::mixing::{CutPlan, Row, Size, SourcePlan, source_ranges};
-use crate::recipe::{Kind, Source};
+use crate::recipe::Source;
 use crate::report::statistics::{
     CutSourceStatistics, CutStatistics, DocumentStatistics, Example, SourceStatistics, Statistics,
 };
@@ -30,6 +30,7 @@ pub(super) fn statistics(
     Ok(Statistics {
         sources: source_statistics(survey, sources, &plan.rows),
         cuts: plan.plans.iter().map(|cut| cut_statistics(cut, sources, &plan.rows)).collect(),
+        document_cuts: plan.document_plans.iter().map(|cut| cut_statistics(cut, sources, &plan.rows)).collect(),
         examples: examples(samples, sources, plan)?,
         warnings,
         counted_by: plan.counted_by.clone(),
@@ -42,7 +43,11 @@ fn examples(samples: &SampleCounter<'_>, sources: &[Source], plan: &MixPlan) -> 
     let mut examples = Vec::new();
     for range in source_ranges(&plan.rows) {
         let source = plan.rows[range.start].record.source;
-        for at in range.filter(|at| largest.copies(*at, source) > 0).take(EXAMPLES) {
+        let documents = plan.document_plans.last();
+        let is_held = |at: &usize| {
+            largest.copies(*at, source) > 0 || documents.is_some_and(|documents| documents.copies(*at, source) > 0)
+        };
+        for at in range.filter(is_held).take(EXAMPLES) {
             let mut text = String::new();
             samples.render(at as u32, &mut text)?;
             let tokens = plan.rows[at].record.tokens;
@@ -65,7 +70,7 @@ fn source_statistics(survey: &Survey, sources: &[Source], rows: &[Row]) -> Vec<S
         let mut dropped: Vec<(String, u64)> =
             ledger.dropped.iter().map(|(reason, rows)| ((*reason).to_owned(), *rows)).collect();
         dropped.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        let documents = if source.kind == Kind::SummaryQa { documents(survey, rows, range) } else { Vec::new() };
+        let documents = if source.by_cut { documents(survey, rows, range) } else { Vec::new() };
         SourceStatistics { name: source.name.clone(), read: ledger.read, kept: ledger.kept, dropped, documents }
     };
     (0..).zip(sources).map(of_source).collect()
@@ -103,6 +108,8 @@ fn cut_statistics(plan: &CutPlan, sources: &[Source], rows: &[Row]) -> CutStatis
         let source = row.record.source;
         of_sources[source as usize].lengths.add(row.record.tokens, plan.copies(at, source).into());
     }
+    let mut is_part = sources.iter().map(|source| source.kind.mix() == plan.mix);
+    of_sources.retain(|_| is_part.next().unwrap_or_default());
     CutStatistics { cut: plan.cut, sources: of_sources, validation: validation(plan) }
 }
 

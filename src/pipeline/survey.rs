@@ -1,6 +1,7 @@
 //! Stage 2: reads every row and indexes it.
 
 use super::context::Context;
+use super::documents::{MadeDocuments, Splits, make_documents};
 use super::prepare::Job;
 use crate::error::Result;
 use crate::index::{Index, PartsHasher, SplitBuilder, SplitIndex, check_samples};
@@ -77,19 +78,30 @@ pub(crate) async fn survey(job: &Job, options: &SurveyOptions, context: &Context
     };
     let artifacts = read(&context.storage, read_options, &context.pool, &bar.counter()).await?;
     drop(bar);
-    let (sources, options) = (job.sources.clone(), options.clone());
-    let indexing = move |context: &Context| context.pool.install(|| index(artifacts, &sources, &options));
+    let (sources, made, options) = (job.sources.clone(), job.made.clone(), options.clone());
+    let file_sources: Vec<u32> = job.files.iter().map(|file| file.source as u32).collect();
+    let indexing = move |context: &Context| {
+        context.pool.install(|| index(artifacts, &file_sources, &sources, &made, &options))
+    };
     context.compute("indexing rows", indexing).await
 }
 
-/// Indexes the samples split by split.
-fn index(artifacts: Artifacts, sources: &[Source], options: &SurveyOptions) -> Result<(Survey, Index)> {
-    let Artifacts { texts, samples, samples_by_file, ledgers, inputs, rejected } = artifacts;
+/// Indexes the samples split by split, with the documents that are made of them. `file_sources` has the source of each file.
+fn index(
+    artifacts: Artifacts,
+    file_sources: &[u32],
+    sources: &[Source],
+    made: &MadeDocuments,
+    options: &SurveyOptions,
+) -> Result<(Survey, Index)> {
+    let Artifacts { texts, samples, samples_by_file, mut ledgers, inputs, rejected } = artifacts;
+    let counts = file_sources.iter().copied().zip(samples_by_file).collect();
+    let Splits { samples, counts } = make_documents(Splits { samples, counts }, &mut ledgers, sources, made);
     check_samples(samples.len())?;
     let mut rest = &samples[..];
-    let splits: Vec<&[Sample]> = samples_by_file
+    let splits: Vec<&[Sample]> = counts
         .iter()
-        .map(|count| {
+        .map(|(_, count)| {
             let split;
             (split, rest) = rest.split_at(*count);
             split

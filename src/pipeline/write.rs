@@ -4,15 +4,15 @@ use super::context::Context;
 use super::plan::MixPlan;
 use super::survey::Survey;
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::{OutputFile, OutputKind};
-use crate::mixing::{CutPlan, Row, TrainedSize, left_out, most_copies, source_ranges, trained_sizes};
+use crate::manifest::{MixKind, OutputFile, OutputKind};
+use crate::mixing::{CutPlan, Reader, Row, TrainedSize, most_copies, source_ranges, trained_sizes};
 use crate::output::{FileRows, RowsFile, Training, WriteOptions, WriteSource, write_rows};
 use crate::progress::ProgressUnit;
 use crate::recipe::{Columns, Format, Source};
 use crate::sample::row_layout;
 use crate::settings::Settings;
 use crate::storage::Publication;
-use crate::tokens::{ChatTemplate, TrainingEncoder};
+use crate::tokens::{ChatTemplate, DocumentEncoder, TrainingEncoder};
 use std::sync::Arc;
 
 /// How mixes are written.
@@ -43,11 +43,13 @@ impl WriteMixOptions {
     }
 }
 
-/// What encodes conversations for the trainer.
-pub(super) type Encoding = (Arc<ChatTemplate>, TrainingEncoder);
+/// What encodes samples for the trainer; files of tokens need it.
+pub(super) struct Encoding {
+    pub(super) conversations: Option<(Arc<ChatTemplate>, TrainingEncoder)>,
+    pub(super) documents: Option<DocumentEncoder>,
+}
 
-/// Writes the files of all mixes under staging names; returns what the manifest says of them. `encoding` is what encodes for
-/// the trainer; files of tokens need it.
+/// Writes the files of all mixes under staging names; returns what the manifest says of them.
 ///
 /// # Errors
 /// If a file cannot be written, or the trainer would leave out every sample of one.
@@ -55,30 +57,38 @@ pub(crate) async fn write_mix(
     sources: Vec<Source>,
     survey: Survey,
     plan: MixPlan,
-    encoding: Option<Encoding>,
+    encoding: Encoding,
     options: WriteMixOptions,
     publication: &Publication,
     context: &Context,
 ) -> Result<Vec<OutputFile>> {
     let Survey { samples, texts, .. } = survey;
-    let MixPlan { rows, plans, .. } = plan;
+    let MixPlan { rows, mut plans, document_plans, .. } = plan;
+    plans.extend(document_plans);
     let (files, outputs): (Vec<RowsFile>, Vec<OutputRows>) = files(&plans, &rows, sources.len(), &options)?;
     let file_options = options.files;
     let preparing = move |context: &Context| {
         let most_copies = context.pool.install(|| most_copies(&rows, &plans));
-        let kept = || rows.iter().map(|row| left_out(&row.record, options.max_seq_len).is_none());
+        let kept = || {
+            rows.iter().map(|row| {
+                let mix = sources[row.record.source as usize].kind.mix();
+                Reader { mix, max_seq_len: options.max_seq_len }.left_out(&row.record).is_none()
+            })
+        };
+        let training = encoding.conversations.map(|(template, encoder)| Training {
+            template,
+            encoder,
+            kept: (0..).zip(kept()).filter_map(|(at, kept)| kept.then_some(at)).collect(),
+            attention_mask: options.attention_mask,
+        });
         Ok(WriteSource {
             layout: row_layout(options.columns, &sources, &samples, &texts),
             sources,
             samples,
             texts,
             token_lengths: rows.iter().map(|row: &Row| row.record.tokens).collect(),
-            training: encoding.map(|(template, encoder)| Training {
-                template,
-                encoder,
-                kept: (0..).zip(kept()).filter_map(|(at, kept)| kept.then_some(at)).collect(),
-                attention_mask: options.attention_mask,
-            }),
+            training,
+            documents: encoding.documents,
             source_ranges: source_ranges(&rows),
             most_copies,
             plans,
@@ -91,6 +101,7 @@ pub(crate) async fn write_mix(
     let output = |(output, file): (OutputRows, crate::storage::StagedFile)| OutputFile {
         name: file.name,
         kind: output.kind,
+        mix: output.mix,
         cut: Some(output.cut),
         format: Some(output.format.name().to_owned()),
         rows: Some(output.rows),
@@ -105,6 +116,7 @@ pub(crate) async fn write_mix(
 /// What the manifest says of the rows of one output file.
 struct OutputRows {
     kind: OutputKind,
+    mix: MixKind,
     cut: u32,
     format: Format,
     rows: u64,
@@ -124,13 +136,18 @@ fn files(
         let cut = plan.cut;
         let copies = |at: usize, source: u32| plan.copies(at, source);
         let held_out = |at: usize, _: u32| u32::from(plan.is_validation(at));
-        let stem = format!("combined_cut_{cut}x");
+        let mix_kind = plan.mix;
+        let reader = Reader { mix: mix_kind, max_seq_len: options.max_seq_len };
+        let stem = match mix_kind {
+            MixKind::Chat => format!("combined_cut_{cut}x"),
+            MixKind::Document => format!("combined_cut_{cut}x.cpt"),
+        };
         let validation = format!("{stem}.validation");
         for &format in &options.formats {
-            let sizes: [Option<TrainedSize>; 2] = match format.is_tokens() {
+            let sizes: [Option<TrainedSize>; 2] = match format.is_tokens() && mix_kind == MixKind::Chat {
                 true => [
-                    Some(trained_sizes(rows, sources, options.max_seq_len, copies).into_iter().sum()),
-                    Some(trained_sizes(rows, sources, options.max_seq_len, held_out).into_iter().sum()),
+                    Some(trained_sizes(rows, sources, reader, copies).into_iter().sum()),
+                    Some(trained_sizes(rows, sources, reader, held_out).into_iter().sum()),
                 ],
                 false => [None, None],
             };
@@ -147,8 +164,8 @@ fn files(
                     None => (size.samples, size.tokens, None),
                 };
                 if samples > 0 {
-                    let file = RowsFile { stem: stem.clone(), format, rows };
-                    files.push((file, OutputRows { kind, cut, format, rows: samples, tokens, loss_tokens }));
+                    let file = RowsFile { stem: stem.clone(), format, mix: mix_kind, rows };
+                    files.push((file, OutputRows { kind, mix: mix_kind, cut, format, rows: samples, tokens, loss_tokens }));
                 }
             }
         }

@@ -220,6 +220,11 @@ impl Source {
         Self { by_cut, is_distinct: true, ..Self::new(name, Kind::Document, &SourceRecipe::default()) }
     }
 
+    /// Whether it needs no recipe.
+    pub(crate) fn is_known(&self) -> bool {
+        known_kind(&self.name).is_some()
+    }
+
     /// Whether it is a known source of documents, which an input may lack.
     pub(crate) fn is_known_documents(&self) -> bool {
         KNOWN_DOCUMENTS.iter().any(|known| known.name == self.name)

@@ -13,6 +13,8 @@ pub(crate) struct Statistics {
     pub(crate) sources: Vec<SourceStatistics>,
     /// Every cut that was written (for `plan`: that would be written), ascending.
     pub(crate) cuts: Vec<CutStatistics>,
+    /// The document mixes of a run that has conversations as well.
+    pub(crate) document_cuts: Vec<CutStatistics>,
     /// A few sample conversations of each source, rendered with the chat template.
     pub(crate) examples: Vec<Example>,
     /// Every warning of the run.

@@ -45,7 +45,7 @@ fn row(text: &mut String, setting: &Setting) {
     let code = |text: &str| format!("`{text}`");
     let is_shared = table::RunSettings::TABLE.iter().any(|shared| shared.name == setting.name);
     let value = match setting.kind {
-        Kind::Switch => "[=BOOL]".to_owned(),
+        Kind::Switch | Kind::SwitchOr(_) => format!("[={}]", setting.value_name),
         _ => format!(" {}", setting.value_name),
     };
     let default = match setting.default_text().is_some()
@@ -69,7 +69,7 @@ fn row(text: &mut String, setting: &Setting) {
 
 fn meaning(setting: &Setting) -> String {
     let mut meaning = setting.help();
-    if let Kind::Choice(words) | Kind::Choices(words) = setting.kind {
+    if let Kind::Choice(words) | Kind::Choices(words) | Kind::SwitchOr(words) = setting.kind {
         let words = words.iter().map(|word| format!("<br>`{}`: {}", word.name, word.help.trim().trim_end_matches('.')));
         meaning.extend(words);
     }

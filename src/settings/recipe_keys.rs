@@ -71,6 +71,11 @@ fn property(setting: &Setting, kind: Kind) -> Value {
         Kind::Text => json!({"type": ["string", "null"]}),
         Kind::Texts => json!({"type": ["array", "null"], "items": {"type": "string"}}),
         Kind::Switch => json!({"type": ["boolean", "null"]}),
+        Kind::SwitchOr(words) => {
+            let more = words.iter().skip(2).map(word_schema);
+            let accepted = [json!({"type": ["boolean", "null"]})].into_iter().chain(more);
+            json!({"oneOf": accepted.collect::<Vec<_>>()})
+        }
         Kind::Number { min, max } => json!({"type": ["integer", "null"], "minimum": min, "maximum": max}),
         Kind::Numbers { min, max } => {
             json!({"type": ["array", "null"], "items": {"type": "integer", "minimum": min, "maximum": max}})

@@ -12,7 +12,9 @@ use super::values::{FailOn, Kind, Value};
 use crate::error::Result;
 use crate::input::MIX_FOLDER;
 use crate::progress::LogFormat;
-use crate::recipe::{BadRows, Choice, Columns, Compression, Format, InfeasibleCuts, Order, Thinking, TokenizerRules};
+use crate::recipe::{
+    BadRows, Choice, Columns, Compression, Documents, Format, InfeasibleCuts, Order, RawDocuments, Thinking, TokenizerRules,
+};
 use crate::sample::Reasoning;
 use crate::storage::Location;
 use crate::tokens::TokenizerModel;
@@ -183,6 +185,35 @@ settings! {
             ..Setting::new("qa_per_doc")
         };
 
+        /// Also write document mixes, for continued pretraining.
+        ///
+        /// A document mix, combined_cut_{N}x.cpt.jsonl, holds each distinct summary of the QA sources once, with the summaries of
+        /// the mix of the same cut. Sources of documents, such as extractive_summary_cpt, have a document mix without this.
+        documents: Documents = Setting {
+            env: &["GENERATE_CPT"],
+            default: DefaultValue::Text("false"),
+            heading: CONTENT,
+            value_name: "RULE",
+            kind: Kind::SwitchOr(Documents::WORDS),
+            kfp: Some(("documents", KfpType::String)),
+            recipe: RecipeKey::Same,
+            ..Setting::new("documents")
+        };
+
+        /// Whether document mixes also hold the raw documents.
+        ///
+        /// Those of all sources, except a raw document that is a document of another source already.
+        raw_documents: RawDocuments = Setting {
+            env: &["KNOWLEDGE_MIXING_RAW_DOCUMENTS"],
+            default: DefaultValue::Text("none"),
+            heading: CONTENT,
+            value_name: "RULE",
+            kind: Kind::Choice(RawDocuments::WORDS),
+            kfp: Some(("raw_documents", KfpType::String)),
+            recipe: RecipeKey::Same,
+            ..Setting::new("raw_documents")
+        };
+
         /// Drop rows whose question contains a placeholder left by gpt-oss teachers.
         ///
         /// Placeholders are `...`, `<question>` and `<Insert question here>`. Despite its name, which is the upstream
@@ -327,6 +358,19 @@ settings! {
             kfp: Some(("epochs", KfpType::Integer)),
             recipe: RecipeKey::Same,
             ..Setting::new("epochs")
+        };
+
+        /// Tokens of a block in which the trainer reads documents.
+        ///
+        /// The report then says how many blocks a document mix has, and how many steps.
+        block_size: Option<u32> = Setting {
+            env: &["KNOWLEDGE_MIXING_BLOCK_SIZE"],
+            heading: TRAINING,
+            value_name: "TOKENS",
+            kind: Kind::Number { min: 1, max: MAX_U32 },
+            kfp: Some(("block_size", KfpType::Integer)),
+            recipe: RecipeKey::Same,
+            ..Setting::new("block_size")
         };
 
         /// Fail if a figure is higher: NAME=LIMIT, such as dropped=1%; can be given several times.

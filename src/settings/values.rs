@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Texts,
     /// `true` or `false`; a flag without a value means `true`.
     Switch,
+    /// One of these words, of which the first two are `false` and `true`; a flag without a value means `true`.
+    SwitchOr(&'static [Word]),
     /// A whole number.
     Number {
         /// The smallest accepted number.
@@ -96,9 +98,11 @@ impl Value for bool {
 impl<T: Choice> Value for T {
     fn parse(texts: &[String], kind: Kind) -> Result<Self> {
         let text = single(texts)?;
+        let named = |text: &str| T::WORDS.iter().position(|word| word.name == text);
         let at = match kind {
             Kind::Switch => Some(usize::from(bool::parse(texts, kind)?)),
-            _ => T::WORDS.iter().position(|word| word.name == text),
+            Kind::SwitchOr(_) => bool::parse(texts, kind).ok().map(usize::from).or_else(|| named(text)),
+            _ => named(text),
         };
         at.and_then(|at| T::VALUES.get(at).copied()).ok_or_else(|| {
             let words: Vec<&str> = T::WORDS.iter().map(|word| word.name).collect();

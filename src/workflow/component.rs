@@ -165,7 +165,7 @@ fn description(setting: &Setting, kind: KfpType) -> String {
 /// The accepted words and the default of a setting, as descriptions of inputs end.
 pub(super) fn choices_and_default(setting: &Setting) -> String {
     let mut text = String::new();
-    if let Kind::Choice(words) | Kind::Choices(words) = setting.kind {
+    if let Kind::Choice(words) | Kind::Choices(words) | Kind::SwitchOr(words) = setting.kind {
         let words: Vec<&str> = words.iter().map(|word| word.name).collect();
         let _ = write!(text, " [one of: {}]", words.join(", "));
     }
