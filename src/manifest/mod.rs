@@ -313,6 +313,16 @@ impl Manifest {
         self.cuts.iter().chain(&self.document_cuts).find(|record| record.cut == cut && record.mix == mix)
     }
 
+    /// Whether the documents of a source are made of the rows of others, which count there.
+    pub fn is_made(&self, source: &str) -> bool {
+        self.sources.iter().any(|record| record.name == source && !record.made_of.is_empty())
+    }
+
+    /// The document mixes of all requested cuts.
+    pub fn document_mixes(&self) -> &[CutRecord] {
+        if self.main_mix() == MixKind::Document { &self.cuts } else { &self.document_cuts }
+    }
+
     /// What the rows of the mixes in [`Self::cuts`] are.
     pub fn main_mix(&self) -> MixKind {
         self.cuts.first().map(|record| record.mix).unwrap_or_default()

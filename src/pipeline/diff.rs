@@ -2,7 +2,7 @@
 
 use super::verify::read_manifest;
 use crate::error::Result;
-use crate::manifest::{CutRecord, Manifest, OutputKind};
+use crate::manifest::{CutRecord, Manifest, MixKind, OutputKind};
 use crate::recipe::Recipe;
 use crate::report::format::{line, thousands};
 use crate::storage::{Location, Storage};
@@ -174,8 +174,9 @@ fn only(in_first: bool, in_second: bool) -> Option<Change> {
 /// Orders groups: by kind, and cuts by size, whichever mix they are from.
 fn place_of_group(group: &str) -> (usize, u32) {
     const KINDS: [&str; 6] = ["program", "settings", "tokenizer", "inputs", "source ", "cut "];
+    let size = group.strip_prefix("cut ").and_then(|rest| rest.split(' ').next()?.parse().ok());
     let kind = KINDS.iter().position(|kind| group.starts_with(kind)).unwrap_or(KINDS.len());
-    (kind, group.strip_prefix("cut ").and_then(|size| size.parse().ok()).unwrap_or_default())
+    (kind, size.unwrap_or_default())
 }
 
 /// The facts of a manifest, with lookup tables.
@@ -239,7 +240,7 @@ fn facts(manifest: &Manifest) -> Vec<Fact> {
             put(&group, "", &format!("dropped as {reason}"), (*rows).into());
         }
     }
-    for cut in &manifest.cuts {
+    for cut in manifest.cuts.iter().chain(&manifest.document_cuts) {
         put_cut(cut, &mut put);
     }
     let of_rows = |kind| matches!(kind, OutputKind::Mix | OutputKind::Validation | OutputKind::Rejected);
@@ -250,7 +251,10 @@ fn facts(manifest: &Manifest) -> Vec<Fact> {
 }
 
 fn put_cut(cut: &CutRecord, put: &mut impl FnMut(&str, &str, &str, Value)) {
-    let group = format!("cut {}", cut.cut);
+    let group = match cut.mix {
+        MixKind::Chat => format!("cut {}", cut.cut),
+        MixKind::Document => format!("cut {} documents", cut.cut),
+    };
     put(&group, "", "feasible", cut.feasible.into());
     put(&group, "", "written", cut.written.into());
     if !cut.written {

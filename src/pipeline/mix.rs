@@ -89,6 +89,7 @@ async fn plan_run(settings: &Settings, context: &Context) -> Result<Planned> {
         warn_of_reasoning(&survey, thinking, &tokenizer.name, context);
         let (mut plan, statistics, tokenizer, encoding) =
             plan_survey(&survey, index, &job.sources, tokenizer, &options, context)?;
+        warn_of_unused_block_size(&plan, &options, context);
         let manifest = manifest(settings_record, tokenizer, &survey, &plan, &job, &statistics);
         if plan.checked.is_ok() {
             plan.checked = fail_on::check(&manifest, &report::metrics::metrics(&manifest, &statistics), &limits);
@@ -120,6 +121,16 @@ fn warn_of_reasoning(survey: &Survey, thinking: Thinking, tokenizer: &str, conte
     context
         .warnings
         .warn(format!("{have} reasoning, but the chat template of {tokenizer} does not print it; it is left out"));
+}
+
+/// Warns of a block size without documents: blocks are how a trainer reads documents.
+fn warn_of_unused_block_size(plan: &MixPlan, options: &PlanOptions, context: &Context) {
+    let has_documents = plan.plans.iter().chain(&plan.document_plans).any(|plan| plan.mix == MixKind::Document);
+    if options.preflight.block_size.is_some() && !has_documents {
+        context.warnings.warn(
+            "--block-size has no effect: the run has no document mix; pass --documents to make one of the summaries".to_owned(),
+        );
+    }
 }
 
 /// Whether the run has to know what the trainer makes of each sample.

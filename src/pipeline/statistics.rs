@@ -28,7 +28,7 @@ pub(super) fn statistics(
     warnings: Vec<String>,
 ) -> Result<Statistics> {
     Ok(Statistics {
-        sources: source_statistics(survey, sources, &plan.rows),
+        sources: source_statistics(survey, sources, plan),
         cuts: plan.plans.iter().map(|cut| cut_statistics(cut, sources, &plan.rows)).collect(),
         document_cuts: plan.document_plans.iter().map(|cut| cut_statistics(cut, sources, &plan.rows)).collect(),
         examples: examples(samples, sources, plan)?,
@@ -57,7 +57,9 @@ fn examples(samples: &SampleCounter<'_>, sources: &[Source], plan: &MixPlan) -> 
     Ok(examples)
 }
 
-fn source_statistics(survey: &Survey, sources: &[Source], rows: &[Row]) -> Vec<SourceStatistics> {
+fn source_statistics(survey: &Survey, sources: &[Source], plan: &MixPlan) -> Vec<SourceStatistics> {
+    let rows = &plan.rows;
+    let main = plan.plans.first().map(|plan| plan.mix).unwrap_or_default();
     let ranges: HashMap<u32, _> =
         source_ranges(rows).into_iter().map(|range| (rows[range.start].record.source, range)).collect();
     let of_source = |(number, source): (u32, &Source)| {
@@ -70,7 +72,8 @@ fn source_statistics(survey: &Survey, sources: &[Source], rows: &[Row]) -> Vec<S
         let mut dropped: Vec<(String, u64)> =
             ledger.dropped.iter().map(|(reason, rows)| ((*reason).to_owned(), *rows)).collect();
         dropped.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        let documents = if source.by_cut { documents(survey, rows, range) } else { Vec::new() };
+        let is_shown = source.by_cut && source.kind.mix() == main;
+        let documents = if is_shown { documents(survey, rows, range) } else { Vec::new() };
         SourceStatistics { name: source.name.clone(), read: ledger.read, kept: ledger.kept, dropped, documents }
     };
     (0..).zip(sources).map(of_source).collect()

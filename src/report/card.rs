@@ -5,7 +5,8 @@
 
 use super::format::{cut_name, line, thousands};
 use super::summary::{escape, table_of};
-use crate::manifest::{Manifest, OutputFile, OutputKind};
+use super::wording::not_documents;
+use crate::manifest::{Manifest, MixKind, OutputFile, OutputKind};
 use crate::recipe::Format;
 
 /// The file name of the card.
@@ -23,7 +24,7 @@ struct Config<'m> {
 /// Untrusted text is escaped, so that it cannot become a link, a table cell or HTML.
 pub(crate) fn card(manifest: &Manifest, selected_cut: u32, selected_format: Format) -> String {
     let configs = configs(manifest, selected_format);
-    let selected = config_name(selected_cut, selected_format);
+    let selected = config_name(selected_cut, selected_format, manifest.main_mix());
     let mut text = String::from("---\npretty_name: Knowledge mix\nconfigs:\n");
     for Config { name, train, validation } in &configs {
         text.push_str(&format!("- config_name: {name}\n"));
@@ -38,8 +39,9 @@ pub(crate) fn card(manifest: &Manifest, selected_cut: u32, selected_format: Form
     text.push_str("---\n\n# Knowledge mix\n\n");
     let program = &manifest.program;
     text.push_str(&format!(
-        "Fine-tuning data, mixed from generated question-answer data by {} {}. A cut of N holds at most N summaries of each raw \
+        "{} by {} {}. A cut of N holds at most N summaries of each raw \
          document; larger cuts contain smaller ones.\n\n",
+        what(manifest),
         escape(&program.name),
         escape(&program.version),
     ));
@@ -47,10 +49,24 @@ pub(crate) fn card(manifest: &Manifest, selected_cut: u32, selected_format: Form
         "```python\nfrom datasets import load_dataset\n\nmix = load_dataset(\"FOLDER_OR_REPOSITORY\")  # {selected}\n```\n\n"
     ));
     text.push_str(&mixes(&configs));
+    if let Some(note) = not_documents(manifest) {
+        text.push_str(&format!("{}.\n\n", escape(&note)));
+    }
     text.push_str(&sources(manifest));
     text.push_str(&made_with(manifest));
     text.push_str("`manifest.json` lists every input and output file with its digest; `report.html` shows samples and token lengths.\n");
     text
+}
+
+/// What the mixes are for.
+fn what(manifest: &Manifest) -> &'static str {
+    match (manifest.main_mix(), manifest.document_cuts.is_empty()) {
+        (MixKind::Chat, true) => "Fine-tuning data, mixed from generated question-answer data",
+        (MixKind::Chat, false) => {
+            "Fine-tuning data, mixed from generated question-answer data, and documents for continued pretraining, mixed"
+        }
+        (MixKind::Document, _) => "Documents for continued pretraining, mixed from generated data",
+    }
 }
 
 /// The mixes that `datasets` loads. It reads all files of a folder in one way, so these are either those of JSON Lines or those of
@@ -61,20 +77,24 @@ fn configs(manifest: &Manifest, selected_format: Format) -> Vec<Config<'_>> {
     let of_kind = |kind: OutputKind| manifest.outputs.iter().filter(move |file| file.kind == kind).filter(is_shown);
     of_kind(OutputKind::Mix)
         .filter_map(|train| {
-            let is_same = |file: &&OutputFile| file.cut == train.cut && file.format == train.format;
-            let name = config_name(train.cut?, format(train)?);
+            let is_same = |file: &&OutputFile| file.cut == train.cut && file.format == train.format && file.mix == train.mix;
+            let name = config_name(train.cut?, format(train)?, train.mix);
             Some(Config { name, train, validation: of_kind(OutputKind::Validation).find(is_same) })
         })
         .collect()
 }
 
-/// `cut_5x` for messages, which most people want, and `cut_5x_tokens` for tokens.
-fn config_name(cut: u32, format: Format) -> String {
+/// `cut_5x` for messages, which most people want, `cut_5x_tokens` for tokens, and `cut_5x_documents` for documents.
+fn config_name(cut: u32, format: Format, mix: MixKind) -> String {
+    let documents = match mix {
+        MixKind::Chat => "",
+        MixKind::Document => "_documents",
+    };
     let suffix = match format {
         Format::Messages | Format::MessagesParquet => "",
         Format::Tokens | Format::TokensParquet => "_tokens",
     };
-    format!("cut_{}{suffix}", cut_name(cut))
+    format!("cut_{}{documents}{suffix}", cut_name(cut))
 }
 
 fn mixes(configs: &[Config<'_>]) -> String {
@@ -132,6 +152,7 @@ mod tests {
         OutputFile {
             name: format!("combined_cut_{cut}x{name}"),
             kind,
+            mix: MixKind::Chat,
             cut: Some(cut),
             format: Some(format.name().to_owned()),
             rows: Some(1234),

@@ -2,7 +2,7 @@
 
 use super::format::{cut_name, line, percent, size, thousands};
 use super::statistics::{SourceStatistics, Statistics};
-use crate::manifest::{MANIFEST_NAME, Manifest, OutputFile, OutputKind};
+use crate::manifest::{MANIFEST_NAME, Manifest, MixKind, OutputFile, OutputKind};
 use crate::tokens::BUILTIN;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -17,9 +17,10 @@ pub(crate) fn closing(
     elapsed: Duration,
     location: impl Fn(&str) -> String,
 ) -> String {
-    let kept: u64 = statistics.sources.iter().map(|source| source.kept).sum();
-    let dropped: u64 = statistics.sources.iter().map(SourceStatistics::dropped_rows).sum();
-    let sources = statistics.sources.iter().filter(|source| source.kept > 0).count();
+    let read = || statistics.sources.iter().filter(|source| !manifest.is_made(&source.name));
+    let kept: u64 = read().map(|source| source.kept).sum();
+    let dropped: u64 = read().map(SourceStatistics::dropped_rows).sum();
+    let sources = read().filter(|source| source.kept > 0).count();
     let mut text = format!(
         "mixed {} rows of {sources} {} in {:.1} s, dropped {}\n",
         thousands(kept),
@@ -46,6 +47,9 @@ pub(crate) fn cut_events(manifest: &Manifest, location: impl Fn(&str) -> String)
             ("tokens".to_owned(), json!(file.tokens)),
             ("bytes".to_owned(), json!(file.bytes)),
         ]);
+        if file.mix == MixKind::Document {
+            fields.insert("mix".to_owned(), json!(file.mix));
+        }
         fields.extend(loss_tokens(manifest, file).map(|tokens| ("loss_tokens".to_owned(), json!(tokens))));
         (format!("wrote {place}"), fields)
     };
@@ -59,7 +63,8 @@ pub(crate) fn end_event(
     elapsed: Duration,
     location: impl Fn(&str) -> String,
 ) -> (String, Map<String, Value>) {
-    let sum = |of: fn(&SourceStatistics) -> u64| statistics.sources.iter().map(of).sum::<u64>();
+    let read = || statistics.sources.iter().filter(|source| !manifest.is_made(&source.name));
+    let sum = |of: fn(&SourceStatistics) -> u64| read().map(of).sum::<u64>();
     let fields = Map::from_iter([
         ("manifest".to_owned(), json!(location(MANIFEST_NAME))),
         ("rows_read".to_owned(), json!(sum(|source| source.read))),
@@ -92,7 +97,11 @@ fn files(manifest: &Manifest, statistics: &Statistics, location: &impl Fn(&str) 
         if has_loss_tokens {
             row.push(loss_tokens(manifest, file).map_or_else(|| "-".to_owned(), thousands));
         }
-        row.extend(over.map(|length| share_over(statistics, cut, length)));
+        row.extend(over.map(|length| match file.mix {
+            MixKind::Chat => share_over(statistics, cut, length),
+            // Blocks do not depend on the length of documents.
+            MixKind::Document => "-".to_owned(),
+        }));
         row.extend([size(file.bytes), line(&location(&file.name))]);
         row
     };
@@ -105,7 +114,7 @@ fn files(manifest: &Manifest, statistics: &Statistics, location: &impl Fn(&str) 
 }
 
 fn loss_tokens(manifest: &Manifest, file: &OutputFile) -> Option<u64> {
-    file.loss_tokens.or_else(|| Some(manifest.cut(file.cut?)?.training()?.loss_tokens))
+    file.loss_tokens.or_else(|| Some(manifest.mix(file.cut?, file.mix)?.training()?.loss_tokens))
 }
 
 /// The share of the samples of a cut that have at least this many tokens.
@@ -175,6 +184,7 @@ mod tests {
         OutputFile {
             name: format!("combined_cut_{cut}x.jsonl"),
             kind: OutputKind::Mix,
+            mix: MixKind::Chat,
             cut: Some(cut),
             format: Some("messages".into()),
             rows: Some(100 * u64::from(cut)),

@@ -22,6 +22,8 @@ use serde_json::{Map, Value};
 /// | `cut_N.token_length.min`, `.median`, `.p95`, `.max` | by nearest rank ([`LengthCounts::percentile`]); absent if the mix is empty |
 /// | `cut_N.over_4096.samples`, `.tokens` | samples longer than 4096 tokens, and their tokens beyond it (also 2048, 8192) |
 /// | `cut_N.validation.samples`, `.tokens` | held out for validation, if the recipe holds out documents |
+/// | `cut_N.documents.samples`, `.tokens`, `.token_length.…`, `.over_4096.…`, `.validation.…`, `.preflight.…`, `.SOURCE.samples`, `.tokens`, `.distinct`, `.shortfall_tokens` | the document mix of a run that has conversations as well; without any, all figures of a cut are those of its document mix |
+/// | `cut_N.preflight.blocks` | the blocks of a document mix (also `cut_N.documents.preflight.blocks`) |
 /// | `cut_N.SOURCE.…` | the same figures for one source in one mix, `distinct`, and, if the recipe has a rule for any source, `shortfall_tokens` (with a budget of samples: `shortfall_samples`) |
 ///
 /// In REASON, every character other than ASCII letters and digits becomes an underscore. In SOURCE, control characters are
@@ -38,6 +40,9 @@ pub(crate) fn metrics(manifest: &Manifest, statistics: &Statistics) -> Map<Strin
     for cut in written {
         mix(&mut map, cut, statistics.cuts.iter().find(|details| details.cut == cut.cut));
     }
+    for cut in manifest.document_cuts.iter().filter(|cut| cut.written) {
+        document_mix(&mut map, cut, statistics.document_cuts.iter().find(|details| details.cut == cut.cut));
+    }
     map
 }
 
@@ -48,10 +53,12 @@ pub(super) fn reason_key(reason: &str) -> String {
 
 fn rows(map: &mut Map<String, Value>, manifest: &Manifest) {
     let sources = &manifest.sources;
-    put(map, "rows.read", sources.iter().map(|source| source.read).sum());
-    put(map, "rows.kept", sources.iter().map(|source| source.kept).sum());
-    put(map, "rows.dropped", sources.iter().flat_map(|source| source.dropped.values()).sum());
-    for (reason, rows) in sources.iter().flat_map(|source| &source.dropped) {
+    // The rows that documents are made of count at their own sources.
+    let read = || sources.iter().filter(|source| source.made_of.is_empty());
+    put(map, "rows.read", read().map(|source| source.read).sum());
+    put(map, "rows.kept", read().map(|source| source.kept).sum());
+    put(map, "rows.dropped", read().flat_map(|source| source.dropped.values()).sum());
+    for (reason, rows) in read().flat_map(|source| &source.dropped) {
         let name = format!("rows.dropped.{}", reason_key(reason));
         let sum = map.get(&name).and_then(Value::as_u64).unwrap_or_default();
         put(map, &name, sum + rows);
@@ -90,6 +97,25 @@ fn mix(map: &mut Map<String, Value>, cut: &CutRecord, details: Option<&CutStatis
     }
 }
 
+/// The figures of a document mix beside a mix of conversations.
+fn document_mix(map: &mut Map<String, Value>, cut: &CutRecord, details: Option<&CutStatistics>) {
+    let prefix = format!("cut_{}.documents", cut.cut);
+    put(map, &format!("{prefix}.samples"), cut.samples);
+    put(map, &format!("{prefix}.tokens"), cut.tokens);
+    if let Some(preflight) = &cut.preflight {
+        put_preflight(map, &prefix, preflight);
+    }
+    for (unit, figure) in [("samples", cut.validation_samples), ("tokens", cut.validation_tokens)] {
+        if let Some(figure) = figure {
+            put(map, &format!("{prefix}.validation.{unit}"), figure);
+        }
+    }
+    if let Some(details) = details {
+        lengths(map, &prefix, &details.lengths());
+    }
+    cut.sources.iter().for_each(|share| source_in_mix(map, &prefix, share, None));
+}
+
 fn source_in_mix(map: &mut Map<String, Value>, mix: &str, share: &ShareRecord, counts: Option<&LengthCounts>) {
     let prefix = format!("{mix}.{}", line(&share.name));
     put(map, &format!("{prefix}.samples"), share.samples);
@@ -118,6 +144,7 @@ fn put_preflight(map: &mut Map<String, Value>, cut: &str, preflight: &Preflight)
         ("steps_per_epoch", preflight.steps_per_epoch),
         ("steps", preflight.steps),
         ("tokens_per_step", preflight.tokens_per_step),
+        ("blocks", preflight.blocks),
         ("micro_batches_at_least", at_least),
         ("micro_batches_at_most", at_most),
         ("balance_percent_at_least", preflight.balance_percent),

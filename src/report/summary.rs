@@ -2,7 +2,9 @@
 
 use super::format::{counted, cut_name, line, percent, thousands};
 use super::statistics::{CutSourceStatistics, CutStatistics, LIMITS, SourceStatistics, Statistics};
-use super::wording::{DEFAULT_RULE, RunKind, average_summaries, infeasible_cuts, preflight_notes, training_calls};
+use super::wording::{
+    DEFAULT_RULE, RunKind, average_summaries, infeasible_cuts, not_documents, preflight_notes, training_calls,
+};
 use crate::manifest::{CutRecord, Manifest};
 use std::ops::Range;
 
@@ -31,6 +33,10 @@ pub(crate) fn summary(manifest: &Manifest, statistics: &Statistics) -> String {
         notes.extend(average_summaries(statistics));
         text.push_str(&format!("{}.\n\n", escape(&notes.join("; "))));
     }
+    text.push_str(&document_mixes(manifest, statistics));
+    if let Some(note) = not_documents(manifest) {
+        text.push_str(&format!("{}.\n\n", escape(&note)));
+    }
     text.push_str(&lengths(statistics));
     text.push_str(&targets(statistics));
     text.push_str(&training(manifest));
@@ -53,6 +59,20 @@ fn mixes(manifest: &Manifest, statistics: &Statistics) -> String {
         rows
     });
     table_of("Samples and tokens", &header, 2..header.len(), rows)
+}
+
+/// The document mixes beside those of conversations.
+fn document_mixes(manifest: &Manifest, statistics: &Statistics) -> String {
+    let header = ["cut", "source", "documents", "of mix", "tokens", "of mix"];
+    let mut text = table_of("Document mixes", &header, 2..6, statistics.document_cuts.iter().flat_map(mix_rows));
+    for cut in &manifest.document_cuts {
+        let notes = cut.preflight.iter().flat_map(|preflight| preflight_notes(cut.cut, preflight));
+        text.extend(notes.map(|note| format!("- documents, {}\n", escape(&note))));
+    }
+    if !text.is_empty() && !text.ends_with("\n\n") {
+        text.push('\n');
+    }
+    text
 }
 
 /// Adds a column to the rows of a mix: the loss tokens of each source, then of all; empty for what is held out.
@@ -133,12 +153,18 @@ fn training(manifest: &Manifest) -> String {
     for (cut, preflight) in cuts() {
         text.extend(preflight_notes(cut, preflight).map(|note| format!("- {}\n", escape(&note))));
     }
-    let calls = training_calls(&manifest.settings, cuts().next_back().map(|(cut, _)| cut));
+    let calls = training_calls(manifest, last_trained(manifest));
     text.extend(calls.iter().map(|call| format!("- `{call}`\n")));
     if !text.is_empty() {
         text.push('\n');
     }
     text
+}
+
+/// The largest cut of which the settings say how it is trained.
+fn last_trained(manifest: &Manifest) -> Option<u32> {
+    let cuts = manifest.cuts.iter().chain(&manifest.document_cuts).filter(|cut| cut.preflight.is_some());
+    cuts.map(|cut| cut.cut).max()
 }
 
 fn targets(statistics: &Statistics) -> String {

@@ -5,9 +5,10 @@ use super::statistics::{
     CutSourceStatistics, CutStatistics, DocumentStatistics, Example, SourceStatistics, Statistics,
 };
 use crate::manifest::{
-    CutRecord, InputFile, MANIFEST_FORMAT, Manifest, Measure, MixState, OutputFile, OutputKind, Preflight, Program,
+    CutRecord, InputFile, MANIFEST_FORMAT, Manifest, Measure, MixKind, MixState, OutputFile, OutputKind, Preflight, Program,
     Requested, SettingsRecord, ShareRecord, SourceRecord, TokenizerRecord, TrainingRecord,
 };
+use std::collections::BTreeMap;
 
 /// The size of a run.
 struct Shape {
@@ -46,6 +47,8 @@ pub(crate) fn with_recipe() -> (Manifest, Statistics) {
     manifest.sources.push(SourceRecord {
         name: "general_chat".to_owned(),
         kind: "messages".to_owned(),
+        made_of: Vec::new(),
+        unwanted: BTreeMap::new(),
         read: 700,
         kept: 700,
         dropped: Default::default(),
@@ -92,6 +95,61 @@ pub(crate) fn with_recipe() -> (Manifest, Statistics) {
         record.sources.last_mut().unwrap().distinct = 700;
     }
     (manifest, statistics)
+}
+
+/// A small run that also writes document mixes of its summaries.
+pub(crate) fn with_documents() -> (Manifest, Statistics) {
+    let (mut manifest, mut statistics) = small();
+    manifest.settings.documents = Some("true".to_owned());
+    manifest.settings.block_size = Some(2048);
+    for (cut, record) in statistics.cuts.iter().zip(&manifest.cuts) {
+        let documents = document_statistics(cut);
+        manifest.document_cuts.push(document_record(&documents, record));
+        statistics.document_cuts.push(documents);
+    }
+    for at in 0..2 {
+        let name = format!("{}_cpt", statistics.sources[at].name);
+        let made = statistics.sources[at].summaries();
+        let made_of = vec![statistics.sources[at].name.clone()];
+        let kind = "document".to_owned();
+        let dropped = BTreeMap::new();
+        let record = manifest.sources[at].clone();
+        manifest.sources.push(SourceRecord { name: name.clone(), kind, made_of, read: made, kept: made, dropped, ..record });
+        statistics.sources.push(SourceStatistics { name, read: made, kept: made, ..Default::default() });
+    }
+    (manifest, statistics)
+}
+
+/// A small run that writes document mixes alone.
+pub(crate) fn only_documents() -> (Manifest, Statistics) {
+    let (mut manifest, mut statistics) = with_documents();
+    manifest.cuts = std::mem::take(&mut manifest.document_cuts);
+    statistics.cuts = std::mem::take(&mut statistics.document_cuts);
+    manifest.outputs.iter_mut().for_each(|file| file.mix = MixKind::Document);
+    (manifest, statistics)
+}
+
+/// The document mix of a cut: its summary sources, a document of each three samples.
+fn document_statistics(cut: &CutStatistics) -> CutStatistics {
+    let of_source = |source: &CutSourceStatistics| {
+        let lengths = Random(3).lengths(source.samples() / 3, 7.5);
+        CutSourceStatistics { name: format!("{}_cpt", source.name), lengths, ..Default::default() }
+    };
+    let sources = cut.sources[..2].iter().map(of_source).collect();
+    CutStatistics { cut: cut.cut, sources, validation: Some((2, 300)) }
+}
+
+fn document_record(cut: &CutStatistics, beside: &CutRecord) -> CutRecord {
+    let blocks = cut.tokens().div_ceil(2048);
+    let preflight = Preflight {
+        samples: cut.samples(),
+        tokens: cut.tokens(),
+        loss_tokens: cut.tokens() - blocks,
+        blocks: Some(blocks),
+        steps_per_epoch: Some(blocks.div_ceil(8)),
+        ..Preflight::default()
+    };
+    CutRecord { mix: MixKind::Document, preflight: Some(preflight), ..cut_record(cut, beside.feasible) }
 }
 
 /// Text that an attacker might write.
@@ -173,6 +231,8 @@ fn build(shape: &Shape, infeasible: &[u32]) -> (Manifest, Statistics) {
     let records = sources.iter().enumerate().map(|(index, source)| SourceRecord {
         name: source.name.clone(),
         kind: SOURCES[index].1.to_owned(),
+        made_of: Vec::new(),
+        unwanted: BTreeMap::new(),
         read: source.read,
         kept: source.kept,
         dropped: source.dropped.iter().cloned().collect(),
@@ -185,6 +245,7 @@ fn build(shape: &Shape, infeasible: &[u32]) -> (Manifest, Statistics) {
     let mut cut_records: Vec<CutRecord> = cuts.iter().map(|cut| cut_record(cut, true)).collect();
     cut_records.extend(infeasible.iter().map(|cut| CutRecord {
         cut: *cut,
+        mix: MixKind::Chat,
         feasible: false,
         written: false,
         samples: 0,
@@ -197,6 +258,7 @@ fn build(shape: &Shape, infeasible: &[u32]) -> (Manifest, Statistics) {
     let statistics = Statistics {
         sources,
         cuts,
+        document_cuts: Vec::new(),
         examples: examples(),
         warnings: warnings(infeasible),
         counted_by: "tokenizers with a word cache".to_owned(),
@@ -251,6 +313,7 @@ fn cut_record(cut: &CutStatistics, feasible: bool) -> CutRecord {
     });
     CutRecord {
         cut: cut.cut,
+        mix: MixKind::Chat,
         feasible,
         written: true,
         samples: cut.samples(),
@@ -281,6 +344,7 @@ fn preflight(training: &TrainingRecord) -> Preflight {
         steps_per_epoch: Some(training.samples / 128),
         steps: Some(training.samples / 128 * 2),
         tokens_per_step: Some(training.tokens / (training.samples / 128)),
+        blocks: None,
         micro_batches: Some([training.tokens / 20_000, training.tokens / 10_000]),
         balance_percent: Some(71),
     }
@@ -320,6 +384,7 @@ fn manifest(sources: Vec<SourceRecord>, cuts: Vec<CutRecord>) -> Manifest {
     let outputs = cuts.iter().filter(|cut| cut.written).map(|cut| OutputFile {
         name: format!("combined_cut_{}x.jsonl", cut.cut),
         kind: OutputKind::Mix,
+        mix: MixKind::Chat,
         format: Some("messages".to_owned()),
         loss_tokens: None,
         cut: Some(cut.cut),
@@ -354,6 +419,9 @@ fn manifest(sources: Vec<SourceRecord>, cuts: Vec<CutRecord>) -> Manifest {
             effective_batch_size: None,
             gpus: None,
             epochs: None,
+            block_size: None,
+            documents: None,
+            raw_documents: None,
             recipe: None,
         },
         tokenizer: TokenizerRecord {
@@ -368,5 +436,6 @@ fn manifest(sources: Vec<SourceRecord>, cuts: Vec<CutRecord>) -> Manifest {
         outputs: outputs.collect(),
         sources,
         cuts,
+        document_cuts: Vec::new(),
     }
 }

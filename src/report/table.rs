@@ -29,6 +29,7 @@ pub(crate) fn table(manifest: &Manifest, statistics: &Statistics, run: RunKind, 
     let mut text = sources(manifest, statistics, width);
     text.push_str(&drops(&statistics.sources));
     text.push_str(&mixes(manifest, statistics, run, width));
+    text.push_str(&document_mixes(manifest, statistics, width));
     text.push_str(&infeasible(manifest, statistics, run));
     text.push_str(&lengths(statistics, width));
     text.push_str(&targets(statistics, run, width));
@@ -51,12 +52,14 @@ fn sources(manifest: &Manifest, statistics: &Statistics, width: u16) -> String {
             or_dash(summaries),
         ]);
     }
+    // Documents that are made of rows are not rows.
+    let read = || statistics.sources.iter().filter(|source| !manifest.is_made(&source.name));
     if statistics.sources.len() > 1 {
         table.add_row([
             "all".to_owned(),
-            thousands(statistics.sources.iter().map(|source| source.read).sum()),
-            thousands(statistics.sources.iter().map(SourceStatistics::dropped_rows).sum()),
-            thousands(statistics.sources.iter().map(|source| source.kept).sum()),
+            thousands(read().map(|source| source.read).sum()),
+            thousands(read().map(SourceStatistics::dropped_rows).sum()),
+            thousands(read().map(|source| source.kept).sum()),
         ]);
     }
     block(&table)
@@ -112,6 +115,37 @@ fn mixes(manifest: &Manifest, statistics: &Statistics, run: RunKind, width: u16)
         }
     }
     block(&table)
+}
+
+/// The document mixes beside those of conversations.
+fn document_mixes(manifest: &Manifest, statistics: &Statistics, width: u16) -> String {
+    let mut table = new_table(&["Document mixes", "source", "documents", "of mix", "tokens", "of mix"], 2, width);
+    for cut in &statistics.document_cuts {
+        let (samples, tokens) = (cut.samples(), cut.tokens());
+        let row = |cut: String, name: String, its_samples: u64, its_tokens: u64| {
+            [
+                cut,
+                name,
+                thousands(its_samples),
+                percent(its_samples, samples),
+                thousands(its_tokens),
+                percent(its_tokens, tokens),
+            ]
+        };
+        let mut name = cut_name(cut.cut);
+        for source in &cut.sources {
+            table.add_row(row(std::mem::take(&mut name), line(&source.name), source.samples(), source.tokens()));
+        }
+        table.add_row(row(name, "all".to_owned(), samples, tokens));
+        if let Some((samples, tokens)) = cut.validation {
+            let name = "held out for validation".to_owned();
+            table.add_row([String::new(), name, thousands(samples), String::new(), thousands(tokens), String::new()]);
+        }
+    }
+    let cuts = manifest.document_cuts.iter();
+    let notes = cuts.filter_map(|cut| Some(preflight_notes(cut.cut, cut.preflight.as_ref()?))).flatten();
+    let notes: String = notes.map(|note| format!("documents, {note}\n")).collect();
+    format!("{}{notes}{}", block(&table), if notes.is_empty() { "" } else { "\n" })
 }
 
 /// One line per infeasible cut, and the figures that explain it.
@@ -172,7 +206,7 @@ fn training(manifest: &Manifest, width: u16) -> String {
         ]);
         notes.push_str(&preflight_notes(cut, preflight).map(|note| note + "\n").collect::<String>());
     }
-    let calls: String = training_calls(&manifest.settings, cuts().next_back().map(|(cut, _)| cut))
+    let calls: String = training_calls(manifest, cuts().next_back().map(|(cut, _)| cut))
         .into_iter()
         .map(|call| call + "\n")
         .collect();

@@ -1,8 +1,8 @@
 //! Phrases that several reports share.
 
-use super::format::{cut_name, line, thousands};
+use super::format::{counted, cut_name, line, thousands};
 use super::statistics::{SourceStatistics, Statistics};
-use crate::manifest::{Manifest, Preflight, SettingsRecord};
+use crate::manifest::{Manifest, MixKind, Preflight};
 
 /// The command that a report belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,19 @@ pub(super) fn average_summaries(statistics: &Statistics) -> Option<String> {
     (!averages.is_empty()).then(|| format!("average summaries per document: {}", averages.join(", ")))
 }
 
+/// Says that a mix of conversations is not a document mix, if a trainer could take it for one: its rows have a column `document`.
+pub(super) fn not_documents(manifest: &Manifest) -> Option<String> {
+    let is_written = manifest.cuts.iter().any(|cut| cut.written);
+    if manifest.main_mix() != MixKind::Chat || manifest.settings.columns != "full" || !is_written {
+        return None;
+    }
+    let how = if manifest.document_cuts.is_empty() { " (--documents)" } else { "" };
+    Some(format!(
+        "combined_cut_{{N}}x.jsonl holds conversations: with is_pretraining=True a trainer would read its column document instead, which \
+         repeats each summary for each of its pairs; for continued pretraining, use combined_cut_{{N}}x.cpt.jsonl{how}"
+    ))
+}
+
 /// What a trainer drops of a mix and why, and how its samples are packed, a line each.
 pub(super) fn preflight_notes(cut: u32, preflight: &Preflight) -> impl Iterator<Item = String> {
     let dropped: Vec<String> =
@@ -52,12 +65,16 @@ pub(super) fn preflight_notes(cut: u32, preflight: &Preflight) -> impl Iterator<
             thousands(at_most),
         )
     });
-    [dropped, packing].into_iter().flatten()
+    let blocks =
+        preflight.blocks.map(|blocks| format!("cut {}: {}", cut_name(cut), counted(blocks, "block", "blocks")));
+    [dropped, blocks, packing].into_iter().flatten()
 }
 
-/// The calls of training_hub that train the mix of a cut as the settings say, ready to paste.
-pub(super) fn training_calls(settings: &SettingsRecord, cut: Option<u32>) -> Vec<String> {
+/// The calls of training_hub that train the mixes of a cut as the settings say, ready to paste.
+pub(super) fn training_calls(manifest: &Manifest, cut: Option<u32>) -> Vec<String> {
     let Some(cut) = cut else { return Vec::new() };
+    let settings = &manifest.settings;
+    let has_chats = manifest.main_mix() == MixKind::Chat;
     let suffix = match settings.compression.as_str() {
         "gzip" => ".gz",
         "zstd" => ".zst",
@@ -75,10 +92,25 @@ pub(super) fn training_calls(settings: &SettingsRecord, cut: Option<u32>) -> Vec
     .collect();
     let has = |format: &str| settings.formats.iter().any(|known| known == format);
     let mut calls = Vec::new();
-    if has("messages") {
+    if has("messages") && !manifest.document_mixes().is_empty() {
+        let numbers: String = [
+            ("block_size", settings.block_size),
+            ("max_tokens_per_gpu", settings.max_tokens_per_gpu),
+            ("effective_batch_size", settings.effective_batch_size),
+            ("nproc_per_node", settings.gpus),
+            ("num_epochs", settings.epochs),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!(", {name}={}", value?)))
+        .collect();
+        calls.push(format!(
+            "training_hub: sft(..., data_path=\"combined_cut_{cut}x.cpt.jsonl{suffix}\", is_pretraining=True{numbers})"
+        ));
+    }
+    if has("messages") && has_chats {
         calls.push(format!("training_hub: sft(..., data_path=\"combined_cut_{cut}x.jsonl{suffix}\"{numbers})"));
     }
-    if has("tokens") {
+    if has("tokens") && has_chats {
         calls.push(format!(
             "training_hub: osft(..., data_path=\"combined_cut_{cut}x.tokens.jsonl{suffix}\", use_processed_dataset=True{numbers})"
         ));

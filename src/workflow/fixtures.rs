@@ -1,7 +1,7 @@
 //! Settings and a manifest for the tests of this module.
 
 use crate::manifest::{
-    CutRecord, Manifest, MixState, OutputFile, OutputKind, Program, SettingsRecord, TokenizerRecord,
+    CutRecord, Manifest, MixKind, MixState, OutputFile, OutputKind, Program, SettingsRecord, TokenizerRecord,
 };
 use crate::settings::{Environment, SettingValues, Settings};
 
@@ -15,6 +15,7 @@ pub(super) fn settings(values: &[(&str, &str)]) -> Settings {
 pub(super) fn manifest() -> Manifest {
     let cut = |cut, feasible, samples| CutRecord {
         cut,
+        mix: MixKind::Chat,
         feasible,
         written: feasible,
         samples,
@@ -27,6 +28,7 @@ pub(super) fn manifest() -> Manifest {
     let file = |cut: u32, rows: u64| OutputFile {
         name: format!("combined_cut_{cut}x.jsonl"),
         kind: OutputKind::Mix,
+        mix: MixKind::Chat,
         format: Some("messages".to_owned()),
         loss_tokens: None,
         cut: Some(cut),
@@ -61,6 +63,9 @@ pub(super) fn manifest() -> Manifest {
             effective_batch_size: None,
             gpus: None,
             epochs: None,
+            block_size: None,
+            documents: None,
+            raw_documents: None,
             recipe: None,
         },
         tokenizer: TokenizerRecord {
@@ -74,6 +79,7 @@ pub(super) fn manifest() -> Manifest {
         inputs: Vec::new(),
         sources: Vec::new(),
         cuts: vec![cut(2, true, 32), cut(5, true, 80), cut(9, false, 0)],
+        document_cuts: Vec::new(),
         outputs: vec![file(2, 32), file(5, 80)],
     }
 }

@@ -38,7 +38,10 @@ impl MixResult {
 /// The manifest does not list it: a bug of the caller.
 pub(crate) fn selected_file(manifest: &Manifest, cut: u32, format: Format) -> Result<&OutputFile> {
     let is_selected = |file: &&OutputFile| {
-        file.kind == OutputKind::Mix && file.cut == Some(cut) && file.format.as_deref() == Some(format.name())
+        file.kind == OutputKind::Mix
+            && file.mix == manifest.main_mix()
+            && file.cut == Some(cut)
+            && file.format.as_deref() == Some(format.name())
     };
     manifest
         .outputs

@@ -12,7 +12,7 @@ mod views;
 use super::format;
 use super::metrics::metrics;
 use super::statistics::{LIMITS, Statistics};
-use super::wording::{RunKind, average_summaries, infeasible_cuts};
+use super::wording::{RunKind, average_summaries, infeasible_cuts, not_documents};
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use minijinja::syntax::SyntaxConfig;
@@ -40,6 +40,8 @@ pub(crate) fn page(manifest: &Manifest, statistics: &Statistics) -> Result<Strin
         infeasible => infeasible_cuts(manifest, RunKind::Mix).collect::<Vec<_>>(),
         average_summaries => average_summaries(statistics),
         cuts => views::cuts(manifest),
+        document_mixes => views::document_mixes(manifest),
+        not_documents => not_documents(manifest),
         trainings => views::trainings(manifest),
         preflights => views::preflights(manifest),
         training_calls => views::training_calls(manifest),
@@ -107,7 +109,14 @@ mod tests {
     #[test]
     fn the_page_shows_every_metric_and_no_other() {
         for (manifest, statistics) in
-            [synthetic::small(), synthetic::with_recipe(), synthetic::many_sources(), synthetic::hostile()]
+            [
+                synthetic::small(),
+                synthetic::with_recipe(),
+                synthetic::many_sources(),
+                synthetic::hostile(),
+                synthetic::with_documents(),
+                synthetic::only_documents(),
+            ]
         {
             let figures = metrics(&manifest, &statistics);
             let expected: BTreeMap<_, _> =

@@ -1,7 +1,7 @@
 //! The values that the page's template shows, except for its histograms.
 
 use super::charts::{self, Caption, StackedBar, color};
-use crate::manifest::{CutRecord, Manifest, Measure, ShareRecord};
+use crate::manifest::{CutRecord, Manifest, Measure, MixKind, ShareRecord};
 use crate::report::format::{counted, cut_name, line, percent, thousands};
 use crate::report::metrics::reason_key;
 use crate::report::statistics::{CutSourceStatistics, CutStatistics, Statistics};
@@ -61,6 +61,27 @@ pub(super) fn preflights(manifest: &Manifest) -> Vec<Value> {
     manifest.cuts.iter().filter_map(view).collect()
 }
 
+/// Every document mix: the part of its metrics' names before the figure, its sources, and whether it has more figures.
+pub(super) fn document_mixes(manifest: &Manifest) -> Vec<Value> {
+    let is_beside = manifest.main_mix() == MixKind::Chat;
+    let view = |cut: &CutRecord| {
+        let prefix = if is_beside { format!("cut_{}.documents", cut.cut) } else { format!("cut_{}", cut.cut) };
+        let measure = cut.sources.iter().find_map(|share| share.requested).map(|requested| requested.measure);
+        let dropped = cut.preflight.as_ref().map(|preflight| reasons(&preflight.dropped));
+        context! {
+            prefix,
+            name => cut_name(cut.cut),
+            sources => cut.sources.iter().map(|share| line(&share.name)).collect::<Vec<_>>(),
+            measure => measure.map(Measure::name),
+            has_validation => cut.validation_samples.is_some(),
+            has_preflight => cut.preflight.is_some(),
+            is_beside,
+            reasons => dropped,
+        }
+    };
+    manifest.document_mixes().iter().filter(|cut| cut.written).map(view).collect()
+}
+
 /// The reasons for which samples are not trained: the part of their metric's name, and text.
 fn reasons(samples: &BTreeMap<String, u64>) -> Vec<Value> {
     samples
@@ -71,8 +92,8 @@ fn reasons(samples: &BTreeMap<String, u64>) -> Vec<Value> {
 
 /// The calls that train the largest of them.
 pub(super) fn training_calls(manifest: &Manifest) -> Vec<String> {
-    let largest = manifest.cuts.iter().filter(|cut| cut.preflight.is_some()).map(|cut| cut.cut).max();
-    wording::training_calls(&manifest.settings, largest)
+    let cuts = manifest.cuts.iter().chain(&manifest.document_cuts).filter(|cut| cut.preflight.is_some());
+    wording::training_calls(manifest, cuts.map(|cut| cut.cut).max())
 }
 
 /// The stacked bars of samples and of tokens.
