@@ -86,11 +86,9 @@ fn flag(setting: &Setting) -> Arg {
         Kind::Text => flag,
         Kind::Texts => flag.action(ArgAction::Append),
         Kind::Switch => flag.num_args(0..=1).require_equals(true).default_missing_value("true"),
-        Kind::SwitchOr(words) => flag
-            .num_args(0..=1)
-            .require_equals(true)
-            .default_missing_value("true")
-            .value_parser(AnyTextAmong(words)),
+        Kind::SwitchOr(words) => {
+            flag.num_args(0..=1).require_equals(true).default_missing_value("true").value_parser(AnyTextAmong(words))
+        }
         // So that `--seed -1` reaches the check that explains what is accepted.
         Kind::Number { .. } | Kind::Numbers { .. } => flag.allow_hyphen_values(true),
         Kind::Choice(words) | Kind::Choices(words) => flag.value_parser(AnyTextAmong(words)),

@@ -189,7 +189,8 @@ fn offers(rows: &[Row], sources: &[Source]) -> Vec<Offer> {
             .map(|(source, &(documents, summaries))| Offer { source: source.name.clone(), documents, summaries })
             .collect()
     };
-    let deciding = [(MixKind::Chat, true), (MixKind::Chat, false), (MixKind::Document, true), (MixKind::Document, false)];
+    let deciding =
+        [(MixKind::Chat, true), (MixKind::Chat, false), (MixKind::Document, true), (MixKind::Document, false)];
     deciding.into_iter().map(|(mix, known)| offers(mix, known)).find(|offers| !offers.is_empty()).unwrap_or_default()
 }
 

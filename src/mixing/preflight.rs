@@ -65,8 +65,13 @@ pub(crate) fn document_preflight(plan: &CutPlan, options: &PreflightOptions) -> 
 fn of_documents(samples: u64, tokens: u64, options: &PreflightOptions) -> Preflight {
     let block_size = options.block_size.map(u64::from);
     let blocks = block_size.map(|size| tokens.div_ceil(size));
-    let mut preflight =
-        Preflight { samples, tokens, loss_tokens: tokens - blocks.unwrap_or(0).min(tokens), blocks, ..Preflight::default() };
+    let mut preflight = Preflight {
+        samples,
+        tokens,
+        loss_tokens: tokens - blocks.unwrap_or(0).min(tokens),
+        blocks,
+        ..Preflight::default()
+    };
     let (Some(block_size), Some(blocks)) = (block_size, blocks) else { return preflight };
     if options.max_tokens_per_gpu.is_some_and(|most| u64::from(most) < block_size) {
         // Every block is longer than what a GPU takes: nothing is left to train on.
@@ -82,9 +87,10 @@ fn of_documents(samples: u64, tokens: u64, options: &PreflightOptions) -> Prefli
         let bounds = steps.zip(options.max_tokens_per_gpu);
         preflight.micro_batches =
             bounds.map(|(steps, most)| micro_batches(steps, blocks, blocks * block_size, capacity(most)));
-        preflight.balance_percent = preflight.micro_batches.zip(options.max_tokens_per_gpu).map(|([_, at_most], most)| {
-            (blocks * block_size * 100).checked_div(at_most * capacity(most)).unwrap_or(100).min(100)
-        });
+        preflight.balance_percent =
+            preflight.micro_batches.zip(options.max_tokens_per_gpu).map(|([_, at_most], most)| {
+                (blocks * block_size * 100).checked_div(at_most * capacity(most)).unwrap_or(100).min(100)
+            });
     }
     preflight
 }

@@ -320,8 +320,14 @@ impl FileWriter {
             // In every format, so that all files of a mix have the same order.
             first: rows_to_move(pool, source, file.rows, options).await?,
             contents: contents.to_vec(),
-            content: contents.iter().position(|content| *content == Content::of(file.format, file.mix)).unwrap_or_default(),
-            bytes: Some(FileBytes { assembler: assembler(file.format, file.mix, source, options.compression)?, encoder }),
+            content: contents
+                .iter()
+                .position(|content| *content == Content::of(file.format, file.mix))
+                .unwrap_or_default(),
+            bytes: Some(FileBytes {
+                assembler: assembler(file.format, file.mix, source, options.compression)?,
+                encoder,
+            }),
             sink: publication.create(&name).await?,
             pool: pool.clone(),
         })

@@ -50,6 +50,22 @@ enum Part {
     RawDocument,
 }
 
+impl MadeSource {
+    /// The warning about a source without documents.
+    pub(super) fn nothing_made(&self, sources: &[Source]) -> String {
+        let of: Vec<&str> = self.of.iter().map(|at| sources[*at].name.as_str()).collect();
+        let name = &sources[self.source].name;
+        match self.part {
+            Part::Context => format!("source {name}: no documents can be made of {}", of.join(", ")),
+            Part::RawDocument => {
+                format!(
+                    "source {name} is empty: every raw document is a document of another source already, or no row has one"
+                )
+            }
+        }
+    }
+}
+
 /// Adds the sources of documents that the settings request and the input does not have. `has_files` says which sources it has.
 ///
 /// # Errors
@@ -85,7 +101,9 @@ pub(super) fn add_made_sources(
         let of: Vec<usize> = (0..has_files.len()).filter(|at| has_files[*at]).collect();
         let known = sources.iter().position(|source| source.name == RAW_DOCUMENTS);
         if known.is_some_and(|at| has_files.get(at) == Some(&true)) {
-            let message = format!("source `{RAW_DOCUMENTS}` has rows of its own, so raw documents cannot be added under this name");
+            let message = format!(
+                "source `{RAW_DOCUMENTS}` has rows of its own, so raw documents cannot be added under this name"
+            );
             return Err(Error::new(ErrorKind::Usage, message).at("--raw-documents").hint("rename the source"));
         }
         let source = made_source(sources, known, RAW_DOCUMENTS, false)?;

@@ -6,8 +6,8 @@ use super::statistics::{requested, validation};
 use super::survey::Survey;
 use crate::index::Number;
 use crate::manifest::{
-    CutRecord, MANIFEST_FORMAT, Manifest, MixKind, MixState, Preflight, Program, SettingsRecord, ShareRecord, SourceRecord,
-    TokenizerRecord, TrainingRecord,
+    CutRecord, MANIFEST_FORMAT, Manifest, MixKind, MixState, Preflight, Program, SettingsRecord, ShareRecord,
+    SourceRecord, TokenizerRecord, TrainingRecord,
 };
 use crate::mixing::{Cut, CutPlan, Row, TrainedSize};
 use crate::recipe::{Documents, RawDocuments, Source};
@@ -93,12 +93,7 @@ struct Mixes<'p> {
     preflights: Option<&'p [Preflight]>,
 }
 
-fn source_records(
-    job: &Job,
-    statistics: &[SourceStatistics],
-    survey: &Survey,
-    rows: &[Row],
-) -> Vec<SourceRecord> {
+fn source_records(job: &Job, statistics: &[SourceStatistics], survey: &Survey, rows: &[Row]) -> Vec<SourceRecord> {
     let made_of = |name: &str| -> Vec<String> {
         let made = job.made.sources.iter().find(|made| job.sources[made.source].name == name);
         made.into_iter().flat_map(|made| &made.of).map(|of| job.sources[*of].name.clone()).collect()

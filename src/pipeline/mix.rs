@@ -86,7 +86,9 @@ async fn plan_run(settings: &Settings, context: &Context) -> Result<Planned> {
     let planning = move |context: &Context| {
         warn_of_reading(&survey, &job, &reasoning, context);
         tokenizer.warning.iter().for_each(|warning| context.warnings.warn(warning.clone()));
-        warn_of_reasoning(&survey, thinking, &tokenizer.name, context);
+        if !job.made.only {
+            warn_of_reasoning(&survey, thinking, &tokenizer.name, context);
+        }
         let (mut plan, statistics, tokenizer, encoding) =
             plan_survey(&survey, index, &job.sources, tokenizer, &options, context)?;
         warn_of_unused_block_size(&plan, &options, context);
@@ -128,7 +130,8 @@ fn warn_of_unused_block_size(plan: &MixPlan, options: &PlanOptions, context: &Co
     let has_documents = plan.plans.iter().chain(&plan.document_plans).any(|plan| plan.mix == MixKind::Document);
     if options.preflight.block_size.is_some() && !has_documents {
         context.warnings.warn(
-            "--block-size has no effect: the run has no document mix; pass --documents to make one of the summaries".to_owned(),
+            "--block-size has no effect: the run has no document mix; pass --documents to make one of the summaries"
+                .to_owned(),
         );
     }
 }
@@ -206,7 +209,9 @@ fn warn_of_conditions(survey: &Survey, sources: &[Source], context: &Context) {
             let meant = condition.texts().find_map(|text| nearest(text, values.iter().copied()));
             let meant = meant.map_or_else(String::new, |value| format!("; did you mean `{value}`?"));
             let name = &source.name;
-            context.warnings.warn(format!("source {name}: no row meets its condition on `{}`{meant}", condition.column));
+            context
+                .warnings
+                .warn(format!("source {name}: no row meets its condition on `{}`{meant}", condition.column));
         }
         if !ledger.unwanted.is_empty() {
             let mut values: Vec<(&String, &u64)> = ledger.unwanted.iter().collect();
@@ -232,9 +237,7 @@ fn warn_of_reading(survey: &Survey, job: &Job, reasoning: &Reasoning, context: &
     }
     warn_of_conditions(survey, sources, context);
     for made in job.made.sources.iter().filter(|made| survey.ledgers[made.source].kept == 0) {
-        let of: Vec<&str> = made.of.iter().map(|at| sources[*at].name.as_str()).collect();
-        let name = &sources[made.source].name;
-        context.warnings.warn(format!("source {name}: no documents can be made of {}", of.join(", ")));
+        context.warnings.warn(made.nothing_made(sources));
     }
     for (source, ledger) in sources.iter().zip(&survey.ledgers).filter(|(_, ledger)| ledger.read > 0) {
         let (name, reasons) = (&source.name, ledger.reasons());

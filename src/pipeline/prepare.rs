@@ -87,7 +87,10 @@ pub(crate) async fn prepare(options: &PrepareOptions, context: &Context) -> Resu
     check_locations(options)?;
     let sources = located_sources(options)?;
     let find_options = FindOptions {
-        sources: sources.iter().map(|(source, locations)| SourceLocations { name: &source.name, folder: source.folder_name(), locations }).collect(),
+        sources: sources
+            .iter()
+            .map(|(source, locations)| SourceLocations { name: &source.name, folder: source.folder_name(), locations })
+            .collect(),
         inputs: &options.inputs,
         // If only locations of single sources are given, the default input is not searched.
         search_inputs: options.inputs_given || options.source_inputs.is_empty(),
@@ -107,7 +110,7 @@ pub(crate) async fn prepare(options: &PrepareOptions, context: &Context) -> Resu
     let made = add_made_sources(&mut sources, &has_files, &make, context)?;
     warn_of_missing(&sources, &has_files, &made, context);
     let only = options.documents == Documents::Only;
-    Ok(without_absent_documents(Job { sources, files, made: MadeDocuments { sources: made, only } }))
+    Ok(without_absent_sources(Job { sources, files, made: MadeDocuments { sources: made, only } }))
 }
 
 /// Warns of sources without files. An input has QA sources, sources of documents, or both: if it has only one of them, the others
@@ -134,12 +137,22 @@ fn warn_of_missing(sources: &[Source], has_files: &[bool], made: &[MadeSource], 
     }
 }
 
-/// The job without the known sources of documents that the input does not have: most runs know nothing of them.
-fn without_absent_documents(job: Job) -> Job {
+/// The job without the known sources that the input is not expected to have: those of documents in most runs, and those of pairs if the
+/// input has only documents.
+fn without_absent_sources(job: Job) -> Job {
     let Job { sources, mut files, made: MadeDocuments { sources: mut made, only } } = job;
     let is_there = |at: usize| files.iter().any(|file| file.source == at) || made.iter().any(|made| made.source == at);
+    let any = |of_kind: fn(&Source) -> bool| {
+        sources.iter().enumerate().any(|(at, source)| of_kind(source) && source.is_known() && is_there(at))
+    };
+    let only_documents = any(Source::is_known_documents) && !any(|source| source.kind.is_qa());
+    let is_expected = |source: &Source| match source {
+        _ if source.is_known_documents() => false,
+        _ if source.kind.is_qa() && source.is_known() => !only_documents,
+        _ => true,
+    };
     let is_kept: Vec<bool> =
-        sources.iter().enumerate().map(|(at, source)| !source.is_known_documents() || is_there(at)).collect();
+        sources.iter().enumerate().map(|(at, source)| is_expected(source) || is_there(at)).collect();
     let place = |at: usize| is_kept[..at].iter().filter(|kept| **kept).count();
     files.iter_mut().for_each(|file| file.source = place(file.source));
     for source in &mut made {

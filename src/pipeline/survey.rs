@@ -80,9 +80,8 @@ pub(crate) async fn survey(job: &Job, options: &SurveyOptions, context: &Context
     drop(bar);
     let (sources, made, options) = (job.sources.clone(), job.made.clone(), options.clone());
     let file_sources: Vec<u32> = job.files.iter().map(|file| file.source as u32).collect();
-    let indexing = move |context: &Context| {
-        context.pool.install(|| index(artifacts, &file_sources, &sources, &made, &options))
-    };
+    let indexing =
+        move |context: &Context| context.pool.install(|| index(artifacts, &file_sources, &sources, &made, &options));
     context.compute("indexing rows", indexing).await
 }
 

@@ -165,7 +165,10 @@ fn files(
                 };
                 if samples > 0 {
                     let file = RowsFile { stem: stem.clone(), format, mix: mix_kind, rows };
-                    files.push((file, OutputRows { kind, mix: mix_kind, cut, format, rows: samples, tokens, loss_tokens }));
+                    files.push((
+                        file,
+                        OutputRows { kind, mix: mix_kind, cut, format, rows: samples, tokens, loss_tokens },
+                    ));
                 }
             }
         }

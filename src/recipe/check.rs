@@ -1,10 +1,10 @@
 //! Checks across the keys of a recipe whose values are each valid.
 
 use super::choices::{Kind, OnLong, RepeatUnit};
+use super::condition::Condition;
 use super::decimal::Decimal;
 use super::model::Recipe;
 use super::nearest::nearest;
-use super::condition::Condition;
 use super::sources::{KNOWN_DOCUMENTS, KNOWN_SOURCES, Source, SourceRecipe, known_kind};
 
 /// What is wrong, the path of the key at fault, and what to do.
@@ -124,12 +124,19 @@ fn check_kind(name: &str, source: &SourceRecipe) -> Result<Kind, Problem> {
             let known = KNOWN_SOURCES.map(|(name, _)| name);
             let documents = KNOWN_DOCUMENTS.map(|known| known.name);
             let hint = match nearest(name, known.into_iter().chain(documents)) {
-                Some(near) => format!("did you mean `{near}`? An additional source needs a kind, such as `kind: messages`"),
-                None => "correct the name, or add `kind: summary_qa`, `fact_qa`, `document_qa`, `messages` or `document`"
-                    .to_owned(),
+                Some(near) => {
+                    format!("did you mean `{near}`? An additional source needs a kind, such as `kind: messages`")
+                }
+                None => {
+                    "correct the name, or add `kind: summary_qa`, `fact_qa`, `document_qa`, `messages` or `document`"
+                        .to_owned()
+                }
             };
-            let message =
-                format!("`{name}` is not a known source ({}, {}) and has no kind", known.join(", "), documents.join(", "));
+            let message = format!(
+                "`{name}` is not a known source ({}, {}) and has no kind",
+                known.join(", "),
+                documents.join(", ")
+            );
             Err(Problem::new(&["sources", name], message, hint))
         }
     }
@@ -150,9 +157,8 @@ fn check_folder(name: &str, source: &SourceRecipe) -> Result<(), Problem> {
 
 /// Checks that a condition says something, and not a contradiction.
 fn check_condition(name: &str, condition: &Condition) -> Result<(), Problem> {
-    let problem = |key: &str, message: String, hint: &str| {
-        Err(Problem::new(&["sources", name, "where", key], message, hint))
-    };
+    let problem =
+        |key: &str, message: String, hint: &str| Err(Problem::new(&["sources", name, "where", key], message, hint));
     let hint = "write `where: {column: dataset_type, equals: summary_detailed}`, or use in, at_least or at_most";
     if condition.column.is_empty() {
         return problem("column", "empty column".to_owned(), hint);
@@ -237,7 +243,12 @@ fn check_repeats(recipe: &Recipe, name: &str, source: &SourceRecipe) -> Result<(
 fn check_kind_keys(name: &str, kind: Kind, source: &SourceRecipe) -> Result<(), Problem> {
     if !kind.is_document() {
         if source.column.is_some() {
-            return problem(name, "column", "only documents are in a column of any name", "add `kind: document`, or remove column");
+            return problem(
+                name,
+                "column",
+                "only documents are in a column of any name",
+                "add `kind: document`, or remove column",
+            );
         }
         if source.by_cut.is_some() {
             let message = format!("the kind decides whether cuts select among samples of kind {}", kind.name());

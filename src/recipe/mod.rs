@@ -16,8 +16,8 @@ mod settings;
 mod sources;
 
 pub(crate) use choices::{
-    BadRows, Choice, Columns, Compression, Documents, Format, InfeasibleCuts, Kind, OnDuplicate, OnLong, OnShortfall, Order,
-    RawDocuments, ReasoningKey, RepeatUnit, Thinking, TokenizerRules, Word, WrittenReasoning,
+    BadRows, Choice, Columns, Compression, Documents, Format, InfeasibleCuts, Kind, OnDuplicate, OnLong, OnShortfall,
+    Order, RawDocuments, ReasoningKey, RepeatUnit, Thinking, TokenizerRules, Word, WrittenReasoning,
 };
 pub(crate) use condition::Condition;
 pub(crate) use decimal::Decimal;

@@ -170,8 +170,7 @@ impl Recipe {
             value
         };
         // A known source of documents is in a run only if the input has it: the recipe of most runs says nothing about it.
-        let is_shown =
-            |source: &&Source| !source.is_known_documents() || self.sources.get(&source.name).is_some();
+        let is_shown = |source: &&Source| !source.is_known_documents() || self.sources.get(&source.name).is_some();
         let sources: Vec<serde_json::Value> = self.all_sources().iter().filter(is_shown).map(source).collect();
         serde_json::json!({
             "sources": sources,

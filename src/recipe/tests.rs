@@ -21,10 +21,7 @@ fn an_empty_recipe_is_the_default() {
     let sources = Recipe::default().all_sources();
     let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
     assert_eq!(names[..4], ["extractive_summary", "detailed_summary", "key_facts_to_qa", "document_based_qa"]);
-    assert_eq!(
-        names[4..],
-        ["extractive_summary_cpt", "detailed_summary_cpt", "key_facts_cpt", "document_based_cpt"]
-    );
+    assert_eq!(names[4..], ["extractive_summary_cpt", "detailed_summary_cpt", "key_facts_cpt", "document_based_cpt"]);
     assert!(sources.iter().all(|source| source.repeat == Decimal::ONE && source.share.is_none() && source.unmask));
     let with_document: Vec<bool> = sources[..4].iter().map(|source| source.with_document).collect();
     assert_eq!(with_document, [true, true, false, true]);

@@ -77,7 +77,8 @@ fn configs(manifest: &Manifest, selected_format: Format) -> Vec<Config<'_>> {
     let of_kind = |kind: OutputKind| manifest.outputs.iter().filter(move |file| file.kind == kind).filter(is_shown);
     of_kind(OutputKind::Mix)
         .filter_map(|train| {
-            let is_same = |file: &&OutputFile| file.cut == train.cut && file.format == train.format && file.mix == train.mix;
+            let is_same =
+                |file: &&OutputFile| file.cut == train.cut && file.format == train.format && file.mix == train.mix;
             let name = config_name(train.cut?, format(train)?, train.mix);
             Some(Config { name, train, validation: of_kind(OutputKind::Validation).find(is_same) })
         })

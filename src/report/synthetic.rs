@@ -5,8 +5,8 @@ use super::statistics::{
     CutSourceStatistics, CutStatistics, DocumentStatistics, Example, SourceStatistics, Statistics,
 };
 use crate::manifest::{
-    CutRecord, InputFile, MANIFEST_FORMAT, Manifest, Measure, MixKind, MixState, OutputFile, OutputKind, Preflight, Program,
-    Requested, SettingsRecord, ShareRecord, SourceRecord, TokenizerRecord, TrainingRecord,
+    CutRecord, InputFile, MANIFEST_FORMAT, Manifest, Measure, MixKind, MixState, OutputFile, OutputKind, Preflight,
+    Program, Requested, SettingsRecord, ShareRecord, SourceRecord, TokenizerRecord, TrainingRecord,
 };
 use std::collections::BTreeMap;
 
@@ -114,7 +114,15 @@ pub(crate) fn with_documents() -> (Manifest, Statistics) {
         let kind = "document".to_owned();
         let dropped = BTreeMap::new();
         let record = manifest.sources[at].clone();
-        manifest.sources.push(SourceRecord { name: name.clone(), kind, made_of, read: made, kept: made, dropped, ..record });
+        manifest.sources.push(SourceRecord {
+            name: name.clone(),
+            kind,
+            made_of,
+            read: made,
+            kept: made,
+            dropped,
+            ..record
+        });
         statistics.sources.push(SourceStatistics { name, read: made, kept: made, ..Default::default() });
     }
     (manifest, statistics)

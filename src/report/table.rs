@@ -206,10 +206,8 @@ fn training(manifest: &Manifest, width: u16) -> String {
         ]);
         notes.push_str(&preflight_notes(cut, preflight).map(|note| note + "\n").collect::<String>());
     }
-    let calls: String = training_calls(manifest, cuts().next_back().map(|(cut, _)| cut))
-        .into_iter()
-        .map(|call| call + "\n")
-        .collect();
+    let calls: String =
+        training_calls(manifest, cuts().next_back().map(|(cut, _)| cut)).into_iter().map(|call| call + "\n").collect();
     format!("{}{notes}{calls}\n", block(&table))
 }
 

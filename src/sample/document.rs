@@ -53,11 +53,7 @@ pub(crate) struct Document {
 ///
 /// # Errors
 /// If a required column is missing, or a column is not a string.
-pub(super) fn parse(
-    columns: &Columns<'_>,
-    source: &Source,
-    texts: &Interner,
-) -> Result<ParsedRow<Document>, RowError> {
+pub(super) fn parse(columns: &Columns<'_>, source: &Source, texts: &Interner) -> Result<ParsedRow<Document>, RowError> {
     let (text, raw) = text_and_raw_document(columns, source);
     if columns.get(text).is_none() {
         return Err(columns.missing(text, &required(columns, source)));

@@ -13,7 +13,8 @@ use crate::error::Result;
 use crate::input::MIX_FOLDER;
 use crate::progress::LogFormat;
 use crate::recipe::{
-    BadRows, Choice, Columns, Compression, Documents, Format, InfeasibleCuts, Order, RawDocuments, Thinking, TokenizerRules,
+    BadRows, Choice, Columns, Compression, Documents, Format, InfeasibleCuts, Order, RawDocuments, Thinking,
+    TokenizerRules,
 };
 use crate::sample::Reasoning;
 use crate::storage::Location;

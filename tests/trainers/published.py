@@ -120,7 +120,8 @@ def model_folder(folder, model_type, target, chat_template=None):
 
 
 def rows_of(path):
-    return [json.loads(line) for line in pathlib.Path(path).read_text("utf-8").splitlines()]
+    # Not splitlines(), which also splits at line separators within a text.
+    return [json.loads(line) for line in pathlib.Path(path).read_bytes().splitlines()]
 
 
 def process(data_process, messages, model, max_seq_len, work):

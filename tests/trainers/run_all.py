@@ -24,16 +24,16 @@ def main():
     arguments.add_argument("--light", action="store_true")
     o = arguments.parse_args()
     more = ["--tokenizers", o.tokenizers] if o.tokenizers else []
-    runs = [("test_rows.py", sys.executable, ["--rules", "auto", *more])]
+    runs = [(name, sys.executable, ["--rules", "auto", *more]) for name in ("test_rows.py", "test_documents.py")]
     skipped = []
     if o.transformers4:
-        runs.append(("test_rows.py", o.transformers4, ["--rules", "file", *more]))
+        runs += [(name, o.transformers4, ["--rules", "file", *more]) for name in ("test_rows.py", "test_documents.py")]
     else:
-        skipped.append("test_rows.py --rules file: no --transformers4")
+        skipped.append("test_rows.py and test_documents.py --rules file: no --transformers4")
     if not o.tokenizers:
         skipped.append("the tokenizers of qwen2.5 and phi-3-mini: no --tokenizers")
     runs.append(("test_types.py", sys.executable, []))
-    full = ["test_loaders.py", "test_hub.py", "test_trl.py", "test_eos.py", "test_other.py", "test_tools.py"]
+    full = ["test_blocks.py", "test_loaders.py", "test_hub.py", "test_trl.py", "test_eos.py", "test_other.py", "test_tools.py"]
     if o.light:
         skipped.append(f"{', '.join(full)}: they need torch and the trainers (make test-trainers)")
     else:

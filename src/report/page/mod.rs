@@ -108,16 +108,14 @@ mod tests {
 
     #[test]
     fn the_page_shows_every_metric_and_no_other() {
-        for (manifest, statistics) in
-            [
-                synthetic::small(),
-                synthetic::with_recipe(),
-                synthetic::many_sources(),
-                synthetic::hostile(),
-                synthetic::with_documents(),
-                synthetic::only_documents(),
-            ]
-        {
+        for (manifest, statistics) in [
+            synthetic::small(),
+            synthetic::with_recipe(),
+            synthetic::many_sources(),
+            synthetic::hostile(),
+            synthetic::with_documents(),
+            synthetic::only_documents(),
+        ] {
             let figures = metrics(&manifest, &statistics);
             let expected: BTreeMap<_, _> =
                 figures.iter().map(|(name, value)| (name.clone(), value.as_u64().unwrap())).collect();

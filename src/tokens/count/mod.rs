@@ -12,9 +12,9 @@ mod texts;
 mod word_cache;
 mod word_rules;
 
-pub(crate) use texts::TextSource;
 pub(super) use backend::Backend;
 pub(super) use reference::AroundText;
+pub(crate) use texts::TextSource;
 
 use super::files::TokenizerFiles;
 use super::rules::RuledTokenizer;

@@ -29,7 +29,8 @@ impl DocumentTokenizer {
             return Err(Error::new(ErrorKind::Data, message).hint(hint));
         };
         let Some(around) = around else {
-            let message = "the tokenizer does not put the same tokens around every text, so documents cannot be encoded";
+            let message =
+                "the tokenizer does not put the same tokens around every text, so documents cannot be encoded";
             return Err(Error::new(ErrorKind::Data, message).hint("use another tokenizer"));
         };
         Ok(DocumentEncoder { encoder: self.0.id_encoder(), around, eos })
