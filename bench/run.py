@@ -27,10 +27,11 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-ALL = ["floor", "flushed", "program", "training", "one-core", "two-cores", "duckdb", "polars"]
+ALL = ["floor", "flushed", "program", "training", "documents", "one-core", "two-cores", "duckdb", "polars"]
 LABELS = {
     "floor": "lower bound: cat the input, cp the output", "flushed": "lower bound, flushed to disk",
     "program": "knowledge-mixing", "training": "knowledge-mixing, training columns",
+    "documents": "knowledge-mixing, document mix alone",
     "one-core": "… training columns, one core, in memory", "two-cores": "… training columns, two cores, in memory",
     "duckdb": "DuckDB, no token counts", "polars": "polars + transformers",
     "small": "examples, built-in tokenizer", "small-tokenizer": "examples, this tokenizer", "load-tokenizer": "transformers: load this tokenizer",
@@ -99,6 +100,7 @@ class Bench:
             "flushed": ["sh", "-c", f"{floor('flushed')} && sync {quoted(out('flushed'))}/*"],
             "program": self.mix(data, out("program"), o.tokenizer, o.cuts, o.qa_per_doc),
             "training": self.mix(data, out("training"), o.tokenizer, o.cuts, o.qa_per_doc, "--columns", "training"),
+            "documents": self.mix(data, out("documents"), o.tokenizer, o.cuts, o.qa_per_doc, "--documents=only"),
             # The affinity limits the cores, not --threads: reading and writing have threads of their own.
             "one-core": ["taskset", "-c", "0", *self.mix(data, out("one-core"), o.tokenizer, o.cuts, o.qa_per_doc, "--columns", "training")],
             "two-cores": ["taskset", "-c", "0,1", *self.mix(data, out("two-cores"), o.tokenizer, o.cuts, o.qa_per_doc, "--columns", "training")],
@@ -228,6 +230,8 @@ def check_targets(records):
                 target(f"{size}: peak memory, {LABELS[name]}", record["results"][name]["peak_mb"], 350, unit=" MB")
         if {"program", "training"} <= r.keys():
             target(f"{size}: training columns, time relative to all columns", r["training"] / r["program"], 0.6)
+        if {"documents", "training"} <= r.keys():
+            target(f"{size}: document mix, time relative to training columns", r["documents"] / r["training"], 1)
         if {"one-core", "two-cores"} <= r.keys():
             target(f"{size}: speed-up of two cores over one", r["one-core"] / r["two-cores"], 1.7, more=True)
         if "small" in r:

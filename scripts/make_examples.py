@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Generate examples/step_02 and examples/chats from scripts/corpus/handbook.txt and the sentences below.
+"""Generate examples/step_02, examples/chats, examples/texts and examples/one_file from scripts/corpus/handbook.txt and the sentences below.
 
 The organisation, its rules and all conversations are invented. The same text gives the same files; --check reports whether
 the examples are up to date.
@@ -304,9 +304,35 @@ def chats():
             "chats/unmask.jsonl": list(masked_chats(r))}
 
 
+def texts():
+    """General text, for a document mix: the everyday questions and answers as plain paragraphs."""
+    paragraphs = [f"{question} {answer}" for question, answer in SMALL_TALK]
+    return {"texts/general.jsonl": [{"id": number, "text": "\n\n".join(paragraphs[number::7])} for number in range(7)]}
+
+
+def one_file(sources):
+    """Two chapters of all four sources in one file, told apart by `dataset_type`, with a judgement; a few rows are of a kind of their own."""
+    types = {"extractive_summary": "summary_extractive", "detailed_summary": "summary_detailed",
+             "key_facts_to_qa": "summary_atomic_facts", "document_based_qa": "base_document"}
+    outlines = [chapter["outline"] for chapter in chapters()[:2]]
+    columns = ["raw_document", "document_outline", "document", "question", "response"]
+    rows, pairs = [], {}
+    for source, kind in types.items():
+        for row in (row for path, some in sources.items() if path.split("/")[-2:-1] == [source] and path.endswith("gen.jsonl") for row in some):
+            key = (kind, row["document"])
+            if row["document_outline"] not in outlines or pairs.get(key, 0) == 2 or not all(isinstance(row.get(c, ""), str) for c in columns):
+                continue
+            pairs[key] = pairs.get(key, 0) + 1
+            score = "1.0" if len(rows) % 12 == 11 else "2.0"
+            rows.append({**{column: row[column] for column in columns if column in row}, "dataset_type": kind, "relevancy_score": score})
+    rows += [{**row, "dataset_type": "summary_outline"} for row in rows[:3]]
+    return {"one_file/mixed/gen.jsonl": rows}
+
+
 def build():
     files = {}
-    for path, rows in {**step_02(), **chats()}.items():
+    sources = step_02()
+    for path, rows in {**sources, **chats(), **texts(), **one_file(sources)}.items():
         data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
         files[path] = (rows, gzip.compress(data, 9, mtime=0) if path.endswith(".gz") else data)
     return files

@@ -51,18 +51,16 @@ enum Part {
 }
 
 impl MadeSource {
-    /// The warning about a source without documents.
-    pub(super) fn nothing_made(&self, sources: &[Source]) -> String {
-        let of: Vec<&str> = self.of.iter().map(|at| sources[*at].name.as_str()).collect();
-        let name = &sources[self.source].name;
-        match self.part {
-            Part::Context => format!("source {name}: no documents can be made of {}", of.join(", ")),
-            Part::RawDocument => {
-                format!(
-                    "source {name} is empty: every raw document is a document of another source already, or no row has one"
-                )
-            }
+    /// The warning about the source if nothing could be made for it, given what became of the rows of all sources.
+    pub(super) fn nothing_made(&self, sources: &[Source], ledgers: &[SourceLedger]) -> Option<String> {
+        let is_empty = |at: usize| ledgers[at].kept == 0;
+        // The raw documents may be documents of another source already.
+        let are_elsewhere = || (0..sources.len()).any(|at| sources[at].kind.is_document() && !is_empty(at));
+        if !is_empty(self.source) || self.part == Part::RawDocument && are_elsewhere() {
+            return None;
         }
+        let of: Vec<&str> = self.of.iter().map(|at| sources[*at].name.as_str()).collect();
+        Some(format!("source {}: no documents can be made of {}", sources[self.source].name, of.join(", ")))
     }
 }
 

@@ -236,8 +236,8 @@ fn warn_of_reading(survey: &Survey, job: &Job, reasoning: &Reasoning, context: &
         context.warnings.warn(format!("{}/{} is empty", file.source, file.key));
     }
     warn_of_conditions(survey, sources, context);
-    for made in job.made.sources.iter().filter(|made| survey.ledgers[made.source].kept == 0) {
-        context.warnings.warn(made.nothing_made(sources));
+    for made in &job.made.sources {
+        made.nothing_made(sources, &survey.ledgers).into_iter().for_each(|warning| context.warnings.warn(warning));
     }
     for (source, ledger) in sources.iter().zip(&survey.ledgers).filter(|(_, ledger)| ledger.read > 0) {
         let (name, reasons) = (&source.name, ledger.reasons());

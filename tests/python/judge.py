@@ -3,7 +3,7 @@
 
     python judge.py OUTPUT TOKENIZER_FOLDER [--chat-template FILE] [--expect FILE [--expect-cut N]]
 
-Every combined_cut file (also .gz, .zst, .validation) is loaded. Columns, their order and types, messages and metadata are checked,
+Every combined_cut file (also .cpt, .gz, .zst, .validation) is loaded. Columns, their order and types, messages and metadata are checked,
 and every token_length is counted again. manifest.json provides the columns, the template's date and the content of the files.
 With --expect (a file written by notebook_model.py), the rows of the largest cut, or of cut N, are compared with it one by one.
 On the first difference, the exit code is 1 and a line names the file and the row.
@@ -24,7 +24,8 @@ FULL = ["question", "document_outline", "raw_document", "document", "messages", 
 TRAINING = ["messages", "unmask", "token_length"]
 REASONING = ["thinking", "reasoning_content"]
 SOURCES = ["extractive_summary", "detailed_summary", "key_facts_to_qa", "document_based_qa"]
-NAME = re.compile(r"combined_cut_(\d+)x(\.validation)?\.jsonl(\.gz|\.zst)?")
+DOCUMENTS = ["document", "document_outline", "raw_document", "metadata", "token_length"]
+NAME = re.compile(r"combined_cut_(\d+)x(\.cpt)?(\.validation)?\.jsonl(\.gz|\.zst)?")
 
 
 class Difference(Exception):
@@ -131,6 +132,18 @@ def check_row(row, where, training, recipe, thinking):
         check_pair_row(row, where, training, recipe, thinking)
 
 
+def check_document(row, where, training):
+    """Checks a row of a document mix."""
+    columns = ["document", "token_length"] if training else DOCUMENTS
+    require(list(row) == columns, f"{where}: columns are {list(row)}, expected {columns}")
+    require(all(isinstance(row[column], str) for column in columns[:-1]), f"{where}: a column is not a string")
+    require(row["document"].strip(), f"{where}: the document is empty")
+    require(type(row["token_length"]) is int, f"{where}: token_length is not an integer")
+    if not training:
+        metadata = json.loads(row["metadata"])
+        require(list(metadata) == ["dataset", "source"] and metadata["dataset"] == "document", f"{where}: metadata is {shown(metadata)}")
+
+
 def without_nulls(value):
     if isinstance(value, dict):
         return {k: without_nulls(v) for k, v in value.items() if v is not None}
@@ -172,7 +185,7 @@ def check_manifest(output, manifest, totals):
         require(name in named, f"{name}: not listed in the manifest")
     for source in manifest["sources"]:
         require(source["read"] == source["kept"] + sum(source["dropped"].values()), f"manifest: {source['name']}: read is not the sum of kept and dropped")
-    for cut in manifest["cuts"]:
+    for cut in [*manifest["cuts"], *manifest.get("document_cuts", [])]:
         require(cut["samples"] == sum(s["samples"] for s in cut["sources"]), f"manifest: cut {cut['cut']}: samples do not add up")
         require(cut["tokens"] == sum(s["tokens"] for s in cut["sources"]), f"manifest: cut {cut['cut']}: tokens do not add up")
 
@@ -213,8 +226,12 @@ def judge(o):
             for number, row in lines_of(path):
                 where = f"{name}:{number}"
                 training = settings.get("columns") == "training" if manifest else "question" not in row
-                check_row(row, where, training, recipe, thinking)
-                count = reference.count(row["messages"], tools_of(row, where))
+                if ".cpt" in name:
+                    check_document(row, where, training)
+                    count = reference.count_document(row["document"])
+                else:
+                    check_row(row, where, training, recipe, thinking)
+                    count = reference.count(row["messages"], tools_of(row, where))
                 require(row["token_length"] == count, f"{where}: token_length is {row['token_length']}, transformers counts {count}")
                 rows.append(row)
             if rows:

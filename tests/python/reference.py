@@ -65,3 +65,8 @@ class Reference:
 
     def count(self, messages, tools=None):
         return self.count_text(self.render(messages, tools))
+
+    def count_document(self, text):
+        """The length of a document in a document mix: its text, and an end-of-sequence token unless it ends with one."""
+        ids = self.tokenizer.encode(text)
+        return len(ids) + (ids[-1:] != [self.tokenizer.eos_token_id])

@@ -19,7 +19,9 @@ fn parsed(source: &Source, reasoning: &str, placeholders: bool, row: &str) -> Re
             let ids = [outline, raw_document, summary, Some(question), Some(response), reasoning];
             Ok(ids.map(|id| texts.get(id).to_owned()))
         }
-        Ok(other @ (ParsedRow::Kept(_) | ParsedRow::KeptWithoutReasoning(_))) => Err(format!("{other:?}")),
+        Ok(other @ (ParsedRow::Kept(_) | ParsedRow::KeptWithoutReasoning(_) | ParsedRow::Elsewhere(_))) => {
+            Err(format!("{other:?}"))
+        }
         Ok(ParsedRow::Dropped(reason)) => Err(reason.as_str().to_owned()),
         Err(RowError::Bad(bad)) => Err(format!("{}: {}", bad.reason.as_str(), bad.message)),
         Err(RowError::Fatal(error)) => Err(error.to_string()),
@@ -244,4 +246,57 @@ fn ready_chats_are_checked() {
     ] {
         assert_eq!(chat(row), Err(said.to_owned()));
     }
+}
+
+/// The texts of the document that a row becomes (outline, raw document, text), or why it becomes none.
+fn document(name: &str, recipe: &str, row: &Value) -> Result<[String; 3], String> {
+    let sources = Recipe::parse(recipe, "r").unwrap().all_sources();
+    let source = sources.iter().find(|source| source.name == name).unwrap();
+    let options = ParseOptions { drop_placeholders: true, reasoning: Reasoning::Auto, template: Arc::new(PrintsLast) };
+    let interner = Interner::default();
+    match RowParser::new(source, options).parse(row.to_string().as_bytes(), &interner) {
+        Ok(ParsedRow::Kept(Body::Document(document))) => {
+            let texts = interner.freeze();
+            Ok([document.outline, document.raw_document, Some(document.text)].map(|id| texts.get(id).to_owned()))
+        }
+        Ok(ParsedRow::Dropped(reason)) => Err(reason.as_str().to_owned()),
+        Err(RowError::Bad(bad)) => Err(bad.message),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+#[test]
+fn documents_of_every_generation_are_understood() {
+    let texts = |outline: &str, raw: &str, text: &str| Ok([outline, raw, text].map(str::to_owned));
+    let both = json!({"document": "S", "raw_document": "R", "document_outline": "O", "question": 7});
+    let renamed = json!({"summary": "S", "document": "R", "document_outline": null});
+    let general = "sources: {general: {kind: document, column: text}, plain: {kind: document}}";
+    for (source, row, expected) in [
+        ("extractive_summary_cpt", both.clone(), texts("O", "R", "S")),
+        ("detailed_summary_cpt", renamed.clone(), texts("", "R", "S")),
+        ("key_facts_cpt", json!({"document": "F"}), texts("", "", "F")),
+        ("document_based_cpt", json!({"document": "D"}), texts("", "D", "D")),
+        (
+            "document_based_cpt",
+            json!({"document": "D", "base_document": "B", "raw_document": "R"}),
+            texts("", "B", "D"),
+        ),
+        ("general", json!({"text": " T\n", "document": "no"}), texts("", "", " T\n")),
+        ("general", json!({"text": "T", "raw_document": "R", "document_outline": "O"}), texts("O", "R", "T")),
+        ("plain", renamed, texts("", "R", "S")),
+    ] {
+        assert_eq!(document(source, general, &row), expected, "{source} {row}");
+    }
+}
+
+#[test]
+fn rows_that_are_no_documents_say_why() {
+    let general = "sources: {general: {kind: document, column: text}}";
+    let error = |source: &str, row: Value| document(source, general, &row).unwrap_err();
+    assert_eq!(error("general", json!({"text": null})), "null_document");
+    assert_eq!(error("general", json!({"text": " \n"})), "empty_document");
+    insta::assert_snapshot!(error("general", json!({"document": "D"})), @"column `text` is missing; required: text; found: document");
+    insta::assert_snapshot!(error("general", json!({"text": ["a"]})), @"column `text`: expected a string, found a list");
+    insta::assert_snapshot!(error("extractive_summary_cpt", json!({"document": "S"})), @"column `raw_document` is missing; required: document (or summary), raw_document (or document); found: document");
+    insta::assert_snapshot!(error("key_facts_cpt", json!({"text": "S"})), @"column `document` is missing; required: document (or summary); the source's key `column` names another one; found: text");
 }

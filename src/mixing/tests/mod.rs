@@ -10,6 +10,7 @@ use super::row::Fate;
 use super::*;
 use crate::error::ErrorKind;
 use crate::index::{Dictionary, Hash128, Hashes, Index, Number, RankHasher, Record};
+use crate::manifest::MixKind;
 use crate::recipe::{Amount, Decimal, InfeasibleCuts, Kind, OnShortfall, Recipe, RepeatUnit, Source};
 
 /// A table of rows, and the texts behind their numbers.

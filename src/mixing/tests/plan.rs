@@ -3,7 +3,7 @@
 use super::super::shares::{solve_shares, split_budget};
 use super::super::source_order::order_hash;
 use super::*;
-use crate::manifest::Measure;
+use crate::manifest::{Measure, MixKind};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -121,12 +121,12 @@ fn a_budget_of_samples_is_met_exactly() {
     let (mut table, sources) = with_chats(17);
     for budget in [1, 2, 5, 33, 100] {
         let options = Options { budget: Some(Budget::Samples(budget)), ..Options::default() };
-        let plan = planned(&mut table, &sources, &options, 5, MixKind::Chat);
+        let plan = planned(&mut table, &sources, &options, 5);
         assert_eq!(total(&plan).samples, budget);
         check(&[plan], &sources, OnShortfall::Fail).unwrap();
     }
     let options = Options { budget: Some(Budget::Samples(1000)), ..Options::default() };
-    let plan = planned(&mut table, &sources, &options, 5, MixKind::Chat);
+    let plan = planned(&mut table, &sources, &options, 5);
     assert_eq!(total(&plan).samples, 80 + 10 + 17);
     assert!(check(&[plan], &sources, OnShortfall::Fail).is_err());
 }
@@ -135,7 +135,7 @@ fn a_budget_of_samples_is_met_exactly() {
 fn a_budget_below_one_sample_is_an_error() {
     let (mut table, sources) = with_chats(3);
     let options = Options { budget: Some(Budget::Tokens(3)), ..Options::default() };
-    let plan = planned(&mut table, &sources, &options, 5, MixKind::Chat);
+    let plan = planned(&mut table, &sources, &options, 5);
     let error = check(&[plan], &sources, OnShortfall::Cap).unwrap_err();
     insta::assert_snapshot!(error.line(), @"cut 5: the mix would be empty");
 }
@@ -147,7 +147,7 @@ fn weights_divide_a_budget_and_repeats_can_fill_it() {
     sources[2].max_repeat = Some(decimal("2.5"));
     // Weights 1, 1, 3, 1; the source `general` has no rows and requests nothing.
     let options = Options { budget: Some(Budget::Tokens(120)), ..Options::default() };
-    let plan = planned(&mut table, &sources, &options, 5, MixKind::Chat);
+    let plan = planned(&mut table, &sources, &options, 5);
     let targets: Vec<Option<u64>> = plan.sources.iter().map(|source| source.target).collect();
     assert_eq!(targets, [Some(20), Some(20), Some(60), Some(20), Some(0)]);
     // 35 tokens of 7 each: one whole copy and three samples.
@@ -471,7 +471,7 @@ proptest! {
         table.place(&sources, &options);
         let plan = plan_cut(&table.rows, &sources, &options, cut, MixKind::Chat);
         let copies = copies(&plan, &table.rows);
-        prop_assert_eq!(&copies, &naive(&table.rows, &sources, &options, cut, MixKind::Chat));
+        prop_assert_eq!(&copies, &naive(&table.rows, &sources, &options, cut));
         // What is reported is what is done.
         for (number, of_source) in plan.sources.iter().enumerate() {
             let mut got = Size::default();

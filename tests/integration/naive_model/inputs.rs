@@ -98,6 +98,7 @@ fn settings() -> impl Strategy<Value = ModelSettings> {
         (any::<bool>(), select(vec!["none", "none", "gzip", "zstd"]), select(vec!["drop", "keep", "keep", "fail"])),
         (prop_oneof![Just(true), Just(true), Just(false)], any::<bool>()),
         (select(vec!["auto", "auto", "always", "never"]), any::<bool>(), any::<bool>()),
+        (select(vec!["false", "true", "only"]), any::<bool>()),
     )
         .prop_map(
             |(
@@ -105,6 +106,7 @@ fn settings() -> impl Strategy<Value = ModelSettings> {
                 (training_columns, compression, infeasible_cuts),
                 (skip_bad_rows, shuffle),
                 (thinking, prints_reasoning, unmask),
+                (documents, raw_documents),
             )| {
                 ModelSettings {
                     cut_sizes,
@@ -120,6 +122,8 @@ fn settings() -> impl Strategy<Value = ModelSettings> {
                     infeasible_cuts,
                     skip_bad_rows,
                     shuffle,
+                    documents,
+                    raw_documents,
                 }
             },
         )
@@ -364,6 +368,8 @@ pub fn arguments(settings: &ModelSettings, inputs: &[PathBuf], threads: usize) -
         ("infeasible-cuts", settings.infeasible_cuts.to_owned()),
         ("bad-rows", if settings.skip_bad_rows { "skip" } else { "fail" }.to_owned()),
         ("shuffle", settings.shuffle.to_string()),
+        ("documents", settings.documents.to_owned()),
+        ("raw-documents", if settings.raw_documents { "once" } else { "none" }.to_owned()),
         ("threads", threads.to_string()),
     ];
     let template = settings.prints_reasoning.then(|| ["--chat-template".to_owned(), "template.jinja".to_owned()]);

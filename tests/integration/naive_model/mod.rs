@@ -89,12 +89,13 @@ fn compare_run(
 fn compare_files(expected: &Expected, sandbox: &Sandbox, suffix: &str) -> Result<(), TestCaseError> {
     let tree = sandbox.tree("out");
     let names: Vec<&String> = tree.keys().filter(|name| name.starts_with("combined")).collect();
-    let mut expected_names: Vec<String> =
-        expected.mixes.keys().map(|cut| format!("combined_cut_{cut}x.jsonl{suffix}")).collect();
-    expected_names.sort();
-    prop_assert_eq!(names, expected_names.iter().collect::<Vec<_>>());
-    for (cut, rows) in &expected.mixes {
-        let name = format!("combined_cut_{cut}x.jsonl{suffix}");
+    let chats = expected.mixes.iter().map(|(cut, rows)| (format!("combined_cut_{cut}x.jsonl{suffix}"), rows));
+    let documents =
+        expected.documents.iter().map(|(cut, rows)| (format!("combined_cut_{cut}x.cpt.jsonl{suffix}"), rows));
+    let mut files: Vec<(String, &Vec<Value>)> = chats.chain(documents).collect();
+    files.sort_by(|a, b| a.0.cmp(&b.0));
+    prop_assert_eq!(names, files.iter().map(|(name, _)| name).collect::<Vec<_>>());
+    for (name, rows) in files {
         let text = plain(&name, tree[&name].clone());
         prop_assert!(text.ends_with('\n'));
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("a row is JSON")).collect();
@@ -118,14 +119,16 @@ fn compare_manifest(expected: &Expected, manifest: &Manifest) -> Result<(), Test
     prop_assert_eq!(&inputs, &expected.inputs);
     let mut sources = manifest.sources.clone();
     // The manifest may list a source that has no rows.
-    sources.retain(|source| source.read > 0);
+    sources.retain(|source| source.read > 0 && source.made_of.is_empty());
+    let only_documents = expected.mixes.is_empty() && !expected.documents.is_empty();
     prop_assert_eq!(sources.len(), expected.sources.len());
     for (made, expected) in sources.iter().zip(&expected.sources) {
         prop_assert_eq!(&made.name, &expected.name);
         prop_assert_eq!((made.read, made.kept), (expected.read, expected.kept), "{}", made.name);
         prop_assert_eq!(&made.dropped, &expected.dropped, "{}", made.name);
         prop_assert_eq!(made.reasoning_left_out, expected.reasoning_left_out, "{}", made.name);
-        prop_assert_eq!((made.documents, made.summaries), (expected.documents, expected.summaries), "{}", made.name);
+        let found = if only_documents { (0, 0) } else { (expected.documents, expected.summaries) };
+        prop_assert_eq!((made.documents, made.summaries), found, "{}", made.name);
     }
     prop_assert_eq!(manifest.cuts.len(), expected.cuts.len());
     for (made, expected) in manifest.cuts.iter().zip(&expected.cuts) {
@@ -135,8 +138,17 @@ fn compare_manifest(expected: &Expected, manifest: &Manifest) -> Result<(), Test
             made.sources.iter().filter(|s| s.samples > 0).map(|s| (s.name.clone(), s.samples, s.tokens)).collect();
         prop_assert_eq!(&shares, &expected.shares, "cut {}", made.cut);
     }
-    let outputs: Vec<_> =
-        manifest.outputs.iter().filter_map(|file| Some((file.cut?, file.rows?, file.tokens?))).collect();
+    let cuts = if only_documents { &manifest.cuts } else { &manifest.document_cuts };
+    for (cut, shares) in &expected.document_shares {
+        let record = cuts.iter().find(|record| record.cut == *cut).expect("the cut is in the manifest");
+        let made: Vec<_> =
+            record.sources.iter().filter(|s| s.samples > 0).map(|s| (s.name.clone(), s.samples, s.tokens)).collect();
+        prop_assert_eq!(&made, shares, "documents of cut {}", cut);
+        prop_assert_eq!(record.samples, shares.iter().map(|share| share.1).sum::<u64>());
+    }
+    let of_main = |name: &str| only_documents || !name.contains(".cpt.");
+    let main = manifest.outputs.iter().filter(|file| of_main(&file.name));
+    let outputs: Vec<_> = main.filter_map(|file| Some((file.cut?, file.rows?, file.tokens?))).collect();
     let expected_outputs: Vec<_> =
         expected.cuts.iter().filter(|cut| cut.written).map(|cut| (cut.cut, cut.samples, cut.tokens)).collect();
     prop_assert_eq!(outputs, expected_outputs);
@@ -186,6 +198,8 @@ fn artifacts_of_every_generation_give_the_mix_of_the_model() {
         infeasible_cuts: "drop",
         skip_bad_rows: false,
         shuffle: false,
+        documents: "true",
+        raw_documents: true,
     };
     for reasoning in ["auto", "response_dict.0.reasoning_content", "raw_key_fact_qa.0.reasoning_content"] {
         for (number, generation) in generations.iter().enumerate() {

@@ -23,6 +23,9 @@ pub struct ModelSettings {
     pub infeasible_cuts: &'static str,
     pub skip_bad_rows: bool,
     pub shuffle: bool,
+    /// Whether documents are made of the rows: `false`, `true` or `only`.
+    pub documents: &'static str,
+    pub raw_documents: bool,
 }
 
 /// ChatML that prints reasoning.
@@ -81,6 +84,10 @@ pub struct CutCounts {
 /// The expected result of a run.
 pub struct Expected {
     pub mixes: BTreeMap<u32, Vec<Value>>,
+    /// The document mixes.
+    pub documents: BTreeMap<u32, Vec<Value>>,
+    /// The samples and tokens of each source of each document mix.
+    pub document_shares: BTreeMap<u32, Vec<(String, u64, u64)>>,
     pub inputs: Vec<(String, usize, String, u64)>,
     pub sources: Vec<SourceCounts>,
     pub cuts: Vec<CutCounts>,
@@ -96,6 +103,16 @@ struct Sample {
     question: String,
     response: String,
     thinking: String,
+}
+
+/// A document, and its rank within its raw document if cuts select it.
+#[derive(Debug, Clone)]
+struct Document {
+    source: &'static str,
+    raw: String,
+    text: String,
+    outline: String,
+    rank: usize,
 }
 
 /// Why a row does not become a sample: it is unreadable, or nothing can be learned from it.
@@ -182,12 +199,38 @@ impl<'m> Model<'m> {
         }
         let written = self.written(&samples)?;
         let ranks = self.ranks(&samples);
-        let order = self.order(samples.len());
+        let documents = self.documents(&samples);
+        let chats = if self.settings.documents == "only" { 0 } else { samples.len() };
+        let (order, document_order): (Vec<usize>, Vec<usize>) =
+            self.order(chats + documents.len()).into_iter().partition(|at| *at < chats);
         let mut mixes = BTreeMap::new();
+        let (mut document_mixes, mut document_shares) = (BTreeMap::new(), BTreeMap::new());
+        let documents_of = |cut: u32| -> Vec<&Document> {
+            let all = document_order.iter().map(|at| &documents[*at - chats]);
+            all.filter(|document| document.rank < cut as usize).collect()
+        };
         let mut cuts = Vec::new();
         for (cut, feasible, written) in written {
             let mut counts = CutCounts { cut, feasible, written, samples: 0, tokens: 0, shares: Vec::new() };
-            if written {
+            if written && !documents.is_empty() {
+                let selected = documents_of(cut);
+                let mut shares: Vec<(String, u64, u64)> = Vec::new();
+                for source in DOCUMENT_SOURCES {
+                    let lengths: Vec<u64> =
+                        selected.iter().filter(|d| d.source == source).map(|d| document_length(&d.text)).collect();
+                    if !lengths.is_empty() {
+                        shares.push((source.to_owned(), lengths.len() as u64, lengths.iter().sum()));
+                    }
+                }
+                if chats == 0 {
+                    counts.samples = selected.len() as u64;
+                    counts.tokens = shares.iter().map(|share| share.2).sum();
+                    counts.shares.clone_from(&shares);
+                }
+                document_shares.insert(cut, shares);
+                document_mixes.insert(cut, selected.into_iter().map(|document| self.document_row(document)).collect());
+            }
+            if written && chats > 0 {
                 let selected: Vec<&Sample> = order
                     .iter()
                     .filter(|at| {
@@ -217,7 +260,7 @@ impl<'m> Model<'m> {
             }
             cuts.push(counts);
         }
-        Ok(Expected { mixes, inputs, sources, cuts, rejected })
+        Ok(Expected { mixes, documents: document_mixes, document_shares, inputs, sources, cuts, rejected })
     }
 
     /// Sections 3 and 4.
@@ -340,6 +383,50 @@ impl<'m> Model<'m> {
             .collect()
     }
 
+    /// Each distinct context of each raw document once, then the raw documents that are no such context.
+    fn documents(&self, samples: &[Sample]) -> Vec<Document> {
+        let mut documents: Vec<Document> = Vec::new();
+        if self.settings.documents != "false" {
+            let ranks = self.ranks(samples);
+            for (source, of) in DOCUMENT_SOURCES.into_iter().zip(SOURCES) {
+                for (sample, rank) in samples.iter().zip(&ranks).filter(|(sample, _)| sample.source == of) {
+                    let known = |d: &Document| (d.source, &d.raw, &d.text) == (source, &sample.raw, &sample.summary);
+                    if sample.summary.is_empty() || documents.iter().any(known) {
+                        continue;
+                    }
+                    let (raw, text, outline) = (sample.raw.clone(), sample.summary.clone(), sample.outline.clone());
+                    documents.push(Document { source, raw, text, outline, rank: rank.map_or(0, |(rank, _)| rank) });
+                }
+            }
+        }
+        if self.settings.raw_documents {
+            for sample in samples.iter().filter(|sample| !sample.raw.is_empty()) {
+                let is_whole = |d: &Document| d.source != DOCUMENT_SOURCES[0] && d.source != DOCUMENT_SOURCES[1];
+                if !documents.iter().any(|d| is_whole(d) && d.text == sample.raw) {
+                    let (raw, outline) = (sample.raw.clone(), sample.outline.clone());
+                    documents.push(Document { source: DOCUMENT_SOURCES[4], text: raw.clone(), raw, outline, rank: 0 });
+                }
+            }
+        }
+        documents
+    }
+
+    fn document_row(&self, document: &Document) -> Value {
+        let Document { source, raw, text, outline, .. } = document;
+        let token_length = document_length(text);
+        if self.settings.training_columns {
+            return json!({"document": text, "token_length": token_length});
+        }
+        let metadata = json!({"dataset": "document", "source": source});
+        json!({
+            "document": text,
+            "document_outline": outline,
+            "raw_document": raw,
+            "metadata": metadata.to_string(),
+            "token_length": token_length,
+        })
+    }
+
     /// The hash by which the summaries of a document are ranked.
     fn hash(&self, sample: &Sample) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -406,11 +493,6 @@ impl<'m> Model<'m> {
 
     /// Section 7 for the built-in tokenizer, with its ChatML template, or the one that prints reasoning, written out.
     fn token_length(&self, sample: &Sample) -> u64 {
-        static TOKENIZER: OnceLock<tokenizers::Tokenizer> = OnceLock::new();
-        let tokenizer = TOKENIZER.get_or_init(|| {
-            let file = test_support::builtin_tokenizer("tokenizer.json");
-            tokenizers::Tokenizer::from_bytes(file).expect("the built-in tokenizer is valid")
-        });
         let is_printed = self.settings.prints_reasoning && self.settings.reasoning_key().is_some();
         let thoughts = match sample.thinking.as_str() {
             "" => String::new(),
@@ -420,8 +502,25 @@ impl<'m> Model<'m> {
         let (user, response) = (user(sample), &sample.response);
         let text =
             format!("<|im_start|>user\n{user}<|im_end|>\n<|im_start|>assistant\n{thoughts}{response}<|im_end|>\n");
-        tokenizer.encode(text, true).expect("any text can be encoded").len() as u64
+        builtin().encode(text, true).expect("any text can be encoded").len() as u64
     }
+}
+
+/// The sources of documents: of each of [`SOURCES`], and the raw documents.
+const DOCUMENT_SOURCES: [&str; 5] =
+    ["extractive_summary_cpt", "detailed_summary_cpt", "key_facts_cpt", "document_based_cpt", "raw_documents"];
+
+fn builtin() -> &'static tokenizers::Tokenizer {
+    static TOKENIZER: OnceLock<tokenizers::Tokenizer> = OnceLock::new();
+    TOKENIZER.get_or_init(|| {
+        let file = test_support::builtin_tokenizer("tokenizer.json");
+        tokenizers::Tokenizer::from_bytes(file).expect("the built-in tokenizer is valid")
+    })
+}
+
+/// The tokens of a document: those of the text, and an end-of-sequence token, which no text of these tests ends with.
+fn document_length(text: &str) -> u64 {
+    builtin().encode(text, true).expect("any text can be encoded").len() as u64 + 1
 }
 
 /// The content of the user message. Section 4.

@@ -335,3 +335,33 @@ fn everything_combined() {
         std::fs::read_to_string("examples/recipes/everything.yaml").unwrap()
     );
 }
+
+#[test]
+fn documents_are_a_second_mix_of_the_same_artifacts() {
+    let mix = Mix::of_example("documents");
+    matches_its_manifest(&mix);
+    for cut in CUTS {
+        let (documents, held_out) = (mix.documents(cut), mix.held_out_documents(cut));
+        let general = documents.of("general_text");
+        let target = (documents.tokens() - general.tokens()) as f64 / 9.0;
+        assert!(general.tokens() as f64 <= target + 1.0 && (general.tokens() + general.longest()) as f64 > target);
+        assert!(documents.of("raw_documents").len() > 0 && documents.of("document_based_cpt").len() == 0);
+        let raw =
+            |rows: &Rows| rows.values("raw_document").into_iter().filter(|raw| !raw.is_empty()).collect::<Vec<_>>();
+        let (train, validation) = (mix.rows(cut), mix.validation(cut));
+        for (train, held_out) in [(&train, &held_out), (&documents, &validation), (&documents, &held_out)] {
+            assert!(raw(held_out).iter().all(|document| !raw(train).contains(document)), "cut {cut}");
+        }
+    }
+}
+
+#[test]
+fn one_file_is_divided_among_sources() {
+    let mix = Mix::of_example("one_file");
+    matches_its_manifest(&mix);
+    assert!(mix.warnings.contains("3 rows belong to no source: 3 dataset_type=summary_outline"), "{}", mix.warnings);
+    for cut in CUTS {
+        assert_eq!(mix.rows(cut).sources(), KNOWN);
+        assert_eq!(mix.documents(cut).of("extractive_summary_cpt").len(), 2 * cut as usize);
+    }
+}

@@ -3,6 +3,7 @@
 mod bytes;
 mod check;
 mod diff;
+mod documents;
 mod examples;
 mod forms;
 mod plan;

@@ -85,6 +85,16 @@ impl Mix {
         Rows::parse(&self.read(&format!("combined_cut_{cut}x.validation.jsonl")))
     }
 
+    /// The document mix of a cut.
+    pub fn documents(&self, cut: u32) -> Rows {
+        Rows::parse(&self.read(&format!("combined_cut_{cut}x.cpt.jsonl")))
+    }
+
+    /// The documents of a cut that are held out.
+    pub fn held_out_documents(&self, cut: u32) -> Rows {
+        Rows::parse(&self.read(&format!("combined_cut_{cut}x.cpt.validation.jsonl")))
+    }
+
     /// All files by name.
     pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
         mix_files(&self.path())
