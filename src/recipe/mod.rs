@@ -24,7 +24,7 @@ pub(crate) use decimal::Decimal;
 pub(crate) use model::Recipe;
 pub(crate) use nearest::nearest;
 pub(crate) use settings::{Position, RecipeSetting, RecipeValue};
-pub(crate) use sources::{Amount, Source, document_source};
+pub(crate) use sources::{Amount, Source, document_source, is_known_documents};
 
 #[cfg(test)]
 mod tests;

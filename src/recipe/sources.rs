@@ -37,6 +37,11 @@ pub(crate) const KNOWN_DOCUMENTS: [KnownDocuments; 4] = [
     KnownDocuments { name: "document_based_cpt", of: "document_based_qa", by_cut: false },
 ];
 
+/// Whether a source of this name is a known source of documents.
+pub(crate) fn is_known_documents(name: &str) -> bool {
+    KNOWN_DOCUMENTS.iter().any(|known| known.name == name)
+}
+
 /// The ending of the names of sources whose documents are those of a source of pairs.
 const DOCUMENTS_ENDING: &str = "_cpt";
 
@@ -227,7 +232,7 @@ impl Source {
 
     /// Whether it is a known source of documents, which an input may lack.
     pub(crate) fn is_known_documents(&self) -> bool {
-        KNOWN_DOCUMENTS.iter().any(|known| known.name == self.name)
+        is_known_documents(&self.name)
     }
 
     /// The name in the hashes that rank its samples. Documents have that of the pairs that are made of them, so that the same cut

@@ -43,10 +43,10 @@ pub(super) fn not_documents(manifest: &Manifest) -> Option<String> {
     if manifest.main_mix() != MixKind::Chat || manifest.settings.columns != "full" || !is_written {
         return None;
     }
-    let how = if manifest.document_cuts.is_empty() { " (--documents)" } else { "" };
+    let how = if manifest.document_cuts.is_empty() { " (write them with --documents)" } else { "" };
     Some(format!(
-        "combined_cut_{{N}}x.jsonl holds conversations: with is_pretraining=True a trainer would read its column document instead, which \
-         repeats each summary for each of its pairs; for continued pretraining, use combined_cut_{{N}}x.cpt.jsonl{how}"
+        "A file without .cpt in its name holds conversations: with is_pretraining=True, a trainer would read its column document \
+         instead, which repeats each summary for each of its pairs. For continued pretraining, use the .cpt files{how}"
     ))
 }
 

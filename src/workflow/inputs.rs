@@ -8,6 +8,7 @@
 use super::executor::{Artifact, ExecutorInput};
 use crate::error::{Error, ErrorKind, Result};
 use crate::input::SOURCE_FILES;
+use crate::recipe::is_known_documents;
 use crate::storage::{Location, Storage};
 use futures::StreamExt;
 use std::collections::BTreeMap;
@@ -44,7 +45,7 @@ pub(super) async fn add_artifacts(
     }
     if settings.contains_key("input") {
         // Folders of other names are not sources and would be rejected as unknown ones.
-        sources.retain(|name, _| SOURCES.contains(&name.as_str()));
+        sources.retain(|name, _| SOURCES.contains(&name.as_str()) || is_known_documents(name));
     } else if !sources.is_empty() {
         settings.insert("input".to_string(), datasets.iter().map(|path| path.display().to_string()).collect());
         sources.clear();

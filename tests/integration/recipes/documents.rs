@@ -162,7 +162,9 @@ fn a_budget_applies_to_each_mix() {
 
 /// The rows of the examples as the generator leaves them when it stops after the summaries.
 fn cpt_rows(of: &str) -> Vec<Value> {
-    let mix = Mix::of_text("qa_per_doc: 1\ncut_sizes: [50]\ninfeasible_cuts: keep");
+    let recipe =
+        "input: [examples/step_02]\ntokenizer_model: builtin\nqa_per_doc: 1\ncut_sizes: [50]\ninfeasible_cuts: keep";
+    let mix = Mix::of(recipe, &[]);
     let mut seen = BTreeSet::new();
     let row = |row: &super::program::Row| {
         let [outline, raw, text] = ["document_outline", "raw_document", "document"].map(|column| row.text(column));
@@ -225,7 +227,7 @@ fn upstreams_variable_makes_document_mixes() {
     let error = run_with(&[("GENERATE_CPT", "maybe")], &arguments);
     assert_eq!(error.code, 2);
     assert!(
-        error.stderr.contains("GENERATE_CPT: invalid value `maybe`: expected false or true or only"),
+        error.stderr.contains("GENERATE_CPT (or --documents): invalid value `maybe`: expected false or true or only"),
         "{}",
         error.stderr
     );
