@@ -142,6 +142,9 @@ pub(super) fn make_documents(
     sources: &[Source],
     made: &MadeDocuments,
 ) -> Splits {
+    if made.sources.is_empty() && !made.only {
+        return splits;
+    }
     let Splits { mut samples, mut counts } = splits;
     let rows = samples.len();
     for source in &made.sources {

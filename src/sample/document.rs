@@ -70,7 +70,7 @@ pub(super) fn parse(columns: &Columns<'_>, source: &Source, texts: &Interner) ->
     if !columns.has(text) {
         return Ok(ParsedRow::Dropped(DropReason::NullDocument));
     }
-    if columns.text(text)?.trim().is_empty() {
+    if is_blank(columns, text)? {
         return Ok(ParsedRow::Dropped(DropReason::EmptyDocument));
     }
     let (outline, raw_document) = (columns.interned(OUTLINE, texts)?, columns.interned(raw, texts)?);
@@ -78,6 +78,15 @@ pub(super) fn parse(columns: &Columns<'_>, source: &Source, texts: &Interner) ->
         Some(text) => ParsedRow::Kept(Document { text, outline, raw_document }),
         None => ParsedRow::Dropped(DropReason::EmptyDocument),
     })
+}
+
+/// Whether a text is empty or white space. Most texts show at their first character that they are not, without being unescaped.
+fn is_blank(columns: &Columns<'_>, text: usize) -> Result<bool, RowError> {
+    let json = columns.get(text).map_or("", |value| value.get());
+    match json.trim_start_matches('"').trim_start().chars().next() {
+        None | Some('"' | '\\') => Ok(columns.text(text)?.trim().is_empty()),
+        Some(_) => Ok(false),
+    }
 }
 
 /// The columns of the text and of the raw document: those of the pairs that the generator makes of the same row.
