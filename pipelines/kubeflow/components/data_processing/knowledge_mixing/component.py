@@ -36,6 +36,8 @@ def knowledge_mixing(
     tokenizer_rules: Optional[str] = None,
     cut_sizes: Optional[str] = None,
     qa_per_doc: Optional[str] = None,
+    documents: Optional[str] = None,
+    raw_documents: Optional[str] = None,
     save_gpt_oss_format: Optional[bool] = None,
     seed: Optional[str] = None,
     reasoning: Optional[str] = None,
@@ -48,6 +50,7 @@ def knowledge_mixing(
     effective_batch_size: Optional[str] = None,
     gpus: Optional[str] = None,
     epochs: Optional[str] = None,
+    block_size: Optional[str] = None,
     fail_on: Optional[str] = None,
     columns: Optional[str] = None,
     formats: Optional[str] = None,
@@ -95,6 +98,9 @@ def knowledge_mixing(
         cut_sizes: Number of summaries per raw document in a mix; one mix per number [default: 5,50].
         qa_per_doc: Maximum number of question-answer pairs per sampled summary (a whole number, as a string)
             [default: 3].
+        documents: Also write document mixes, for continued pretraining [one of: false, true, only] [default:
+            false].
+        raw_documents: Whether document mixes also hold the raw documents [one of: none, once] [default: none].
         save_gpt_oss_format: Drop rows whose question contains a placeholder left by gpt-oss teachers [default:
             false].
         seed: Seed of every random choice: a whole number from 0 to 9007199254740991 (a whole number, as a
@@ -114,6 +120,7 @@ def knowledge_mixing(
         effective_batch_size: Samples of a training step, over all GPUs (a whole number, as a string).
         gpus: Number of GPUs (a whole number, as a string).
         epochs: Number of epochs (a whole number, as a string).
+        block_size: Tokens of a block in which the trainer reads documents (a whole number, as a string).
         fail_on: Fail if a figure is higher: NAME=LIMIT, such as dropped=1%; can be given several times.
         columns: Columns of each row [one of: full, training] [default: full].
         formats: Formats of the mixes, separated by commas; each mix is written in each of them [one of:
@@ -164,6 +171,8 @@ def knowledge_mixing_lists(
     tokenizer_rules: Optional[str] = None,
     cut_sizes: Optional[str] = None,
     qa_per_doc: Optional[str] = None,
+    documents: Optional[str] = None,
+    raw_documents: Optional[str] = None,
     save_gpt_oss_format: Optional[bool] = None,
     seed: Optional[str] = None,
     reasoning: Optional[str] = None,
@@ -176,6 +185,7 @@ def knowledge_mixing_lists(
     effective_batch_size: Optional[str] = None,
     gpus: Optional[str] = None,
     epochs: Optional[str] = None,
+    block_size: Optional[str] = None,
     fail_on: Optional[str] = None,
     columns: Optional[str] = None,
     formats: Optional[str] = None,
