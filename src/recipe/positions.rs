@@ -37,9 +37,8 @@ pub(super) fn syntax_error(error: &serde_yaml::Error, place: &str) -> Error {
 
 /// The accepted word that is most likely meant by the one that a message is about.
 fn meant(message: &str) -> Option<&str> {
-    let (found, expected) = message.split_once(": expected ")?;
+    let (found, expected) = message.split_once(": expected one of ")?;
     let word = found.strip_prefix("unknown key `").or_else(|| found.strip_prefix("invalid value `"))?;
-    let expected = expected.strip_prefix("one of ").unwrap_or(expected);
     let words = expected.split([',', ' ']).map(|word| word.trim_matches('`')).filter(|word| !word.is_empty());
     nearest(word.trim_end_matches('`'), words)
 }
