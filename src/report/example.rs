@@ -10,6 +10,9 @@ const CONTEXT_SHOWN: [usize; 2] = [280, 140];
 /// The characters shown of the beginning and of the end of any other text.
 const TEXT_SHOWN: [usize; 2] = [2_000, 600];
 
+/// The longest word that is not torn, in bytes.
+const LONG_WORD: usize = 24;
+
 /// A conversation of a mix.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Example {
@@ -162,8 +165,12 @@ fn elide(text: &str, [head, tail]: [usize; 2], mut put: impl FnMut(&str, u64)) {
         return put(text, 0);
     }
     let place = |number: usize| text.char_indices().nth(number).map_or(text.len(), |(at, _)| at);
-    put(&text[..place(head)], (characters - head - tail) as u64);
-    put(&text[place(characters - tail)..], 0);
+    let (head, tail) = (&text[..place(head)], &text[place(characters - tail)..]);
+    // Whole words, where words have spaces.
+    let head = head.rfind(' ').filter(|end| head.len() - end <= LONG_WORD).map_or(head, |end| &head[..end]);
+    let tail = tail.find(' ').filter(|begin| *begin <= LONG_WORD).map_or(tail, |begin| &tail[begin + 1..]);
+    put(head, (characters - head.chars().count() - tail.chars().count()) as u64);
+    put(tail, 0);
 }
 
 #[cfg(test)]
