@@ -257,14 +257,21 @@ fn a_file_of_a_killed_commit_that_cannot_be_read_is_an_error_that_says_so() {
 }
 
 #[test]
-fn retries_are_logged() {
+fn a_logged_retry_names_the_bucket_and_no_secret() {
     let seen = AtomicUsize::new(0);
     let server = server(move |request| {
         let is_busy = request.method() == Method::PUT && seen.fetch_add(1, Ordering::Relaxed) < 2;
         is_busy.then_some((503, "SlowDown"))
     });
     let ran = succeed(&mix("2"), &server.environment());
-    assert!(ran.err.contains("503") && ran.err.contains("; trying again in 0."), "{}", ran.err);
+    let line =
+        ran.err.lines().find(|line| line.contains("; trying again in 0.")).unwrap_or_else(|| panic!("{}", ran.err));
+    assert!(line.starts_with("s3://bucket: ") && line.contains("503"), "{line}");
+    let environment = server.environment();
+    let secret = environment.iter().find(|(name, _)| name == "AWS_SECRET_ACCESS_KEY").map(|(_, value)| value.as_str());
+    for hidden in [secret.unwrap(), "Signature", "Authorization"] {
+        assert!(!ran.err.contains(hidden), "{}", ran.err);
+    }
 }
 
 /// Another run replaces the mix between two requests of `verify`.
