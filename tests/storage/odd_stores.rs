@@ -300,6 +300,43 @@ fn a_mix_that_is_replaced_while_it_is_verified_is_no_damage() {
     }
 }
 
+/// Another run replaces the mix between two requests of a step that reads it back: the object is another one, or gone.
+#[test]
+fn a_mix_that_is_replaced_while_a_step_reads_it_back_is_tried_again() {
+    for content in [Some("of the other run"), None] {
+        let bucket = Arc::new(std::sync::OnceLock::<std::path::PathBuf>::new());
+        let of_bucket = Arc::clone(&bucket);
+        let server = server(move |request| {
+            if let (true, Some(bucket)) =
+                (request.method() == Method::GET && is_for(request, "5x.jsonl"), of_bucket.get())
+            {
+                let file = bucket.join("out/combined_cut_5x.jsonl");
+                match content {
+                    Some(content) => std::fs::write(file, content).unwrap(),
+                    None => _ = std::fs::remove_file(file),
+                }
+            }
+            None
+        });
+        bucket.set(server.bucket("bucket")).unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let artifact = |name: &str| serde_json::json!({"artifacts": [{"name": name, "uri": root.path().join(name)}]});
+        let input = serde_json::json!({
+            "inputs": {"parameterValues": {
+                "input_uri": "s3://bucket/in", "output_uri": OUT, "cut_sizes": "5", "tokenizer_model": "builtin",
+            }},
+            "outputs": {
+                "artifacts": {"mixes": artifact("mixes"), "dataset": artifact("dataset")},
+                "outputFile": root.path().join("executor_output.json"),
+            },
+        });
+        let ran = run(&["kfp-step", "--executor-input", &input.to_string()], &server.environment());
+        assert_eq!(ran.code, Some(75), "{content:?}: {}", ran.err);
+        assert!(ran.err.contains("another run replaced the mix"), "{content:?}: {}", ran.err);
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0, "{content:?}");
+    }
+}
+
 /// Each request in flight has a connection of its own.
 #[test]
 fn many_objects_are_read_with_few_open_files() {
