@@ -47,7 +47,7 @@ pub fn main(arguments: Vec<OsString>, commit: Option<&'static str>) -> u8 {
             if logging.is_json() {
                 logging.usage_error(error.render().to_string().trim_end());
             } else {
-                let _ = error.print();
+                print::print_usage_error(&error);
             }
             return exit_code::USAGE;
         }
