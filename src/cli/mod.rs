@@ -53,6 +53,17 @@ Examples:
   knowledge-mixing report s3://bucket/step_03 --format html > report.html")]
     Report(ReportArguments),
 
+    /// Print conversations of a finished mix, and what of them is trained.
+    ///
+    /// The chat template of the mix's tokenizer renders them, if it is built in, in a folder of its name, or given. Which samples are
+    /// printed depends on the seed alone. Long contexts are shown without their middle, questions and answers as a whole. Characters
+    /// that a terminal would obey are shown as symbols.
+    #[command(after_help = "\
+Examples:
+  knowledge-mixing sample output/step_03 -n 5 --source key_facts_to_qa
+  knowledge-mixing sample s3://bucket/step_03 --flagged --tokenizer-model ./tokenizer | less -R")]
+    Sample(SampleArguments),
+
     /// Delete what earlier mixes have left over in a bucket.
     ///
     /// A mix in a bucket replaces an earlier one without deleting the files that it has not itself: a late request must not hit
@@ -166,6 +177,46 @@ pub(crate) enum ReportFormat {
     Html,
     /// The figures: metrics.json.
     Json,
+}
+
+/// The arguments of `sample`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SampleArguments {
+    /// Folder or URL of a mix.
+    #[arg(value_name = "MIX")]
+    pub(crate) mix: String,
+
+    /// Number of samples.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) count: u16,
+
+    /// Only samples of this source.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: Option<String>,
+
+    /// Cut of the mix; without it, the largest.
+    #[arg(long, value_name = "N")]
+    pub(crate) cut: Option<u32>,
+
+    /// Only samples whose question or answer looks broken.
+    #[arg(long)]
+    pub(crate) flagged: bool,
+
+    /// Seed that decides which samples are printed.
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    pub(crate) seed: u64,
+
+    /// Tokenizer that renders: a folder, a URL, a Hugging Face repository id, or builtin; without it, the mix's own.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) tokenizer_model: Option<String>,
+
+    /// File or URL of the chat template, instead of the tokenizer's own.
+    #[arg(long, value_name = "LOCATION")]
+    pub(crate) chat_template: Option<String>,
+
+    /// Storage and logging.
+    #[command(flatten)]
+    pub(crate) run: RunFlags,
 }
 
 /// The arguments of `clean`.
@@ -300,7 +351,7 @@ pub(crate) fn command() -> clap::Command {
     let mut command = Cli::command().long_version(long_version()).after_long_help(format!(
         "{exits}\n\nExample:\n  knowledge-mixing mix --input output/step_02 --output output/step_03 --cut-sizes 5,50"
     ));
-    for name in ["mix", "plan", "verify", "diff", "report", "clean", "kfp-step"] {
+    for name in ["mix", "plan", "verify", "diff", "report", "sample", "clean", "kfp-step"] {
         command = command.mut_subcommand(name, |sub| {
             let examples = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
             sub.after_long_help(format!("{exits}\n\n{examples}"))

@@ -34,6 +34,12 @@ pub(super) fn print_bytes(bytes: &[u8]) -> Result<()> {
     })
 }
 
+/// Whether standard output gets colours: a terminal that has some, unless `NO_COLOR` or `CLICOLOR=0` say no; anything with
+/// `CLICOLOR_FORCE`.
+pub(super) fn is_colored() -> bool {
+    console::colors_enabled()
+}
+
 /// Prints the help or the version, in colour on a terminal.
 ///
 /// # Errors

@@ -50,8 +50,7 @@ impl<V: RowVisitor> FileReader<V> {
     /// # Errors
     /// Errors of the stream; [`ErrorKind::Data`] if the file is damaged, or for the first row that cannot be read.
     pub(super) async fn read(self, mut stream: BoxStream<'static, Result<Bytes>>) -> Result<FileRows<V::Rows>> {
-        let mut results =
-            Results { parser: self.parser.clone(), running: VecDeque::new(), rows: V::Rows::default() };
+        let mut results = Results { parser: self.parser.clone(), running: VecDeque::new(), rows: V::Rows::default() };
         let limit = self.pool.current_num_threads() + 2;
         let mut stored = Box::new(StoredBytes::new(self.format));
         while let Some(bytes) = stream.next().await {
@@ -290,9 +289,7 @@ fn invalid_parquet(parser: &impl RowVisitor, error: parquet::errors::ParquetErro
 }
 
 fn invalid_file(parser: &impl RowVisitor, message: &str) -> Error {
-    Error::new(ErrorKind::Data, message)
-        .at(parser.place())
-        .hint(parser.advice())
+    Error::new(ErrorKind::Data, message).at(parser.place()).hint(parser.advice())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod card;
 pub(crate) mod closing;
+pub(crate) mod conversation;
 pub(crate) mod format;
 pub(crate) mod length_counts;
 pub(crate) mod metrics;

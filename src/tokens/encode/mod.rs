@@ -6,8 +6,10 @@
 
 mod labels;
 mod mask;
+mod text;
 
 pub(crate) use labels::NOT_TRAINED;
+pub(crate) use text::{TextPart, TextRenderer};
 
 use super::config::TokenizerConfig;
 use super::count::{BaseTokenizer, IdEncoder, TextSource};
