@@ -64,6 +64,16 @@ Examples:
   knowledge-mixing sample s3://bucket/step_03 --flagged --tokenizer-model ./tokenizer | less -R")]
     Sample(SampleArguments),
 
+    /// Count what files of messages hold: rows, roles, tokens, duplicates, empty answers.
+    ///
+    /// The files can be of this program or of any other: .jsonl, .json or .parquet, also compressed, with a column `messages`. Their
+    /// figures are added up. Rows that are not readable are counted, and the first of them named.
+    #[command(after_help = "\
+Examples:
+  knowledge-mixing stats output/step_03/combined_cut_5x.jsonl --tokenizer-model ./tokenizer --max-seq-len 8192
+  knowledge-mixing stats chats/*.jsonl.zst --format json")]
+    Stats(StatsArguments),
+
     /// Delete what earlier mixes have left over in a bucket.
     ///
     /// A mix in a bucket replaces an earlier one without deleting the files that it has not itself: a late request must not hit
@@ -219,6 +229,38 @@ pub(crate) struct SampleArguments {
     pub(crate) run: RunFlags,
 }
 
+/// The arguments of `stats`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct StatsArguments {
+    /// File or URL of messages; can be given several times.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<String>,
+
+    /// Format of the figures.
+    #[arg(long, value_enum, default_value_t = TextFormat::Text, value_name = "FORMAT")]
+    pub(crate) format: TextFormat,
+
+    /// Tokenizer that counts: a folder, a URL, a Hugging Face repository id, or builtin, a stand-in.
+    #[arg(long, value_name = "MODEL", default_value = "builtin")]
+    pub(crate) tokenizer_model: String,
+
+    /// File or URL of the chat template, instead of the tokenizer's own.
+    #[arg(long, value_name = "LOCATION")]
+    pub(crate) chat_template: Option<String>,
+
+    /// Sequence length of the trainer: counts longer rows, too.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_seq_len: Option<u32>,
+
+    /// Count the tokens that the trainer learns from, too.
+    #[arg(long)]
+    pub(crate) loss_tokens: bool,
+
+    /// Storage and logging.
+    #[command(flatten)]
+    pub(crate) run: RunFlags,
+}
+
 /// The arguments of `clean`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CleanArguments {
@@ -351,7 +393,7 @@ pub(crate) fn command() -> clap::Command {
     let mut command = Cli::command().long_version(long_version()).after_long_help(format!(
         "{exits}\n\nExample:\n  knowledge-mixing mix --input output/step_02 --output output/step_03 --cut-sizes 5,50"
     ));
-    for name in ["mix", "plan", "verify", "diff", "report", "sample", "clean", "kfp-step"] {
+    for name in ["mix", "plan", "verify", "diff", "report", "sample", "stats", "clean", "kfp-step"] {
         command = command.mut_subcommand(name, |sub| {
             let examples = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
             sub.after_long_help(format!("{exits}\n\n{examples}"))

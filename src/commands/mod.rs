@@ -16,6 +16,7 @@ mod runtime;
 mod sample;
 mod session;
 mod signals;
+mod stats;
 mod umask;
 mod verify;
 
@@ -108,6 +109,7 @@ fn run_settings(cli: &Cli, environment: &Environment) -> Result<RunSettings> {
         Command::Report(arguments) => arguments.run.0.clone(),
         Command::Clean(arguments) => arguments.run.0.clone(),
         Command::Sample(arguments) => arguments.run.0.clone(),
+        Command::Stats(arguments) => arguments.run.0.clone(),
         Command::KfpStep(arguments) => workflow::kfp_step::run_arguments(&arguments.executor_input)?,
         Command::Recipe(_) | Command::Component(_) | Command::Completions(_) | Command::Man => Default::default(),
     };
@@ -126,6 +128,7 @@ async fn run(cli: Cli, session: &Session<'_>) -> Result<()> {
         Command::Report(arguments) => report::run(&arguments, session).await,
         Command::Clean(arguments) => clean::run(&arguments, session).await,
         Command::Sample(arguments) => sample::run(&arguments, session).await,
+        Command::Stats(arguments) => stats::run(&arguments, session).await,
         Command::Recipe(command) => recipe::run(&command, session).await,
         Command::Component(arguments) => component::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),

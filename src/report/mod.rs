@@ -5,6 +5,7 @@ pub(crate) mod closing;
 pub(crate) mod conversation;
 pub(crate) mod format;
 pub(crate) mod length_counts;
+pub(crate) mod messages_statistics;
 pub(crate) mod metrics;
 pub(crate) mod page;
 pub(crate) mod statistics;
