@@ -3,7 +3,7 @@
 mod at_files;
 mod flags;
 
-pub(crate) use flags::RunFlags;
+pub(crate) use flags::{InputFlags, RunFlags};
 
 use crate::error::{Error, exit_code};
 use crate::settings::SettingValues;
@@ -73,6 +73,17 @@ Examples:
   knowledge-mixing stats output/step_03/combined_cut_5x.jsonl --tokenizer-model ./tokenizer --max-seq-len 8192
   knowledge-mixing stats chats/*.jsonl.zst --format json")]
     Stats(StatsArguments),
+
+    /// Write a recipe for what is in the input.
+    ///
+    /// The recipe has the sources that are found, with their rows and the version of the generator that wrote them, the largest cuts
+    /// that they can fill, and as comments what else can be set. Folders that belong to no source are comments with a guess of what
+    /// they hold.
+    #[command(after_help = "\
+Examples:
+  knowledge-mixing init --input output/step_02
+  knowledge-mixing init --input s3://bucket/step_02 --tokenizer-model ./tokenizer - > recipe.yaml")]
+    Init(InitArguments),
 
     /// Delete what earlier mixes have left over in a bucket.
     ///
@@ -261,6 +272,26 @@ pub(crate) struct StatsArguments {
     pub(crate) run: RunFlags,
 }
 
+/// The arguments of `init`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct InitArguments {
+    /// File to write the recipe to, or - to print it.
+    #[arg(value_name = "FILE", default_value = "recipe.yaml")]
+    pub(crate) file: String,
+
+    /// Replace the file if it exists.
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    /// Tokenizer that the recipe names; without it, that of the environment, or builtin.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) tokenizer_model: Option<String>,
+
+    /// The input, storage and logging.
+    #[command(flatten)]
+    pub(crate) settings: InputFlags,
+}
+
 /// The arguments of `clean`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CleanArguments {
@@ -393,7 +424,7 @@ pub(crate) fn command() -> clap::Command {
     let mut command = Cli::command().long_version(long_version()).after_long_help(format!(
         "{exits}\n\nExample:\n  knowledge-mixing mix --input output/step_02 --output output/step_03 --cut-sizes 5,50"
     ));
-    for name in ["mix", "plan", "verify", "diff", "report", "sample", "stats", "clean", "kfp-step"] {
+    for name in ["mix", "plan", "verify", "diff", "report", "sample", "stats", "init", "clean", "kfp-step"] {
         command = command.mut_subcommand(name, |sub| {
             let examples = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
             sub.after_long_help(format!("{exits}\n\n{examples}"))

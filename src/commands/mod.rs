@@ -5,6 +5,7 @@ mod completions;
 mod component;
 mod diff;
 mod dotenv;
+mod init;
 mod kfp_step;
 mod man;
 mod mix;
@@ -110,6 +111,7 @@ fn run_settings(cli: &Cli, environment: &Environment) -> Result<RunSettings> {
         Command::Clean(arguments) => arguments.run.0.clone(),
         Command::Sample(arguments) => arguments.run.0.clone(),
         Command::Stats(arguments) => arguments.run.0.clone(),
+        Command::Init(arguments) => arguments.settings.0.clone(),
         Command::KfpStep(arguments) => workflow::kfp_step::run_arguments(&arguments.executor_input)?,
         Command::Recipe(_) | Command::Component(_) | Command::Completions(_) | Command::Man => Default::default(),
     };
@@ -129,6 +131,7 @@ async fn run(cli: Cli, session: &Session<'_>) -> Result<()> {
         Command::Clean(arguments) => clean::run(&arguments, session).await,
         Command::Sample(arguments) => sample::run(&arguments, session).await,
         Command::Stats(arguments) => stats::run(&arguments, session).await,
+        Command::Init(arguments) => init::run(&arguments, session).await,
         Command::Recipe(command) => recipe::run(&command, session).await,
         Command::Component(arguments) => component::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),

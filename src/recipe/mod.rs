@@ -22,7 +22,7 @@ pub(crate) use decimal::Decimal;
 pub(crate) use model::Recipe;
 pub(crate) use nearest::nearest;
 pub(crate) use settings::{Position, RecipeSetting, RecipeValue};
-pub(crate) use sources::{Amount, Source};
+pub(crate) use sources::{Amount, KNOWN_SOURCES, Source};
 
 #[cfg(test)]
 mod tests;

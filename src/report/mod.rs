@@ -8,6 +8,7 @@ pub(crate) mod length_counts;
 pub(crate) mod messages_statistics;
 pub(crate) mod metrics;
 pub(crate) mod page;
+pub(crate) mod recipe_draft;
 pub(crate) mod statistics;
 pub(crate) mod summary;
 pub(crate) mod table;
