@@ -44,7 +44,9 @@ pub(crate) async fn stats(options: StatsOptions, context: &Context) -> Result<Me
     for file in &options.files {
         let object = context.storage.stat(file).await?;
         objects.push(object.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, "file not found").at(file).hint("name a .jsonl, .json or .parquet file")
+            Error::new(ErrorKind::NotFound, "file not found")
+                .at(file)
+                .hint("name a file, not a folder: .jsonl, .json or .parquet, also with .gz or .zst")
         })?);
     }
     let date = tokens::date_of_run()?;
@@ -203,13 +205,11 @@ fn count(
 /// The error for files without any conversation.
 fn nothing_found(found: &MessagesStatistics) -> Error {
     let places: Vec<&str> = found.files.iter().map(|(place, ..)| place.as_str()).collect();
-    let message = match found.unreadable.1.first() {
-        Some(first) => format!("no row holds messages; the first one: {first}"),
-        None => "no row holds messages".to_owned(),
+    let error = match found.unreadable.1.first() {
+        Some(first) => Error::new(ErrorKind::Data, format!("no row holds messages: {first}")),
+        None => Error::new(ErrorKind::Data, "no row holds messages").at(places.join(", ")),
     };
-    Error::new(ErrorKind::Data, message)
-        .at(places.join(", "))
-        .hint("name files whose rows have `messages`, such as combined_cut_5x.jsonl of a mix")
+    error.hint("name files whose rows have `messages`, such as combined_cut_5x.jsonl of a mix")
 }
 
 /// Counts messages, repeated conversations and those without an answer.

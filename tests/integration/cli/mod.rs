@@ -4,12 +4,15 @@ mod bad_input;
 mod exit_codes;
 mod fuzz;
 mod help;
+mod init;
 mod limits;
 mod logs;
 mod modes;
 mod precedence;
 mod replace;
+mod sample;
 mod signals;
+mod stats;
 mod streams;
 
 use crate::in_process;
