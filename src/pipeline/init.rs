@@ -4,7 +4,7 @@ use super::context::Context;
 use super::plan::nothing_left;
 use super::prepare::{Job, PrepareOptions, prepare};
 use super::survey::{SurveyOptions, survey};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::input::{MIX_FOLDER, RowVisitor, SOURCE_FILES, visit};
 use crate::manifest::MANIFEST_NAME;
 use crate::mixing::{self, Cuts, Row};
@@ -35,14 +35,19 @@ const COLUMNS: [&str; 9] = [
 /// Makes a recipe of what is in the inputs of these settings. `tokenizer` is what it names as the tokenizer.
 ///
 /// # Errors
-/// [`crate::error::ErrorKind::NotFound`] if there is no source; errors of storage and of rows.
+/// [`ErrorKind::NotFound`] if there is no source; errors of storage and of rows.
 pub(crate) async fn init(settings: &Settings, tokenizer: &str, context: &Context) -> Result<RecipeDraft> {
     // What is unexpected is a comment of the recipe.
     let context = &Context { warnings: Warnings::silent(), ..context.clone() };
     let mut sources = known_sources(settings, context).await?;
     let others = other_sources(settings, context).await?;
     let is_any_known = sources.iter().any(|source| source.is_enabled);
-    sources.extend(others.into_iter().map(|source| DraftSource {
+    if let Some(input) = others.inputs.first().filter(|_| !is_any_known) {
+        return Err(Error::new(ErrorKind::NotFound, format!("no source folder found, but {input} has some"))
+            .at(places(&settings.inputs).join(", "))
+            .hint(format!("pass --input {input}")));
+    }
+    sources.extend(others.sources.into_iter().map(|source| DraftSource {
         // Without any known source, a recipe without the others would mix nothing.
         is_enabled: !is_any_known && source.kind.is_some(),
         ..source
@@ -67,7 +72,7 @@ pub(crate) async fn init(settings: &Settings, tokenizer: &str, context: &Context
     }
     let Cuts { largest_feasible, offers, .. } = cuts;
     Ok(RecipeDraft {
-        inputs: settings.inputs.iter().map(ToString::to_string).collect(),
+        inputs: places(&settings.inputs),
         tokenizer: tokenizer.to_owned(),
         is_stand_in: tokenizer == BUILTIN,
         sources,
@@ -142,8 +147,21 @@ async fn known_sources(settings: &Settings, context: &Context) -> Result<Vec<Dra
     Ok(sources)
 }
 
-/// What else is in the inputs: folders with rows that are no source.
-async fn other_sources(settings: &Settings, context: &Context) -> Result<Vec<DraftSource>> {
+fn places(locations: &[Location]) -> Vec<String> {
+    locations.iter().map(ToString::to_string).collect()
+}
+
+/// What else is in the inputs.
+#[derive(Debug, Default)]
+struct Others {
+    /// Folders with rows.
+    sources: Vec<DraftSource>,
+    /// Folders with known sources.
+    inputs: Vec<Location>,
+}
+
+/// Finds folders in the inputs that are no source.
+async fn other_sources(settings: &Settings, context: &Context) -> Result<Others> {
     let names = KNOWN_SOURCES.map(|(name, _)| name);
     // Beside the sources, what cannot be read does no harm.
     let filter = ListFilter { is_strict: false, ..SOURCE_FILES };
@@ -154,11 +172,15 @@ async fn other_sources(settings: &Settings, context: &Context) -> Result<Vec<Dra
             folders.entry(name.clone()).or_default().push(input.join(&name));
         }
     }
-    let mut sources = Vec::new();
+    let mut others = Others::default();
     for (folder, locations) in folders {
         let mut objects = Vec::new();
         for location in &locations {
             objects.extend(context.storage.list_selected(location, filter).await?);
+        }
+        if objects.iter().any(|object| names.iter().any(|name| object.key.split('/').next() == Some(name))) {
+            others.inputs.extend(locations);
+            continue;
         }
         let is_mix = objects.iter().any(|object| object.key == MANIFEST_NAME);
         if is_mix || objects.is_empty() {
@@ -169,10 +191,10 @@ async fn other_sources(settings: &Settings, context: &Context) -> Result<Vec<Dra
             continue;
         }
         let name: String = folder.chars().map(|c| if is_of_name(c) { c } else { '_' }).collect();
-        let paths = if name == folder { Vec::new() } else { locations.iter().map(ToString::to_string).collect() };
-        sources.push(DraftSource { kind: found.kind(), ..found.source(name, paths) });
+        let paths = if name == folder { Vec::new() } else { places(&locations) };
+        others.sources.push(DraftSource { kind: found.kind(), ..found.source(name, paths) });
     }
-    Ok(sources)
+    Ok(others)
 }
 
 /// Whether the name of a source may contain a character.

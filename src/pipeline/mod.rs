@@ -1,5 +1,5 @@
 //! A run: the stages prepare, survey, plan, write and finish, composed by [`mix()`] in one process; and what reads finished
-//! mixes, `verify`, `diff` and `clean`.
+//! mixes and other files: `verify`, `diff`, `report`, `sample`, `stats`, `init` and `clean`.
 //!
 //! | stage | reads | result |
 //! |---|---|---|

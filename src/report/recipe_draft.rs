@@ -105,7 +105,7 @@ impl DraftSource {
     fn lines(&self) -> String {
         let name = &self.name;
         if self.rows == 0 && self.is_known {
-            return commented(&format!("  {name}: {{enabled: false}}"), "not found in the input");
+            return commented(&format!("  {name}:"), "not found in the input") + "    enabled: false\n";
         }
         let sign = if self.is_enabled { "" } else { "# " };
         let Some(kind) = self.kind else {
@@ -134,7 +134,7 @@ impl DraftSource {
             text.push_str(&format!(" (not trained: {})", self.dropped));
         }
         if !self.generations.is_empty() {
-            text.push_str(&format!(", columns of {}", self.generations.join(" and ")));
+            text.push_str(&format!(", columns of {}", self.generations.join(", ")));
         }
         text
     }

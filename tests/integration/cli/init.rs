@@ -103,6 +103,7 @@ fn wrong_use_is_explained() {
         (2, &["--input="]),
         (3, &["--input", "bad"]),
         (66, &["--input", "nowhere"]),
+        (66, &["--input", "."]),
         (66, &[]),
         (74, &["--input", "step_02", "no/such/folder/recipe.yaml"]),
     ] {
