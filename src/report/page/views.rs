@@ -2,7 +2,7 @@
 
 use super::charts::{self, Caption, StackedBar, color};
 use crate::manifest::{CutRecord, Manifest, Measure, ShareRecord};
-use crate::report::format::{counted, cut_name, line, percent, thousands, visible_character};
+use crate::report::format::{counted, cut_name, line, percent, thousands};
 use crate::report::metrics::reason_key;
 use crate::report::statistics::{CutSourceStatistics, CutStatistics, Statistics};
 use crate::report::wording::{self, DEFAULT_RULE};
@@ -150,7 +150,15 @@ pub(super) fn conversations(statistics: &Statistics) -> Vec<Value> {
 /// The first `max` characters, with symbols in place of invisible ones, and the number of characters left out.
 fn visible(text: &str, max: usize) -> (String, u64) {
     let mut characters = text.chars();
-    let shown = characters.by_ref().take(max).map(visible_character).collect();
+    let shown = characters.by_ref().take(max).map(|c| match c {
+        '\n' | '\t' => c,
+        // Unicode has a picture for every ASCII control character.
+        '\0'..='\u{1f}' => char::from_u32(0x2400 + c as u32).unwrap_or('\u{fffd}'),
+        '\u{7f}' => '\u{2421}',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    });
+    let shown = shown.collect();
     (shown, characters.count() as u64)
 }
 
