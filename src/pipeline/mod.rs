@@ -21,6 +21,7 @@ mod mix;
 mod plan;
 mod prepare;
 mod report;
+mod row_flags;
 mod sample;
 mod statistics;
 mod stats;

@@ -1,6 +1,7 @@
 //! Reads some conversations of a finished mix, for people to look at.
 
 use super::context::Context;
+use super::row_flags::row_flags;
 use super::verify::read_manifest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::input::{RowVisitor, Visited, visit};
@@ -57,7 +58,7 @@ pub(crate) struct Samples {
 pub(crate) async fn sample(mix: &Location, options: SampleOptions, context: &Context) -> Result<Samples> {
     let manifest = read_manifest(&context.storage, mix).await?;
     check_source(&manifest, options.source.as_deref())?;
-    let (file, cut) = messages_file(&manifest, options.cut).map_err(|error| error.at(mix))?;
+    let (file, cut) = messages_file(&manifest, mix, options.cut)?;
     let place = mix.join(&file.name);
     let picked = pick(&place, file, &options, context).await?;
     let (renderer, rendering) = renderer(&manifest.tokenizer, &options, context).await?;
@@ -88,14 +89,14 @@ fn check_source(manifest: &Manifest, source: Option<&str>) -> Result<()> {
 }
 
 /// The file of messages of a cut, or of the largest one, and its cut.
-fn messages_file(manifest: &Manifest, cut: Option<u32>) -> Result<(&OutputFile, u32)> {
+fn messages_file<'m>(manifest: &'m Manifest, mix: &Location, cut: Option<u32>) -> Result<(&'m OutputFile, u32)> {
     let written: Vec<u32> = manifest.cuts.iter().filter(|cut| cut.written).map(|cut| cut.cut).collect();
     let cut = match cut {
         Some(cut) if written.contains(&cut) => cut,
         Some(cut) => {
             let list: Vec<String> = written.iter().map(u32::to_string).collect();
-            let message = format!("--cut: invalid value `{cut}`: expected a cut of the mix ({})", list.join(", "));
-            return Err(Error::new(ErrorKind::Usage, message));
+            let message = format!("invalid value `{cut}`: expected a cut of the mix ({})", list.join(", "));
+            return Err(Error::new(ErrorKind::Usage, message).at("--cut"));
         }
         None => written.iter().copied().max().unwrap_or_default(),
     };
@@ -105,6 +106,7 @@ fn messages_file(manifest: &Manifest, cut: Option<u32>) -> Result<(&OutputFile, 
     // Lines are read without holding the file in memory.
     let file = texts.min_by_key(|file| format(file).is_some_and(Format::is_parquet)).ok_or_else(|| {
         Error::new(ErrorKind::NotFound, "no file of messages found: the mix has only token ids, which are no text")
+            .at(mix)
             .hint("run `knowledge-mixing mix` with --formats messages,tokens")
     })?;
     Ok((file, cut))
@@ -168,7 +170,8 @@ impl Picker {
             return Ok(true);
         }
         let row = Row::parse(row)?;
-        Ok(self.source.is_none() || row.source() == self.source)
+        let is_of_source = self.source.is_none() || row.source() == self.source;
+        Ok(is_of_source && (!self.flagged || !row.flags()?.is_empty()))
     }
 
     fn keep_smallest(&self, picked: &mut Picked) {
@@ -243,12 +246,26 @@ impl Row {
         serde_json::from_str::<Metadata>(self.metadata.as_deref()?).ok().map(|metadata| metadata.source)
     }
 
+    fn messages(&self) -> Result<Vec<Value>> {
+        let invalid = || Error::new(ErrorKind::Data, "`messages` is not a list of messages");
+        messages_of(&self.messages).ok_or_else(invalid)
+    }
+
+    /// The question, if the row has a column for it.
+    fn question(&self) -> Option<&str> {
+        self.question.as_deref().filter(|question| !question.is_empty())
+    }
+
+    /// What is suspicious about the row.
+    fn flags(&self) -> Result<Vec<&'static str>> {
+        Ok(row_flags(self.question(), &self.messages()?))
+    }
+
     /// The row as it is shown.
     fn shown(&self, cut: u32, line: u64, renderer: Option<&Renderer>) -> Result<ShownSample> {
-        let messages = messages_of(&self.messages)
-            .ok_or_else(|| Error::new(ErrorKind::Data, "`messages` is not a list of messages"))?;
+        let messages = self.messages()?;
         let unmask = self.unmask.unwrap_or(false);
-        let question = self.question.as_deref().filter(|question| !question.is_empty());
+        let question = self.question();
         let json = Value::Array(messages.clone()).to_string();
         let conversation = Conversation::Messages { messages: &json, tools: self.tools.as_deref() };
         let (sections, loss_tokens) = match renderer {
@@ -260,7 +277,7 @@ impl Row {
             }
             None => (plain_sections(&messages, unmask, question), None),
         };
-        let flags = Vec::new();
+        let flags = row_flags(question, &messages);
         Ok(ShownSample {
             source: self.source(),
             cut,

@@ -2,10 +2,12 @@
 
 use super::context::Context;
 use super::count::SampleCounter;
+use super::row_flags::row_flags;
 use crate::error::{Error, ErrorKind, Result};
 use crate::input::{RowParser, RowVisitor, visit};
 use crate::progress::ProgressUnit;
 use crate::recipe::{Source, Thinking, TokenizerRules};
+use crate::report::conversation::messages_of;
 use crate::report::messages_statistics::MessagesStatistics;
 use crate::sample::{Body, Conversation, ParseOptions, ParsedRow, Reasoning, RowError, Sample, written_reasoning};
 use crate::storage::{Location, ObjectInfo};
@@ -14,7 +16,7 @@ use crate::tokens::{self, ChatTemplate, LoadedTokenizer, TokenizerFiles, Tokeniz
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// How many rows that are not readable are named.
@@ -94,6 +96,8 @@ struct Rows {
     read: u64,
     /// The conversations, each with the name of its source.
     kept: Vec<(Body, Option<TextId>)>,
+    /// How many conversations have which flag.
+    flags: BTreeMap<&'static str, u64>,
     empty: u64,
     unreadable: u64,
     /// Where and why the first of them are not readable.
@@ -108,7 +112,7 @@ impl RowVisitor for Visitor {
     }
 
     fn columns(&self) -> Vec<&str> {
-        self.parser.columns().chain(["metadata", "source"]).collect()
+        self.parser.columns().chain(["metadata", "source", "question"]).collect()
     }
 
     fn visit(&self, line: u64, row: &[u8], rows: &mut Rows) -> Result<()> {
@@ -116,7 +120,9 @@ impl RowVisitor for Visitor {
         match self.parser.parse(row, &self.texts) {
             Ok(ParsedRow::Dropped(_)) => rows.empty += 1,
             Ok(parsed) => {
-                let source = source_name(row).map_or(Ok(None), |name| self.texts.intern(&name))?;
+                let extra = Extra::parse(row);
+                let source = extra.source().map_or(Ok(None), |name| self.texts.intern(&name))?;
+                extra.flags().into_iter().for_each(|flag| *rows.flags.entry(flag).or_default() += 1);
                 rows.kept.extend(parsed.sample().map(|body| (body, source)));
             }
             Err(RowError::Bad(bad)) => {
@@ -134,32 +140,55 @@ impl RowVisitor for Visitor {
         rows.read += next.read;
         rows.kept.extend(next.kept);
         rows.empty += next.empty;
+        add_flags(&mut rows.flags, next.flags);
         rows.unreadable += next.unreadable;
         rows.examples.extend(next.examples);
         rows.examples.truncate(NAMED_ROWS);
     }
 }
 
-/// The name of a row's source: in its metadata, as this program writes it, or in a column of its own.
-fn source_name(row: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Named<'r> {
-        #[serde(borrow)]
-        metadata: Option<&'r RawValue>,
-        #[serde(borrow)]
-        source: Option<&'r RawValue>,
+fn add_flags(all: &mut BTreeMap<&'static str, u64>, more: BTreeMap<&'static str, u64>) {
+    more.into_iter().for_each(|(flag, rows)| *all.entry(flag).or_default() += rows);
+}
+
+/// What a conversation alone does not say.
+#[derive(Debug, Default, Deserialize)]
+struct Extra<'r> {
+    #[serde(borrow)]
+    metadata: Option<&'r RawValue>,
+    #[serde(borrow)]
+    source: Option<&'r RawValue>,
+    #[serde(borrow)]
+    question: Option<&'r RawValue>,
+    #[serde(default)]
+    messages: Value,
+}
+
+impl<'r> Extra<'r> {
+    fn parse(row: &'r [u8]) -> Self {
+        serde_json::from_slice(row).unwrap_or_default()
     }
-    #[derive(Deserialize)]
-    struct Metadata {
-        source: String,
+
+    /// The name of the row's source: in its metadata, as this program writes it, or in a column of its own.
+    fn source(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Metadata {
+            source: String,
+        }
+        let of_metadata = self.metadata.and_then(|metadata| {
+            let text: Option<String> = serde_json::from_str(metadata.get()).ok();
+            let metadata: Option<Metadata> = serde_json::from_str(text.as_deref().unwrap_or(metadata.get())).ok();
+            metadata.map(|metadata| metadata.source)
+        });
+        of_metadata.or_else(|| serde_json::from_str(self.source?.get()).ok()).filter(|name: &String| !name.is_empty())
     }
-    let named: Named<'_> = serde_json::from_slice(row).ok()?;
-    let of_metadata = named.metadata.and_then(|metadata| {
-        let text: Option<String> = serde_json::from_str(metadata.get()).ok();
-        let metadata: Option<Metadata> = serde_json::from_str(text.as_deref().unwrap_or(metadata.get())).ok();
-        metadata.map(|metadata| metadata.source)
-    });
-    of_metadata.or_else(|| serde_json::from_str(named.source?.get()).ok()).filter(|name: &String| !name.is_empty())
+
+    /// What is suspicious about the row.
+    fn flags(&self) -> Vec<&'static str> {
+        let question: Option<String> = self.question.and_then(|question| serde_json::from_str(question.get()).ok());
+        let question = question.as_deref().filter(|question| !question.is_empty());
+        row_flags(question, &messages_of(&self.messages).unwrap_or_default())
+    }
 }
 
 /// Counts the rows of all files.
@@ -181,6 +210,7 @@ fn count(
     for (object, rows) in rows {
         found.files.push((object.location.to_string(), object.size, rows.read));
         found.empty += rows.empty;
+        add_flags(&mut found.flags, rows.flags);
         found.unreadable.0 += rows.unreadable;
         found.unreadable.1.extend(rows.examples);
         kept.extend(rows.kept);

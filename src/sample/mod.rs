@@ -15,6 +15,7 @@ mod parse;
 mod reasoning;
 
 pub(crate) use body::{Body, Sample, row_layout};
+pub(crate) use clean::is_placeholder_question;
 pub(crate) use columns::Columns;
 pub(crate) use conversation::Conversation;
 pub(crate) use json::{KeyBits, RowJson, RowLayout};

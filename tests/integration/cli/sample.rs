@@ -4,7 +4,7 @@ use super::{Cases, mix};
 use insta::assert_snapshot;
 use serde_json::json;
 use test_support::program::Sandbox;
-use test_support::rows::{example_sandbox, fact_row, lines};
+use test_support::rows::{example_sandbox, fact_row, lines, mix_and};
 
 /// What `sample` prints after its first line, which names the file.
 #[track_caller]
@@ -65,7 +65,9 @@ fn without_its_tokenizer_a_mix_is_printed_by_role() {
         let fixture = test_support::repository().join("tests/fixtures/tokenizers/llama3").join(file);
         sandbox.write(&format!("models/llama3/{file}"), std::fs::read(fixture).unwrap());
     }
-    mix(&sandbox, &["--tokenizer-model", "models/llama3", "--unmask=false"]);
+    let arguments = mix_and(&["--tokenizer-model", "models/llama3", "--unmask=false"]);
+    // The template writes the date of the mix.
+    sandbox.run_with(&arguments, &[("SOURCE_DATE_EPOCH", "0")]).succeeded();
     let mut cases = Cases::default();
     for arguments in [&[][..], &["--tokenizer-model", "models/llama3"], &["--tokenizer-model", "builtin"]] {
         let arguments = [&["sample", "out", "-n", "1"], arguments].concat();
@@ -88,6 +90,20 @@ fn colours_follow_the_environment_and_texts_cannot_bring_their_own() {
     assert_eq!(run(&[("NO_COLOR", "1")]), plain);
     let colored = run(&[("CLICOLOR_FORCE", "1")]);
     assert_snapshot!(colored.replace('\u{1b}', "ESC"));
+}
+
+#[test]
+fn flagged_samples_are_those_that_look_broken() {
+    let sandbox = Sandbox::new();
+    let mut rows: Vec<_> = (0..40).map(|pair| fact_row(0, pair)).collect();
+    rows[17]["question"] = json!("what is <question>?");
+    sandbox.write("step_02/key_facts_to_qa/gen.jsonl", lines(&rows));
+    mix(&sandbox, &[]);
+    let ran = sandbox.run(&["sample", "out", "--flagged"]).succeeded();
+    assert!(ran.stdout.contains(": 1 sample with a flag, rendered"), "{ran}");
+    assert!(ran.stdout.contains("row 18, ") && ran.stdout.contains(", flagged: placeholder\n"), "{ran}");
+    let ran = sandbox.run(&["stats", "out/combined_cut_2x.jsonl"]).succeeded();
+    assert!(ran.stdout.contains("flag placeholder  1 row (2.5%)"), "{ran}");
 }
 
 #[test]
