@@ -321,15 +321,57 @@ mod tests {
     #[test]
     fn rendered_text_is_shown_by_role_with_bars_where_it_is_trained() {
         let (parts, messages) = conversation();
-        insta::assert_snapshot!(shown(rendered_sections(&parts, &messages, None), false), @"");
-        insta::assert_snapshot!(shown(rendered_sections(&parts, &messages, None), true).replace('\u{1b}', "ESC"), @"");
+        insta::assert_snapshot!(shown(rendered_sections(&parts, &messages, None), false), @r"
+
+        sample 1: key_facts_to_qa, cut 8x, row 1,140, 66 tokens, 1 loss token
+        system
+          <|im_start|>system
+          Be brief.<|im_end|>
+        user
+          <|im_start|>user
+          What
+
+          now?<|im_end|>
+        assistant
+          <|im_start|>assistant
+        | Nothing.␛[31m<|im_end|>
+        ");
+        insta::assert_snapshot!(shown(rendered_sections(&parts, &messages, None), true).replace('\u{1b}', "ESC"), @r"
+
+        ESC[1mESC[4msample 1: key_facts_to_qa, cut 8x, row 1,140, 66 tokens, 1 loss tokenESC[0m
+        ESC[33mESC[1msystemESC[0m
+          ESC[2m<|im_start|>systemESC[0m
+          Be brief.ESC[2m<|im_end|>ESC[0m
+        ESC[36mESC[1muserESC[0m
+          ESC[2m<|im_start|>userESC[0m
+          What
+
+          now?ESC[2m<|im_end|>ESC[0m
+        ESC[34mESC[1massistantESC[0m
+          ESC[2m<|im_start|>assistantESC[0m
+        ESC[32m| ESC[0mESC[32mNothing.␛[31mESC[0mESC[32m<|im_end|>ESC[0m
+        ");
     }
 
     #[test]
     fn messages_are_shown_by_role_without_a_template() {
         let (_, mut messages) = conversation();
         messages.push(json!({"role": "assistant", "content": null, "thinking": "hm", "tool_calls": [{"name": "f"}]}));
-        insta::assert_snapshot!(shown(plain_sections(&messages, true, None), false), @"");
+        insta::assert_snapshot!(shown(plain_sections(&messages, true, None), false), @r#"
+
+        sample 1: key_facts_to_qa, cut 8x, row 1,140, 66 tokens, 1 loss token
+        system
+          Be brief.
+        user
+        | What
+        |
+        | now?
+        assistant
+        | Nothing.␛[31m
+        assistant
+        | hm
+        | [{"name":"f"}]
+        "#);
     }
 
     #[test]

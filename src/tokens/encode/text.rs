@@ -104,8 +104,18 @@ mod tests {
     #[test]
     fn trained_text_ends_with_the_end_of_the_answer() {
         let messages = r#"[{"role":"user","content":"Q"},{"role":"assistant","content":"A"}]"#;
-        insta::assert_snapshot!(rendered(messages, false), @"");
-        insta::assert_snapshot!(rendered(messages, true), @"");
+        insta::assert_snapshot!(rendered(messages, false), @r"
+        <|im_start|>user
+        Q<|im_end|>
+        <|im_start|>assistant
+        [A][<|im_end|>]
+        ");
+        insta::assert_snapshot!(rendered(messages, true), @r"
+        <|im_start|>user
+        [Q]<|im_end|>
+        <|im_start|>assistant
+        [A][<|im_end|>]
+        ");
     }
 
     #[test]

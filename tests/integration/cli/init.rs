@@ -80,7 +80,11 @@ fn a_file_is_replaced_only_if_that_is_asked_for() {
     let ran = sandbox.run(&["init", "--input", "step_02"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran}");
     assert_eq!(sandbox.read_text("recipe.yaml"), "seed: 7\n");
-    assert_snapshot!(ran.message(), @"");
+    assert_snapshot!(ran.message(), @r"
+    exit 2
+    error: recipe.yaml: the file exists
+      hint: pass another name, - to print the recipe, or --force to replace the file
+    ");
     sandbox.run(&["init", "--input", "step_02", "--force"]).succeeded();
     let written = sandbox.read_text("recipe.yaml");
     assert!(written.contains("cut_sizes: [2, 3]"), "{written}");
