@@ -3,7 +3,7 @@
 use super::options::Filter;
 use super::row::{Fate, Row};
 
-/// Marks rows that are too long or too short in [`Row::fate`]. Needs the records' token lengths if there is a
+/// Marks rows that are too long, too short or flagged in [`Row::fate`]. Needs the records' token lengths if there is a
 /// [`Filter::max_tokens`], and their response lengths if there is a [`Filter::min_response_chars`].
 pub(crate) fn filter(rows: &mut [Row], filter: &Filter) {
     for row in rows.iter_mut().filter(|row| row.is_kept()) {
@@ -11,6 +11,8 @@ pub(crate) fn filter(rows: &mut [Row], filter: &Filter) {
             row.fate = Fate::TooLong;
         } else if filter.min_response_chars.is_some_and(|least| row.record.response_chars < least) {
             row.fate = Fate::ShortResponse;
+        } else if let Some(flag) = row.flags.and(filter.drop_flagged).iter().next() {
+            row.fate = Fate::Flagged(flag);
         }
     }
 }

@@ -143,11 +143,11 @@ fn plan_survey(
     if survey.samples.is_empty() {
         return Err(nothing_left(&survey.ledgers, &[]));
     }
-    let LoadedTokenizer { template, counter, training, .. } = tokenizer;
+    let LoadedTokenizer { template, counter, training, eos, .. } = tokenizer;
     let samples =
         SampleCounter { context, sources, samples: &survey.samples, texts: &survey.texts, template: &template };
     let (plan, encoder) = plan_mix(index, &survey.ledgers, options, &samples, counter, training)?;
-    let statistics = statistics(survey, &plan, sources, &samples, context.warnings.all())?;
+    let statistics = statistics(survey, &plan, sources, &samples, eos.as_deref(), context.warnings.all())?;
     let record = TokenizerRecord {
         name: tokenizer.name,
         digest: tokenizer.digest,

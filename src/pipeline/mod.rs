@@ -13,6 +13,7 @@ mod clean;
 mod context;
 mod count;
 mod diff;
+mod examples;
 mod fail_on;
 mod finish;
 mod init;

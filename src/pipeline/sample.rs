@@ -11,9 +11,7 @@ use crate::recipe::{Choice, Format, TokenizerRules};
 use crate::report::conversation::{ShownSample, messages_of, plain_sections, rendered_sections};
 use crate::sample::Conversation;
 use crate::storage::{Location, Storage};
-use crate::tokens::{
-    self, BUILTIN, ChatTemplate, LoadedTokenizer, TextRenderer, TokenizerFiles, TokenizerModel, TrainingEncoder,
-};
+use crate::tokens::{self, BUILTIN, ChatTemplate, LoadedTokenizer, TokenizerModel, TrainingEncoder, trained_parts};
 use chrono::{NaiveDate, NaiveDateTime};
 use serde::Deserialize;
 use serde_json::Value;
@@ -270,10 +268,10 @@ impl Row {
         let conversation = Conversation::Messages { messages: &json, tools: self.tools.as_deref() };
         let (sections, loss_tokens) = match renderer {
             Some(renderer) => {
-                let text = TextRenderer::new(&renderer.template, &renderer.files)?;
-                let parts = text.render(&conversation, unmask)?;
-                let encoded = renderer.encoder.encode(&renderer.template, &conversation, unmask)?;
-                (rendered_sections(&parts, &messages, question), Some(encoded.loss_tokens() as u64))
+                let parts = trained_parts(&renderer.template, renderer.eos.as_deref(), &conversation, unmask)?;
+                // A conversation that the trainer cannot label has none.
+                let encoded = renderer.encoder.encode(&renderer.template, &conversation, unmask).ok();
+                (rendered_sections(&parts, &messages, question), encoded.map(|tokens| tokens.loss_tokens() as u64))
             }
             None => (plain_sections(&messages, unmask, question), None),
         };
@@ -292,7 +290,10 @@ impl Row {
 
 /// What renders conversations as the trainer does.
 struct Renderer {
-    files: TokenizerFiles,
+    /// The name of the tokenizer.
+    name: String,
+    /// The text of the token after which an answer ends.
+    eos: Option<String>,
     template: Arc<ChatTemplate>,
     encoder: TrainingEncoder,
 }
@@ -329,14 +330,14 @@ async fn renderer(
         let tokenizer = LoadedTokenizer::load(&files, template.clone(), rules, true, &context.pool)?;
         let no_encoder = || Error::new(ErrorKind::Bug, "no encoder for tokens");
         let encoder = tokenizer.training.ok_or_else(no_encoder)?.into_encoder()?;
-        Ok(Renderer { files, template, encoder })
+        Ok(Renderer { name: files.name, eos: tokenizer.eos, template, encoder })
     };
     let renderer = context.compute("loading the tokenizer", load).await?;
     let is_same_template = renderer.template.digest() == record.chat_template_digest;
     if !is_same_template && options.tokenizer.is_none() && options.chat_template.is_none() {
         return plain("the mix was made with another chat template than the tokenizer's own; pass --chat-template");
     }
-    let name = &renderer.files.name;
+    let name = &renderer.name;
     let note = match (is_same, is_same_template) {
         (true, true) => format!("rendered with the chat template of {name}"),
         (true, false) => format!("rendered with {name}, but with another chat template than the mix"),

@@ -6,6 +6,7 @@
 mod check;
 mod choices;
 mod decimal;
+mod flag;
 mod model;
 mod nearest;
 mod number;
@@ -19,6 +20,7 @@ pub(crate) use choices::{
     ReasoningKey, RepeatUnit, Thinking, TokenizerRules, Word, WrittenReasoning,
 };
 pub(crate) use decimal::Decimal;
+pub(crate) use flag::{Flag, Flags};
 pub(crate) use model::Recipe;
 pub(crate) use nearest::nearest;
 pub(crate) use settings::{Position, RecipeSetting, RecipeValue};

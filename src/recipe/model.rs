@@ -2,6 +2,7 @@
 
 use super::choices::{OnDuplicate, OnLong, OnShortfall};
 use super::decimal::Decimal;
+use super::flag::Flags;
 use super::number::{self, Quantity};
 use super::positions;
 use super::settings::{Position, RecipeSetting};
@@ -54,6 +55,9 @@ pub(crate) struct Filter {
     /// What happens to samples with exactly the same messages.
     #[serde(deserialize_with = "positions::or_default")]
     pub(crate) duplicates: OnDuplicate,
+    /// Signs of a broken question or answer; samples with one of them are dropped.
+    #[serde(skip_serializing_if = "Flags::is_empty")]
+    pub(crate) drop_flagged: Flags,
 }
 
 /// The size of a mix, in tokens, in samples, or in tokens that count for the loss.

@@ -3,6 +3,7 @@
 pub(crate) mod card;
 pub(crate) mod closing;
 pub(crate) mod conversation;
+pub(crate) mod example;
 pub(crate) mod format;
 pub(crate) mod length_counts;
 pub(crate) mod messages_statistics;

@@ -1,6 +1,7 @@
 //! What a chat template renders.
 
 use crate::recipe::ReasoningKey;
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 
 /// One conversation.
@@ -24,4 +25,29 @@ pub(crate) enum Conversation<'a> {
         /// The tools as JSON, if there are any.
         tools: Option<&'a str>,
     },
+}
+
+impl Conversation<'_> {
+    /// Role and text of everything that somebody says, in order; an answer's reasoning comes before its content.
+    pub(crate) fn turns(&self) -> Vec<(String, String)> {
+        match self {
+            Self::Pair { user, assistant, reasoning, .. } => {
+                let turn = |role: &str, text: &str| (role.to_owned(), text.to_owned());
+                let reasoning = reasoning.iter().map(|(_, text)| turn("assistant", text));
+                let pair = [turn("user", user)].into_iter().chain(reasoning);
+                pair.chain([turn("assistant", assistant)]).collect()
+            }
+            Self::Messages { messages, .. } => {
+                let messages: Vec<Map<String, Value>> = serde_json::from_str(messages).unwrap_or_default();
+                messages.iter().flat_map(turns_of).collect()
+            }
+        }
+    }
+}
+
+fn turns_of(message: &Map<String, Value>) -> Vec<(String, String)> {
+    let text = |key: &str| message.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let role = text("role").unwrap_or_default();
+    let texts = ReasoningKey::ALL.iter().map(|key| key.name()).chain(["content"]).filter_map(text);
+    texts.map(|text| (role.to_owned(), text.to_owned())).collect()
 }

@@ -6,6 +6,7 @@ mod chat;
 mod clean;
 mod columns;
 mod conversation;
+mod flags;
 mod json;
 mod kind;
 mod options;
@@ -15,9 +16,9 @@ mod parse;
 mod reasoning;
 
 pub(crate) use body::{Body, Sample, row_layout};
-pub(crate) use clean::is_placeholder_question;
 pub(crate) use columns::Columns;
 pub(crate) use conversation::Conversation;
+pub(crate) use flags::{flags, has_template_token};
 pub(crate) use json::{KeyBits, RowJson, RowLayout};
 pub(crate) use options::ParseOptions;
 pub(crate) use outcome::{ParsedRow, RejectReason, RowError};

@@ -1,5 +1,6 @@
 //! A tokenizer that is ready for a run.
 
+use super::config::TokenizerConfig;
 use super::count::{BaseTokenizer, Counter};
 use super::encode::TrainingTokenizer;
 use super::files::TokenizerFiles;
@@ -26,6 +27,8 @@ pub(crate) struct LoadedTokenizer {
     pub(crate) template: Arc<ChatTemplate>,
     /// Counts the tokens of rendered conversations.
     pub(crate) counter: Counter,
+    /// The text of the token after which an answer ends.
+    pub(crate) eos: Option<String>,
     /// Encodes conversations for the trainer, if the run needs that.
     pub(crate) training: Option<TrainingTokenizer>,
 }
@@ -52,6 +55,7 @@ impl LoadedTokenizer {
             digest: blake3::hash(&files.tokenizer_json).to_hex().to_string(),
             template,
             counter: tokenizer.counter(),
+            eos: TokenizerConfig::load(files)?.special_token("eos_token").map(str::to_owned),
             training: encodes.then(|| TrainingTokenizer::new(tokenizer, files)).transpose()?,
         })
     }

@@ -6,7 +6,7 @@ use crate::support::outside::{self, Ran, copy_folder, examples, mix_files, run, 
 use crate::support::program::within;
 use crate::support::s3_server::S3Server;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 const OUT: &str = "s3://bucket/out";
@@ -207,16 +207,31 @@ fn slow_to_delete() -> (S3Server, Arc<AtomicUsize>) {
 
 #[test]
 fn a_signal_while_uploads_of_a_dead_run_are_aborted_gives_the_lease_back() {
-    let (server, seen) = slow_to_delete();
-    outside::large_input(&server.bucket("bucket").join("large"));
-    let mut killed = mix("8");
-    killed[2] = "s3://bucket/large";
-    let mut child = outside::start(&killed, &server.environment());
-    assert!(within(Duration::from_secs(60), || !outside::open_uploads(&server).is_empty()));
+    // The first run never completes its uploads: it is killed while all of them are open and the lease names them.
+    let (completions, aborts) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let is_dead = Arc::new(AtomicBool::new(false));
+    let seen = (Arc::clone(&completions), Arc::clone(&aborts), Arc::clone(&is_dead));
+    let server = server(move |request| {
+        let (completions, aborts, is_dead) = &seen;
+        let is_completion =
+            request.method() == Method::POST && request.uri().query().unwrap_or_default().contains("uploadId");
+        if is_completion && !is_dead.load(Ordering::Acquire) {
+            completions.fetch_add(1, Ordering::AcqRel);
+            within(Duration::from_secs(60), || is_dead.load(Ordering::Acquire));
+            return Some((503, "SlowDown"));
+        }
+        if request.method() == Method::DELETE && aborts.fetch_add(1, Ordering::AcqRel) == 0 {
+            std::thread::sleep(Duration::from_millis(400));
+        }
+        None
+    });
+    let mut child = outside::start(&mix("5"), &server.environment());
+    assert!(within(Duration::from_secs(60), || completions.load(Ordering::Acquire) > 0));
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(!lease(&server)["uploads"].as_array().unwrap().is_empty(), "the run was killed too early or too late");
-    assert_lease_is_given_back(&server, &seen, &mix("2"));
+    is_dead.store(true, Ordering::Release);
+    assert!(!lease(&server)["uploads"].as_array().unwrap().is_empty());
+    assert_lease_is_given_back(&server, &aborts, &mix("2"));
     assert!(outside::open_uploads(&server).is_empty());
 }
 
@@ -232,7 +247,7 @@ fn a_signal_while_left_over_files_are_deleted_gives_the_lease_back() {
 /// Whether an object belongs to a mix is not guessed.
 #[test]
 fn a_file_of_a_killed_commit_that_cannot_be_read_is_an_error_that_says_so() {
-    let is_denied = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let is_denied = Arc::new(AtomicBool::new(false));
     let denied = Arc::clone(&is_denied);
     let server = server(move |request| {
         let is_of_mix = request.method() == Method::GET && is_for(request, "combined_cut_2x.jsonl");
@@ -364,7 +379,7 @@ fn a_run_that_may_not_abort_uploads_does_not_take_over() {
 #[test]
 fn a_store_that_goes_away_while_a_mix_is_verified_is_unreachable() {
     let manifests = AtomicUsize::new(0);
-    let is_away = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let is_away = Arc::new(AtomicBool::new(false));
     let away = Arc::clone(&is_away);
     let server = server(move |request| {
         let is_first = is_for(request, "manifest.json") && manifests.fetch_add(1, Ordering::Relaxed) == 0;

@@ -6,10 +6,10 @@
 
 mod labels;
 mod mask;
-mod text;
+mod parts;
 
 pub(crate) use labels::NOT_TRAINED;
-pub(crate) use text::{TextPart, TextRenderer};
+pub(crate) use parts::{TextPart, trained_parts};
 
 use super::config::TokenizerConfig;
 use super::count::{BaseTokenizer, IdEncoder, TextSource};

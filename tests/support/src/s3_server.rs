@@ -64,7 +64,8 @@ impl S3Server {
                             let (service, one_at_a_time) = (service.clone(), Arc::clone(&one_at_a_time));
                             let oddity = Arc::clone(&oddity);
                             async move {
-                                if let Some((status, code)) = oddity(&mut request) {
+                                // An odd store may also take its time.
+                                if let Some((status, code)) = tokio::task::block_in_place(|| oddity(&mut request)) {
                                     let body =
                                         format!("<Error><Code>{code}</Code><Message>an odd store</Message></Error>");
                                     let answer = hyper::Response::builder().status(status);
