@@ -9,9 +9,9 @@
 //! | module | purpose |
 //! |---|---|
 //! | `commands` | one function per sub-command |
-//! | `pipeline` | the stages of a run (prepare, survey, plan, write, finish), `verify` and `diff` |
+//! | `pipeline` | the stages of a run (prepare, survey, plan, write, finish), and what reads mixes and other files |
 //! | `workflow` | what Kubeflow and Argo read and write |
-//! | `report` | statistics, the end of a run, tables, metrics, summary, page, card |
+//! | `report` | statistics, the end of a run, tables, metrics, summary, page, card, conversations |
 //! | `settings` | flags, recipe, variables and defaults merged into checked values |
 //! | `cli` | command-line arguments |
 //! | `output` | samples become rows of files |

@@ -7,7 +7,7 @@ use crate::progress::ProgressUnit;
 use crate::recipe::Source;
 use crate::sample::Sample;
 use crate::text::TextStore;
-use crate::tokens::{ChatTemplate, Counter, TextSource, TrainingEncoder};
+use crate::tokens::{ChatTemplate, Counter, TextSource, TrainingEncoder, TrainingLength};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Renders and counts samples.
@@ -60,6 +60,15 @@ impl SampleCounter<'_> {
         rows: &mut [Row],
         places: &[u32],
     ) -> Result<()> {
+        for (at, length) in places.iter().zip(self.training_lengths(encoder, places)?) {
+            let record = &mut rows[*at as usize].record;
+            (record.train_tokens, record.loss_tokens) = (length.tokens, length.loss_tokens);
+        }
+        Ok(())
+    }
+
+    /// What the trainer makes of the samples at these places, in their order.
+    pub(super) fn training_lengths(&self, encoder: &TrainingEncoder, places: &[u32]) -> Result<Vec<TrainingLength>> {
         let bar = self.context.progress.bar("counting for the trainer", places.len() as u64, ProgressUnit::Rows);
         let progress = bar.counter();
         let done = AtomicUsize::new(0);
@@ -77,11 +86,7 @@ impl SampleCounter<'_> {
         if let Some(fallback) = counted.fallback {
             self.context.warnings.warn(fallback);
         }
-        for (at, length) in places.iter().zip(counted.lengths) {
-            let record = &mut rows[*at as usize].record;
-            (record.train_tokens, record.loss_tokens) = (length.tokens, length.loss_tokens);
-        }
-        Ok(())
+        Ok(counted.lengths)
     }
 
     /// Appends a sample's conversation as the chat template renders it.

@@ -27,7 +27,7 @@ pub(crate) use model::Recipe;
 pub(crate) use nearest::nearest;
 pub(crate) use reading::Mistake;
 pub(crate) use settings::{RecipeSetting, RecipeValue};
-pub(crate) use sources::{Amount, Source};
+pub(crate) use sources::{Amount, KNOWN_SOURCES, Source};
 
 #[cfg(test)]
 mod tests;

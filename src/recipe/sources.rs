@@ -150,6 +150,11 @@ impl Source {
         }
     }
 
+    /// A source of ready-made chats without a recipe.
+    pub(crate) fn of_chats(name: &str) -> Self {
+        Self::new(name, Kind::Messages, &SourceRecipe::default())
+    }
+
     /// How much of the source a mix holds.
     pub(crate) fn amount(&self) -> Amount {
         match self.share {

@@ -52,7 +52,8 @@ pub(super) fn parse(
 ) -> Result<ParsedRow<Chat>, RowError> {
     let Some(messages) = columns.get(MESSAGES) else { return Err(columns.missing(MESSAGES, "messages")) };
     let json = messages.get();
-    let messages: Value = serde_json::from_str(json).map_err(|error| invalid_escape("messages", &error))?;
+    let mut messages: Value = serde_json::from_str(json).map_err(|error| invalid_escape("messages", &error))?;
+    parse_texts(&mut messages);
     let Some(list) = messages.as_array() else { return Err(wrong_type("messages", json, "a list")) };
     for (number, message) in (1..).zip(list) {
         check_message(message).map_err(|what| {
@@ -74,6 +75,16 @@ pub(super) fn parse(
     };
     let chat = Chat { messages, tools, unmask, flags: flags_of(list) };
     Ok(if is_complete { ParsedRow::Kept(chat) } else { ParsedRow::KeptWithoutReasoning(chat) })
+}
+
+/// Parses messages that are JSON in a string: a Parquet file has them so if its messages have different keys.
+fn parse_texts(messages: &mut Value) {
+    for message in messages.as_array_mut().into_iter().flatten() {
+        let parsed = message.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        if let Some(parsed) = parsed.filter(Value::is_object) {
+            *message = parsed;
+        }
+    }
 }
 
 /// Checked messages as they are written, as JSON: without keys that say nothing, tool calls in the shape that templates expect,

@@ -4,7 +4,7 @@ use super::charts::{self, Caption, StackedBar, color};
 use crate::manifest::{CutRecord, Manifest, Measure, ShareRecord};
 use crate::recipe::Flag;
 use crate::report::example::{Example, Part, Role, Why};
-use crate::report::format::{counted, cut_name, line, percent, thousands};
+use crate::report::format::{counted, cut_name, line, percent, thousands, visible};
 use crate::report::metrics::reason_key;
 use crate::report::statistics::{CutSourceStatistics, CutStatistics, FlagStatistics, FlaggedPair, Statistics};
 use crate::report::wording::{self, DEFAULT_RULE};
@@ -179,21 +179,6 @@ pub(super) fn flags(statistics: &Statistics) -> Vec<Value> {
 
 fn flag_name(flag: Flag) -> String {
     flag.name().replace('_', " ")
-}
-
-/// A text with symbols in place of invisible characters.
-fn visible(text: &str) -> String {
-    let shown = text.chars().map(|c| match c {
-        '\n' | '\t' => c,
-        // Unicode has a picture for every ASCII control character.
-        '\0'..='\u{1f}' => char::from_u32(0x2400 + c as u32).unwrap_or('\u{fffd}'),
-        '\u{7f}' => '\u{2421}',
-        c if c.is_control() => '\u{fffd}',
-        // They would turn around what follows.
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-        c => c,
-    });
-    shown.collect()
 }
 
 /// Every setting and its value as text, in the order of the manifest.

@@ -5,12 +5,15 @@ mod colours;
 mod exit_codes;
 mod fuzz;
 mod help;
+mod init;
 mod limits;
 mod logs;
 mod modes;
 mod precedence;
 mod replace;
+mod sample;
 mod signals;
+mod stats;
 mod streams;
 
 use crate::in_process;
