@@ -24,6 +24,7 @@
 //! | `recipe` | `recipe.yaml`: types, checks, schema |
 //! | `storage` | list, read and publish, on disks and in object stores |
 //! | `codec` | compression by name: one push interface for reading, writing and verifying |
+//! | `colour` | when lines for people have colours |
 //! | `pool` | jobs on the thread pool, awaited |
 //! | `manifest` | the types of `manifest.json` |
 
@@ -31,6 +32,7 @@
 
 mod cli;
 mod codec;
+mod colour;
 mod commands;
 mod error;
 mod hash_map;

@@ -9,6 +9,7 @@ use crate::error::{Error, exit_code};
 use crate::settings::SettingValues;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
+use std::sync::OnceLock;
 
 /// Mix synthetic question-answer data into training files.
 ///
@@ -122,9 +123,21 @@ Example (in a component's implementation):
 /// The version of the library that counts tokens: with the settings, it decides the bytes of a mix.
 const TOKENIZERS_VERSION: &str = "0.23.2";
 
-/// What `--version` prints. Released builds know their commit.
-fn long_version() -> String {
-    let commit = option_env!("KNOWLEDGE_MIXING_COMMIT").map(|commit| format!("\ncommit {commit}")).unwrap_or_default();
+/// The commit that the program was built from.
+static COMMIT: OnceLock<&'static str> = OnceLock::new();
+
+/// Sets the commit that `--version` shows; an empty one is none, because a build without git has no other.
+pub(crate) fn set_commit(commit: Option<&'static str>) {
+    if let Some(commit) = commit {
+        // A process has one commit.
+        let _ = COMMIT.set(commit);
+    }
+}
+
+/// What `--version` prints.
+fn long_version(commit: Option<&str>) -> String {
+    let commit = commit.map(str::trim).filter(|commit| !commit.is_empty());
+    let commit = commit.map(|commit| format!("\ncommit {commit}")).unwrap_or_default();
     format!("{}{commit}\ntokenizers {TOKENIZERS_VERSION}", env!("CARGO_PKG_VERSION"))
 }
 
@@ -421,7 +434,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli
 /// The command line, with the exit codes in the long help of every sub-command that has more than two.
 pub(crate) fn command() -> clap::Command {
     let exits = exit_codes_help();
-    let mut command = Cli::command().long_version(long_version()).after_long_help(format!(
+    let mut command = Cli::command().long_version(long_version(COMMIT.get().copied())).after_long_help(format!(
         "{exits}\n\nExample:\n  knowledge-mixing mix --input output/step_02 --output output/step_03 --cut-sizes 5,50"
     ));
     for name in ["mix", "plan", "verify", "diff", "report", "sample", "stats", "init", "clean", "kfp-step"] {

@@ -32,8 +32,12 @@ use std::panic::AssertUnwindSafe;
 
 /// Runs the program and maps the outcome to an exit code.
 ///
+/// `commit` is the commit that `--version` shows: the binary knows it and this library does not, so that another commit compiles only
+/// the binary's few lines anew.
+///
 /// Not generic: whoever calls a generic function compiles it, with everything that it runs.
-pub fn main(arguments: Vec<OsString>) -> u8 {
+pub fn main(arguments: Vec<OsString>, commit: Option<&'static str>) -> u8 {
+    cli::set_commit(commit);
     umask::set();
     // Before any thread exists: variables of a .env file become part of the environment.
     let dotenv = dotenv::load();
@@ -46,7 +50,7 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
             if logging.is_json() {
                 logging.usage_error(error.render().to_string().trim_end());
             } else {
-                let _ = error.print();
+                print::print_usage_error(&error);
             }
             return exit_code::USAGE;
         }

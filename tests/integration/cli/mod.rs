@@ -1,6 +1,7 @@
 //! What a person or an engine sees: messages, exit codes, files.
 
 mod bad_input;
+mod colours;
 mod exit_codes;
 mod fuzz;
 mod help;
