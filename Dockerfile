@@ -1,6 +1,6 @@
 # The image of the step: one static binary on an empty base.
 #
-#   docker build -t knowledge-mixing .
+#   docker build --build-arg REVISION="$(git rev-parse HEAD)" -t knowledge-mixing .
 #   docker buildx build --platform linux/amd64,linux/arm64 -t registry/knowledge-mixing:1 --push .
 #
 # The same final stage also takes a binary that was built outside, without any base image:
@@ -38,8 +38,11 @@ RUN mkdir -p src benches tests/support/src \
     && cargo build --locked --profile dist --bin knowledge-mixing --target "$(cat /target)"
 
 COPY . .
+# The commit that `--version` shows. The context has no .git, so only the caller knows it; without it, the program shows none.
+ARG REVISION=
 # Cargo compares times, and the empty files are newer than the sources from the context.
 RUN touch src/main.rs src/lib.rs \
+    && export KNOWLEDGE_MIXING_COMMIT="$(printf %.7s "$REVISION")" \
     && cargo build --locked --profile dist --bin knowledge-mixing --target "$(cat /target)" \
     && mkdir -p /out && cp "target/$(cat /target)/dist/knowledge-mixing" /etc/ssl/certs/ca-certificates.crt /out/
 

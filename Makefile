@@ -10,6 +10,8 @@ VENV4 := target/venv-transformers4
 VENV_TRAINERS := target/venv-trainers
 BINARY := target/release/knowledge-mixing
 STATIC_BINARY := target/static/knowledge-mixing
+# What `--version` shows of a binary that leaves this machine; empty without git or outside of a repository.
+COMMIT = $(shell git rev-parse --short HEAD 2>/dev/null)
 # Its data processing alone, without torch and everything around it.
 DATA_PROCESSING := instructlab-training==0.16.2
 NPM := $(shell command -v npm)
@@ -40,9 +42,10 @@ help:
 build:
 	cargo build --release
 
-# Only the last link differs from `build`: the C library is linked statically, so the file runs on an empty base image.
+# Only the binary's few lines and the last link differ from `build`: it knows its commit, and the C library is linked statically, so the
+# file runs on an empty base image.
 static:
-	cargo rustc --release --bin knowledge-mixing -- -C target-feature=+crt-static
+	KNOWLEDGE_MIXING_COMMIT="$(COMMIT)" cargo rustc --release --bin knowledge-mixing -- -C target-feature=+crt-static
 	mkdir -p $(dir $(STATIC_BINARY))
 	cp $(BINARY) $(STATIC_BINARY)
 

@@ -9,9 +9,9 @@
 //! | module | purpose |
 //! |---|---|
 //! | `commands` | one function per sub-command |
-//! | `pipeline` | the stages of a run (prepare, survey, plan, write, finish), `verify` and `diff` |
+//! | `pipeline` | the stages of a run (prepare, survey, plan, write, finish), and what reads mixes and other files |
 //! | `workflow` | what Kubeflow and Argo read and write |
-//! | `report` | statistics, the end of a run, tables, metrics, summary, page, card |
+//! | `report` | statistics, the end of a run, tables, metrics, summary, page, card, conversations |
 //! | `settings` | flags, recipe, variables and defaults merged into checked values |
 //! | `cli` | command-line arguments |
 //! | `output` | samples become rows of files |
@@ -24,6 +24,7 @@
 //! | `recipe` | `recipe.yaml`: types, checks, schema |
 //! | `storage` | list, read and publish, on disks and in object stores |
 //! | `codec` | compression by name: one push interface for reading, writing and verifying |
+//! | `colour` | when lines for people have colours |
 //! | `pool` | jobs on the thread pool, awaited |
 //! | `manifest` | the types of `manifest.json` |
 
@@ -31,6 +32,7 @@
 
 mod cli;
 mod codec;
+mod colour;
 mod commands;
 mod error;
 mod hash_map;

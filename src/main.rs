@@ -9,7 +9,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     shorten_purge_delay();
-    ExitCode::from(run(std::env::args_os().collect()))
+    // Set by whoever builds from a repository: see CONTRIBUTING.md.
+    ExitCode::from(run(std::env::args_os().collect(), option_env!("KNOWLEDGE_MIXING_COMMIT")))
 }
 
 /// Makes the allocator return unused memory after 0.1 s instead of 10 s: reading and writing free large buffers all the time,

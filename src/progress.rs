@@ -1,6 +1,7 @@
 //! Log lines and progress: bars on a terminal, a line every few seconds in a pod. Both are for people, so writing them is best
 //! effort: if standard error is full or closed, the run goes on.
 
+use crate::colour::{Colour, has_colours};
 use crate::error::{Error, exit_code};
 use indicatif::{MultiProgress, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value};
@@ -49,6 +50,7 @@ pub(crate) struct Progress {
     format: LogFormat,
     quiet: bool,
     silent: bool,
+    has_colours: bool,
     bars: Option<MultiProgress>,
 }
 
@@ -56,12 +58,13 @@ impl Progress {
     /// Progress on standard error; with `quiet`, only warnings and errors.
     pub(crate) fn new(format: LogFormat, quiet: bool) -> Self {
         let bars = format == LogFormat::Text && !quiet && std::io::stderr().is_terminal();
-        Self { format, quiet, silent: false, bars: bars.then(MultiProgress::new) }
+        let has_colours = format == LogFormat::Text && has_colours(&std::io::stderr());
+        Self { format, quiet, silent: false, has_colours, bars: bars.then(MultiProgress::new) }
     }
 
     /// Writes nothing.
     pub(crate) fn silent() -> Self {
-        Self { format: LogFormat::Text, quiet: true, silent: true, bars: None }
+        Self { format: LogFormat::Text, quiet: true, silent: true, has_colours: false, bars: None }
     }
 
     /// Whether only warnings and errors are written.
@@ -112,7 +115,10 @@ impl Progress {
         if self.silent {
             return;
         }
-        let line = line.text(self.format, SystemTime::now());
+        let line = match self.has_colours {
+            true => line.coloured(),
+            false => line.text(self.format, SystemTime::now()),
+        };
         let _ = match &self.bars {
             // Not `suspend`, which panics if the terminal is gone.
             Some(bars) if !bars.is_hidden() => bars.println(line),
@@ -227,6 +233,17 @@ impl Line<'_> {
             (LogFormat::Text, _) => format!("{}: {message}", level.as_str()),
         }
     }
+
+    /// The same text with colours.
+    fn coloured(self) -> String {
+        let colour = match self.level {
+            Level::Info => return self.message.to_owned(),
+            Level::Warning => Colour::Warning,
+            Level::Error => Colour::Error,
+        };
+        let message = self.message.replacen("\n  hint:", &format!("\n  {}", Colour::Strong.paint("hint:")), 1);
+        format!("{} {message}", colour.paint(&format!("{}:", self.level.as_str())))
+    }
 }
 
 /// The trace and the span that started the program, if the variable TRACEPARENT says so.
@@ -334,7 +351,7 @@ mod tests {
     fn a_terminal_that_is_closed_does_not_end_the_run() {
         let target = ProgressDrawTarget::term_like(Box::new(ClosedTerminal));
         let bars = Some(MultiProgress::with_draw_target(target));
-        let progress = Progress { format: LogFormat::Text, quiet: false, silent: false, bars };
+        let progress = Progress { format: LogFormat::Text, quiet: false, silent: false, has_colours: false, bars };
         let bar = progress.bar("reading", 100, ProgressUnit::Rows);
         for _ in 0..10 {
             bar.counter().advance(10);

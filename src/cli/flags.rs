@@ -31,29 +31,44 @@ impl FromArgMatches for SettingValues {
     }
 }
 
-/// The flags of every other sub-command that uses storage.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct RunFlags(pub(crate) SettingValues);
+/// Declares the flags of some settings.
+macro_rules! flags {
+    ($(#[doc = $doc:literal])+ $name:ident = $settings:expr) => {
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, Default)]
+        pub(crate) struct $name(pub(crate) SettingValues);
 
-impl Args for RunFlags {
-    fn augment_args(command: Command) -> Command {
-        command.args(RunSettings::TABLE.iter().map(flag))
-    }
+        impl Args for $name {
+            fn augment_args(command: Command) -> Command {
+                command.args($settings.map(flag))
+            }
 
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
-    }
+            fn augment_args_for_update(command: Command) -> Command {
+                Self::augment_args(command)
+            }
+        }
+
+        impl FromArgMatches for $name {
+            fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+                given(matches, $settings).map(Self)
+            }
+
+            fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+                *self = Self::from_arg_matches(matches)?;
+                Ok(())
+            }
+        }
+    };
 }
 
-impl FromArgMatches for RunFlags {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        given(matches, RunSettings::TABLE.iter()).map(Self)
-    }
+flags! {
+    /// The flags of every other sub-command that uses storage.
+    RunFlags = RunSettings::TABLE.iter()
+}
 
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
-    }
+flags! {
+    /// The flags of a sub-command that reads the input of a mix.
+    InputFlags = settings::all().filter(|setting| setting.name == "input").chain(RunSettings::TABLE)
 }
 
 fn given<'s>(matches: &ArgMatches, settings: impl Iterator<Item = &'s Setting>) -> Result<SettingValues, clap::Error> {

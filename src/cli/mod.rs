@@ -3,12 +3,13 @@
 mod at_files;
 mod flags;
 
-pub(crate) use flags::RunFlags;
+pub(crate) use flags::{InputFlags, RunFlags};
 
 use crate::error::{Error, exit_code};
 use crate::settings::SettingValues;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
+use std::sync::OnceLock;
 
 /// Mix synthetic question-answer data into training files.
 ///
@@ -53,6 +54,38 @@ Examples:
   knowledge-mixing report s3://bucket/step_03 --format html > report.html")]
     Report(ReportArguments),
 
+    /// Print conversations of a finished mix, and what of them is trained.
+    ///
+    /// The chat template of the mix's tokenizer renders them, if it is built in, in a folder of its name, or given. Which samples are
+    /// printed depends on the seed alone. Long contexts are shown without their middle, questions and answers as a whole. Characters
+    /// that a terminal would obey are shown as symbols.
+    #[command(after_help = "\
+Examples:
+  knowledge-mixing sample output/step_03 -n 5 --source key_facts_to_qa
+  knowledge-mixing sample s3://bucket/step_03 --flagged --tokenizer-model ./tokenizer | less -R")]
+    Sample(SampleArguments),
+
+    /// Count what files of messages hold: rows, roles, tokens, duplicates, empty answers.
+    ///
+    /// The files can be of this program or of any other: .jsonl, .json or .parquet, also compressed, with a column `messages`. Their
+    /// figures are added up. Rows that are not readable are counted, and the first of them named.
+    #[command(after_help = "\
+Examples:
+  knowledge-mixing stats output/step_03/combined_cut_5x.jsonl --tokenizer-model ./tokenizer --max-seq-len 8192
+  knowledge-mixing stats chats/*.jsonl.zst --format json")]
+    Stats(StatsArguments),
+
+    /// Write a recipe for what is in the input.
+    ///
+    /// The recipe has the sources that are found, with their rows and the version of the generator that wrote them, the largest cuts
+    /// that they can fill, and as comments what else can be set. Folders that belong to no source are comments with a guess of what
+    /// they hold.
+    #[command(after_help = "\
+Examples:
+  knowledge-mixing init --input output/step_02
+  knowledge-mixing init --input s3://bucket/step_02 --tokenizer-model ./tokenizer - > recipe.yaml")]
+    Init(InitArguments),
+
     /// Delete what earlier mixes have left over in a bucket.
     ///
     /// A mix in a bucket replaces an earlier one without deleting the files that it has not itself: a late request must not hit
@@ -90,9 +123,21 @@ Example (in a component's implementation):
 /// The version of the library that counts tokens: with the settings, it decides the bytes of a mix.
 const TOKENIZERS_VERSION: &str = "0.23.2";
 
-/// What `--version` prints. Released builds know their commit.
-fn long_version() -> String {
-    let commit = option_env!("KNOWLEDGE_MIXING_COMMIT").map(|commit| format!("\ncommit {commit}")).unwrap_or_default();
+/// The commit that the program was built from.
+static COMMIT: OnceLock<&'static str> = OnceLock::new();
+
+/// Sets the commit that `--version` shows; an empty one is none, because a build without git has no other.
+pub(crate) fn set_commit(commit: Option<&'static str>) {
+    if let Some(commit) = commit {
+        // A process has one commit.
+        let _ = COMMIT.set(commit);
+    }
+}
+
+/// What `--version` prints.
+fn long_version(commit: Option<&str>) -> String {
+    let commit = commit.map(str::trim).filter(|commit| !commit.is_empty());
+    let commit = commit.map(|commit| format!("\ncommit {commit}")).unwrap_or_default();
     format!("{}{commit}\ntokenizers {TOKENIZERS_VERSION}", env!("CARGO_PKG_VERSION"))
 }
 
@@ -166,6 +211,98 @@ pub(crate) enum ReportFormat {
     Html,
     /// The figures: metrics.json.
     Json,
+}
+
+/// The arguments of `sample`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SampleArguments {
+    /// Folder or URL of a mix.
+    #[arg(value_name = "MIX")]
+    pub(crate) mix: String,
+
+    /// Number of samples.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) count: u16,
+
+    /// Only samples of this source.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: Option<String>,
+
+    /// Cut of the mix; without it, the largest.
+    #[arg(long, value_name = "N")]
+    pub(crate) cut: Option<u32>,
+
+    /// Only samples whose question or answer looks broken.
+    #[arg(long)]
+    pub(crate) flagged: bool,
+
+    /// Seed that decides which samples are printed.
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    pub(crate) seed: u64,
+
+    /// Tokenizer that renders: a folder, a URL, a Hugging Face repository id, or builtin; without it, the mix's own.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) tokenizer_model: Option<String>,
+
+    /// File or URL of the chat template, instead of the tokenizer's own.
+    #[arg(long, value_name = "LOCATION")]
+    pub(crate) chat_template: Option<String>,
+
+    /// Storage and logging.
+    #[command(flatten)]
+    pub(crate) run: RunFlags,
+}
+
+/// The arguments of `stats`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct StatsArguments {
+    /// File or URL of messages; can be given several times.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<String>,
+
+    /// Format of the figures.
+    #[arg(long, value_enum, default_value_t = TextFormat::Text, value_name = "FORMAT")]
+    pub(crate) format: TextFormat,
+
+    /// Tokenizer that counts: a folder, a URL, a Hugging Face repository id, or builtin, a stand-in.
+    #[arg(long, value_name = "MODEL", default_value = "builtin")]
+    pub(crate) tokenizer_model: String,
+
+    /// File or URL of the chat template, instead of the tokenizer's own.
+    #[arg(long, value_name = "LOCATION")]
+    pub(crate) chat_template: Option<String>,
+
+    /// Sequence length of the trainer: counts longer rows, too.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_seq_len: Option<u32>,
+
+    /// Count the tokens that the trainer learns from, too.
+    #[arg(long)]
+    pub(crate) loss_tokens: bool,
+
+    /// Storage and logging.
+    #[command(flatten)]
+    pub(crate) run: RunFlags,
+}
+
+/// The arguments of `init`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct InitArguments {
+    /// File to write the recipe to, or - to print it.
+    #[arg(value_name = "FILE", default_value = "recipe.yaml")]
+    pub(crate) file: String,
+
+    /// Replace the file if it exists.
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    /// Tokenizer that the recipe names; without it, that of the environment, or builtin.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) tokenizer_model: Option<String>,
+
+    /// The input, storage and logging.
+    #[command(flatten)]
+    pub(crate) settings: InputFlags,
 }
 
 /// The arguments of `clean`.
@@ -297,10 +434,10 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli
 /// The command line, with the exit codes in the long help of every sub-command that has more than two.
 pub(crate) fn command() -> clap::Command {
     let exits = exit_codes_help();
-    let mut command = Cli::command().long_version(long_version()).after_long_help(format!(
+    let mut command = Cli::command().long_version(long_version(COMMIT.get().copied())).after_long_help(format!(
         "{exits}\n\nExample:\n  knowledge-mixing mix --input output/step_02 --output output/step_03 --cut-sizes 5,50"
     ));
-    for name in ["mix", "plan", "verify", "diff", "report", "clean", "kfp-step"] {
+    for name in ["mix", "plan", "verify", "diff", "report", "sample", "stats", "init", "clean", "kfp-step"] {
         command = command.mut_subcommand(name, |sub| {
             let examples = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
             sub.after_long_help(format!("{exits}\n\n{examples}"))

@@ -168,3 +168,11 @@ fn a_value_can_be_read_from_a_file() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn the_version_has_the_commit_if_the_build_knows_it() {
+    let [none, empty, known] = [None, Some(""), Some("0123abc\n")].map(long_version);
+    assert_eq!(none, empty);
+    assert!(!none.contains("commit") && none.lines().count() == 2, "{none}");
+    assert_eq!(known.lines().nth(1), Some("commit 0123abc"), "{known}");
+}

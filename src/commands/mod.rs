@@ -5,6 +5,7 @@ mod completions;
 mod component;
 mod diff;
 mod dotenv;
+mod init;
 mod kfp_step;
 mod man;
 mod mix;
@@ -13,8 +14,10 @@ mod print;
 mod recipe;
 mod report;
 mod runtime;
+mod sample;
 mod session;
 mod signals;
+mod stats;
 mod umask;
 mod verify;
 
@@ -29,8 +32,12 @@ use std::panic::AssertUnwindSafe;
 
 /// Runs the program and maps the outcome to an exit code.
 ///
+/// `commit` is the commit that `--version` shows: the binary knows it and this library does not, so that another commit compiles only
+/// the binary's few lines anew.
+///
 /// Not generic: whoever calls a generic function compiles it, with everything that it runs.
-pub fn main(arguments: Vec<OsString>) -> u8 {
+pub fn main(arguments: Vec<OsString>, commit: Option<&'static str>) -> u8 {
+    cli::set_commit(commit);
     umask::set();
     // Before any thread exists: variables of a .env file become part of the environment.
     let dotenv = dotenv::load();
@@ -43,7 +50,7 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
             if logging.is_json() {
                 logging.usage_error(error.render().to_string().trim_end());
             } else {
-                let _ = error.print();
+                print::print_usage_error(&error);
             }
             return exit_code::USAGE;
         }
@@ -106,6 +113,9 @@ fn run_settings(cli: &Cli, environment: &Environment) -> Result<RunSettings> {
         Command::Diff(arguments) => arguments.run.0.clone(),
         Command::Report(arguments) => arguments.run.0.clone(),
         Command::Clean(arguments) => arguments.run.0.clone(),
+        Command::Sample(arguments) => arguments.run.0.clone(),
+        Command::Stats(arguments) => arguments.run.0.clone(),
+        Command::Init(arguments) => arguments.settings.0.clone(),
         Command::KfpStep(arguments) => workflow::kfp_step::run_arguments(&arguments.executor_input)?,
         Command::Recipe(_) | Command::Component(_) | Command::Completions(_) | Command::Man => Default::default(),
     };
@@ -123,6 +133,9 @@ async fn run(cli: Cli, session: &Session<'_>) -> Result<()> {
         Command::Diff(arguments) => diff::run(&arguments, session).await,
         Command::Report(arguments) => report::run(&arguments, session).await,
         Command::Clean(arguments) => clean::run(&arguments, session).await,
+        Command::Sample(arguments) => sample::run(&arguments, session).await,
+        Command::Stats(arguments) => stats::run(&arguments, session).await,
+        Command::Init(arguments) => init::run(&arguments, session).await,
         Command::Recipe(command) => recipe::run(&command, session).await,
         Command::Component(arguments) => component::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),

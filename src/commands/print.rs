@@ -1,5 +1,6 @@
 //! Standard output: results, which have to arrive, and tables for people, which never decide whether a run succeeds.
 
+use crate::colour::{Colour, has_colours};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::Outcome;
 use crate::progress::Progress;
@@ -8,7 +9,7 @@ use crate::report::table::{DEFAULT_WIDTH, table};
 use crate::report::wording::RunKind;
 use crate::settings::Settings;
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -34,12 +35,24 @@ pub(super) fn print_bytes(bytes: &[u8]) -> Result<()> {
     })
 }
 
-/// Prints the help or the version, in colour on a terminal.
+/// Prints the help or the version.
 ///
 /// # Errors
 /// Standard output cannot be written.
 pub(super) fn print_help(help: &clap::Error) -> Result<()> {
-    if io::stdout().is_terminal() { check(help.print()) } else { print(&help.render().to_string()) }
+    print(&rendered(help, has_colours(&io::stdout())))
+}
+
+/// Prints why a command line is invalid to standard error, as far as that can be written.
+pub(super) fn print_usage_error(error: &clap::Error) {
+    let text = rendered(error, has_colours(&io::stderr()));
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Not as clap prints it, which colours help only on a terminal.
+fn rendered(text: &clap::Error, has_colours: bool) -> String {
+    let text = text.render();
+    if has_colours { text.ansi().to_string() } else { text.to_string() }
 }
 
 /// Prints the end of a complete mix, and with `is_verbose` its tables. The mix does not depend on it: a failure is a warning. Nothing is
@@ -59,9 +72,21 @@ pub(super) fn print_mix(outcome: &Outcome, settings: &Settings, elapsed: Duratio
     let tables = if settings.verbose { print_table(outcome, RunKind::Mix).and_then(|()| print("\n")) } else { Ok(()) };
     let location = |name: &str| settings.output.join(name).to_string();
     let end = closing(&outcome.manifest, &outcome.statistics, elapsed, location);
+    let end = if has_colours(&io::stdout()) { with_colours(&end) } else { end };
     if let Err(error) = tables.and_then(|()| print(&end)) {
         progress.warning(&error.line());
     }
+}
+
+/// The end of a run with what matters in colour: what was mixed, the largest risk, where the report is.
+fn with_colours(end: &str) -> String {
+    let labels = [("note:", Colour::Warning), ("report:", Colour::Strong)];
+    let paint = |(number, line): (usize, &str)| match labels.iter().find(|(label, _)| line.starts_with(label)) {
+        _ if number == 0 => Colour::Strong.paint(line) + "\n",
+        Some((label, colour)) => format!("{}{}\n", colour.paint(label), &line[label.len()..]),
+        None => format!("{line}\n"),
+    };
+    end.lines().enumerate().map(paint).collect()
 }
 
 /// The outcome of writing to standard output.

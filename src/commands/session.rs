@@ -44,6 +44,12 @@ impl Session<'_> {
         Ok((settings, context))
     }
 
+    /// The context of a sub-command that has no setting for the number of threads: all CPUs that the cgroup allows.
+    pub(super) fn context(&self) -> Result<Context> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Context::new(self.storage.clone(), self.progress.clone(), self.storage.warnings().clone(), threads)
+    }
+
     /// The text of a recipe that is given by its location or as text, and its location.
     pub(super) async fn read_recipe(&self, value: &str) -> Result<(String, String)> {
         if value == STDIN {

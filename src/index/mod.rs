@@ -15,6 +15,7 @@ pub(crate) use split::{SplitBuilder, SplitIndex};
 pub(crate) use hash::RankHasher;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::recipe::Flags;
 use dictionary::Merger;
 
 /// The records of all splits in natural order, and the hashes behind their numbers.
@@ -22,6 +23,8 @@ use dictionary::Merger;
 pub(crate) struct Index {
     /// Every sample.
     pub(crate) records: Vec<Record>,
+    /// The flags of each sample.
+    pub(crate) flags: Vec<Flags>,
     /// The hashes behind the records' numbers.
     pub(crate) hashes: Hashes,
 }
@@ -47,12 +50,15 @@ impl Index {
         let samples: usize = splits.iter().map(|(_, split)| split.records.len()).sum();
         check_samples(samples)?;
         let mut records = Vec::with_capacity(samples);
+        let mut flags = Vec::with_capacity(samples);
         let (mut documents, mut outlines, mut summaries) = (Merger::default(), Merger::default(), Merger::default());
         for (source, split) in splits {
             let of_documents = documents.add(&split.documents);
             let of_outlines = outlines.add(&split.outlines);
             let of_summaries = summaries.add(&split.summaries);
             let merged = |numbers: &[Number], number: Option<Number>| number.map(|number| numbers[number.place()]);
+            flags.extend(split.flags);
+            flags.resize(records.len() + split.records.len(), Flags::default());
             records.extend(split.records.into_iter().map(|record| Record {
                 source,
                 document: merged(&of_documents, record.document),
@@ -63,7 +69,7 @@ impl Index {
         }
         let hashes =
             Hashes { documents: documents.finish(), outlines: outlines.finish(), summaries: summaries.finish() };
-        Ok(Self { records, hashes })
+        Ok(Self { records, flags, hashes })
     }
 }
 

@@ -3,6 +3,7 @@
 use super::dictionary::{Dictionary, Number};
 use super::hash::{Hash128, RankHasher};
 use super::record::Record;
+use crate::recipe::Flags;
 use crate::text::{TextId, TextStore};
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -12,12 +13,20 @@ use std::collections::HashMap;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SplitIndex {
     pub(super) records: Vec<Record>,
+    /// The flags of each sample; empty if they were not looked for.
+    pub(super) flags: Vec<Flags>,
     pub(super) documents: Dictionary,
     pub(super) outlines: Dictionary,
     pub(super) summaries: Dictionary,
 }
 
 impl SplitIndex {
+    /// Sets the flags of all samples, in their order.
+    pub(crate) fn set_flags(&mut self, flags: Vec<Flags>) {
+        debug_assert_eq!(flags.len(), self.records.len());
+        self.flags = flags;
+    }
+
     /// Changes records in parallel; `change` is given a record and its place in the split.
     pub(crate) fn update(&mut self, change: impl Fn(usize, &mut Record) + Sync) {
         self.records.par_iter_mut().enumerate().for_each(|(row, record)| change(row, record));
@@ -74,6 +83,7 @@ impl<'t> SplitBuilder<'t> {
         let Self { texts, seed, source, records, documents, outlines, summaries } = self;
         SplitIndex {
             records,
+            flags: Vec::new(),
             documents: dictionary(documents.keys, |id| texts.get(id)),
             outlines: dictionary(outlines.keys, |id| texts.get(id)),
             summaries: Dictionary::new(rank_hashes(texts, seed, source, &summaries.keys)),

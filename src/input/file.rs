@@ -7,6 +7,7 @@ use super::format::{Container, FileFormat};
 use super::lines::Splitter;
 use super::parquet::ParquetRows;
 use super::rows::{FileParser, ParsedRows};
+use super::visitor::RowVisitor;
 use crate::codec::{Codec, Transform};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::{self, Job};
@@ -21,8 +22,8 @@ use std::sync::Arc;
 
 /// What reading a file results in.
 #[derive(Debug)]
-pub(super) struct FileRows {
-    pub(super) rows: ParsedRows,
+pub(super) struct FileRows<R = ParsedRows> {
+    pub(super) rows: R,
     /// The size of the file as stored.
     pub(super) bytes: u64,
     /// The digest of the file as stored.
@@ -32,25 +33,24 @@ pub(super) struct FileRows {
 }
 
 /// Reads one file.
-pub(super) struct FileReader {
+pub(super) struct FileReader<V = FileParser> {
     pub(super) format: FileFormat,
-    pub(super) parser: Arc<FileParser>,
+    pub(super) parser: Arc<V>,
     pub(super) pool: Arc<ThreadPool>,
     pub(super) progress: ProgressCounter,
 }
 
 /// Chunks that are being parsed, in the order of the file.
-type Parsing = Vec<Job<Result<ParsedRows>>>;
+type Parsing<R> = Vec<Job<Result<R>>>;
 
-impl FileReader {
+impl<V: RowVisitor> FileReader<V> {
     /// Reads the rows from `stream`, the stored bytes of the file. If the future is dropped, jobs that have not started
     /// are cancelled.
     ///
     /// # Errors
     /// Errors of the stream; [`ErrorKind::Data`] if the file is damaged, or for the first row that cannot be read.
-    pub(super) async fn read(self, mut stream: BoxStream<'static, Result<Bytes>>) -> Result<FileRows> {
-        let mut results =
-            Results { parser: self.parser.clone(), running: VecDeque::new(), rows: ParsedRows::default() };
+    pub(super) async fn read(self, mut stream: BoxStream<'static, Result<Bytes>>) -> Result<FileRows<V::Rows>> {
+        let mut results = Results { parser: self.parser.clone(), running: VecDeque::new(), rows: V::Rows::default() };
         let limit = self.pool.current_num_threads() + 2;
         let mut stored = Box::new(StoredBytes::new(self.format));
         while let Some(bytes) = stream.next().await {
@@ -63,7 +63,7 @@ impl FileReader {
                     if let Some(bytes) = bytes {
                         stored.receive(bytes);
                     }
-                    let chunks = stored.advance(parse.parser)?;
+                    let chunks = stored.advance(&**parse.parser)?;
                     Ok((stored, parse.all(chunks)))
                 });
                 let parsing;
@@ -72,7 +72,7 @@ impl FileReader {
             }
         }
         let step = self.job(move |parse| {
-            let (end, chunks) = stored.finish(parse.parser)?;
+            let (end, chunks) = stored.finish(&**parse.parser)?;
             Ok((end, parse.all(chunks)))
         });
         let (end, parsing) = results.or_earlier_error(step.join("reading a file").await?).await?;
@@ -85,10 +85,10 @@ impl FileReader {
         Ok(FileRows { rows: results.rows, bytes: end.bytes, digest: end.digest, unlike_name })
     }
 
-    async fn read_parquet(&self, mut parquet: ParquetRows, results: &mut Results, limit: usize) -> Result<()> {
+    async fn read_parquet(&self, mut parquet: ParquetRows, results: &mut Results<V>, limit: usize) -> Result<()> {
         loop {
             let step = self.job(move |parse| {
-                let chunk = parquet.next_chunk().map_err(|error| invalid_parquet(parse.parser, error))?;
+                let chunk = parquet.next_chunk().map_err(|error| invalid_parquet(&**parse.parser, error))?;
                 let ended = chunk.is_none();
                 Ok((parquet, ended, parse.all(chunk)))
             });
@@ -103,38 +103,45 @@ impl FileReader {
 
     /// Starts a job on the pool that may start the parsing of chunks: then the thread has work when the job ends, before
     /// anybody else has seen its result.
-    fn job<T: Send + 'static>(&self, work: impl FnOnce(&Parse<'_>) -> T + Send + 'static) -> Job<T> {
+    fn job<T: Send + 'static>(&self, work: impl FnOnce(&Parse<'_, V>) -> T + Send + 'static) -> Job<T> {
         let (parser, threads) = (self.parser.clone(), self.pool.clone());
         pool::spawn(&self.pool, move || work(&Parse { parser: &parser, pool: &threads }))
     }
 }
 
 /// Starts the parsing of chunks.
-struct Parse<'p> {
-    parser: &'p Arc<FileParser>,
+struct Parse<'p, V> {
+    parser: &'p Arc<V>,
     pool: &'p ThreadPool,
 }
 
-impl Parse<'_> {
-    fn all(&self, chunks: impl IntoIterator<Item = Chunk>) -> Parsing {
+impl<V: RowVisitor> Parse<'_, V> {
+    fn all(&self, chunks: impl IntoIterator<Item = Chunk>) -> Parsing<V::Rows> {
         let start = |chunk: Chunk| {
             let parser = self.parser.clone();
-            pool::spawn(self.pool, move || parser.parse(&chunk))
+            pool::spawn(self.pool, move || parse(&*parser, &chunk))
         };
         chunks.into_iter().map(start).collect()
     }
 }
 
-/// Puts the rows of the chunks together.
-struct Results {
-    parser: Arc<FileParser>,
-    running: VecDeque<Job<Result<ParsedRows>>>,
-    rows: ParsedRows,
+/// The rows of a chunk.
+fn parse<V: RowVisitor>(visitor: &V, chunk: &Chunk) -> Result<V::Rows> {
+    let mut rows = V::Rows::default();
+    chunk.rows().try_for_each(|(line, row)| visitor.visit(line, row, &mut rows))?;
+    Ok(rows)
 }
 
-impl Results {
+/// Puts the rows of the chunks together.
+struct Results<V: RowVisitor> {
+    parser: Arc<V>,
+    running: VecDeque<Job<Result<V::Rows>>>,
+    rows: V::Rows,
+}
+
+impl<V: RowVisitor> Results<V> {
     /// Adds the next chunks, and waits until at most `limit` are being parsed.
-    async fn add(&mut self, parsing: Parsing, limit: usize) -> Result<()> {
+    async fn add(&mut self, parsing: Parsing<V::Rows>, limit: usize) -> Result<()> {
         self.running.extend(parsing);
         self.collect(limit).await
     }
@@ -143,8 +150,8 @@ impl Results {
         while self.running.len() > limit
             && let Some(next) = self.running.pop_front()
         {
-            let rows = next.join("parsing rows").await.map_err(|error| error.at(&self.parser.place))??;
-            self.rows.append(rows);
+            let rows = next.join("parsing rows").await.map_err(|error| error.at(self.parser.place()))??;
+            self.parser.append(&mut self.rows, rows);
         }
         Ok(())
     }
@@ -211,7 +218,7 @@ impl StoredBytes {
     }
 
     /// Processes input until some rows are complete or it is used up.
-    fn advance(&mut self, parser: &FileParser) -> Result<Vec<Chunk>> {
+    fn advance(&mut self, parser: &impl RowVisitor) -> Result<Vec<Chunk>> {
         while !self.input.is_empty() {
             let decoder = match &mut self.decoder {
                 Some(decoder) => decoder,
@@ -231,7 +238,7 @@ impl StoredBytes {
         Ok(Vec::new())
     }
 
-    fn finish(mut self, parser: &FileParser) -> Result<(End, Vec<Chunk>)> {
+    fn finish(mut self, parser: &impl RowVisitor) -> Result<(End, Vec<Chunk>)> {
         let mut chunks = Vec::new();
         if self.decoder.is_none() {
             self.input = std::mem::take(&mut self.start);
@@ -254,7 +261,7 @@ impl StoredBytes {
                 pieces.retain(|piece| !piece.is_empty());
                 let file = if pieces.len() == 1 { pieces.swap_remove(0) } else { pieces.concat().into() };
                 drop(pieces);
-                let parquet = ParquetRows::open(file, parser.rows.columns());
+                let parquet = ParquetRows::open(file, parser.columns().into_iter());
                 end.parquet = Some(parquet.map_err(|error| invalid_parquet(parser, error))?);
                 Ok((end, chunks))
             }
@@ -262,11 +269,11 @@ impl StoredBytes {
     }
 }
 
-fn malformed(parser: &FileParser, error: SplitError) -> Error {
-    Error::new(ErrorKind::Data, error.message).at(format_args!("{}:{}", parser.place, error.line))
+fn malformed(parser: &impl RowVisitor, error: SplitError) -> Error {
+    Error::new(ErrorKind::Data, error.message).at(format_args!("{}:{}", parser.place(), error.line))
 }
 
-fn invalid(parser: &FileParser, codec: Codec, error: io::Error) -> Error {
+fn invalid(parser: &impl RowVisitor, codec: Codec, error: io::Error) -> Error {
     let message = match (codec, error.kind()) {
         (Codec::None, _) => "cannot read the file",
         (Codec::Gzip, io::ErrorKind::UnexpectedEof) => "the gzip file is truncated",
@@ -277,14 +284,12 @@ fn invalid(parser: &FileParser, codec: Codec, error: io::Error) -> Error {
     invalid_file(parser, message).caused_by(error)
 }
 
-fn invalid_parquet(parser: &FileParser, error: parquet::errors::ParquetError) -> Error {
+fn invalid_parquet(parser: &impl RowVisitor, error: parquet::errors::ParquetError) -> Error {
     invalid_file(parser, "not a valid Parquet file").caused_by(error)
 }
 
-fn invalid_file(parser: &FileParser, message: &str) -> Error {
-    Error::new(ErrorKind::Data, message)
-        .at(&parser.place)
-        .hint("generate the file again, or remove it from the source's folder")
+fn invalid_file(parser: &impl RowVisitor, message: &str) -> Error {
+    Error::new(ErrorKind::Data, message).at(parser.place()).hint(parser.advice())
 }
 
 #[cfg(test)]

@@ -16,8 +16,12 @@ mod parse;
 mod read;
 mod row_filter;
 mod rows;
+mod visit;
+mod visitor;
 
 pub(crate) use find::{FindOptions, InputObject, MIX_FOLDER, SOURCE_FILES, SourceLocations, check_output, find};
 pub(crate) use ledger::{RejectedRow, SourceLedger};
 pub(crate) use parse::RowParser;
 pub(crate) use read::{Artifacts, ReadOptions, read};
+pub(crate) use visit::{Visited, visit};
+pub(crate) use visitor::RowVisitor;

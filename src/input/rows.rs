@@ -1,8 +1,8 @@
-//! The rows of one file: chunks are parsed separately and put together in the order of the file.
+//! The rows of one file become samples.
 
-use super::chunk::Chunk;
 use super::ledger::{RejectedRow, SourceLedger};
 use super::parse::RowParser;
+use super::visitor::RowVisitor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::BadRows;
 use crate::sample::{Body, ParsedRow, RowError};
@@ -32,55 +32,63 @@ pub(super) struct ParsedRows {
     pub(super) rejected: Vec<RejectedRow>,
 }
 
-impl ParsedRows {
-    /// Appends the rows of the next chunk.
-    pub(super) fn append(&mut self, next: Self) {
-        self.kept.extend(next.kept);
-        self.ledger.merge(&next.ledger);
-        self.rejected.extend(next.rejected);
-    }
-}
+impl RowVisitor for FileParser {
+    type Rows = ParsedRows;
 
-impl FileParser {
-    /// Parses the rows of a chunk.
+    fn place(&self) -> &str {
+        &self.place
+    }
+
+    fn columns(&self) -> Vec<&str> {
+        self.rows.columns().collect()
+    }
+
+    fn advice(&self) -> &'static str {
+        "generate the file again, or remove it from the source's folder"
+    }
+
+    /// Parses a row.
     ///
     /// # Errors
-    /// [`ErrorKind::Data`] with file and line of the first row that cannot be read, unless such rows are skipped.
-    pub(super) fn parse(&self, chunk: &Chunk) -> Result<ParsedRows> {
-        let mut parsed = ParsedRows::default();
-        for (line, row) in chunk.rows() {
-            let row = self.rows.parse(row, &self.texts);
-            if let Ok(ParsedRow::Elsewhere(value)) = &row {
-                parsed.ledger.leave_rows(value.as_deref(), 1);
-                continue;
-            }
-            parsed.ledger.read += 1;
-            match row {
-                Ok(row @ (ParsedRow::Kept(_) | ParsedRow::KeptWithoutReasoning(_))) => {
-                    parsed.ledger.kept += 1;
-                    parsed.ledger.reasoning_left_out += u64::from(matches!(row, ParsedRow::KeptWithoutReasoning(_)));
-                    parsed.kept.extend(row.sample());
-                }
-                Ok(ParsedRow::Dropped(reason)) => parsed.ledger.drop_rows(reason.as_str(), 1),
-                Ok(ParsedRow::Elsewhere(_)) => {}
-                Err(RowError::Bad(row)) if self.bad_rows == BadRows::Skip => {
-                    parsed.ledger.drop_rows(row.reason.as_str(), 1);
-                    parsed.rejected.push(RejectedRow {
-                        source: self.source.clone(),
-                        file: self.key.clone(),
-                        line,
-                        reason: row.reason,
-                        message: row.message,
-                    });
-                }
-                Err(RowError::Bad(row)) => {
-                    return Err(Error::new(ErrorKind::Data, row.message)
-                        .at(format_args!("{}:{line}", self.place))
-                        .hint("fix the row, or pass --bad-rows skip to skip such rows"));
-                }
-                Err(RowError::Fatal(error)) => return Err(error.at(&self.place)),
-            }
+    /// [`ErrorKind::Data`] with file and line of a row that cannot be read, unless such rows are skipped.
+    fn visit(&self, line: u64, row: &[u8], parsed: &mut ParsedRows) -> Result<()> {
+        let row = self.rows.parse(row, &self.texts);
+        if let Ok(ParsedRow::Elsewhere(value)) = &row {
+            parsed.ledger.leave_rows(value.as_deref(), 1);
+            return Ok(());
         }
-        Ok(parsed)
+        parsed.ledger.read += 1;
+        match row {
+            Ok(row @ (ParsedRow::Kept(_) | ParsedRow::KeptWithoutReasoning(_))) => {
+                parsed.ledger.kept += 1;
+                parsed.ledger.reasoning_left_out += u64::from(matches!(row, ParsedRow::KeptWithoutReasoning(_)));
+                parsed.kept.extend(row.sample());
+            }
+            Ok(ParsedRow::Elsewhere(_)) => {}
+            Ok(ParsedRow::Dropped(reason)) => parsed.ledger.drop_rows(reason.as_str(), 1),
+            Err(RowError::Bad(row)) if self.bad_rows == BadRows::Skip => {
+                parsed.ledger.drop_rows(row.reason.as_str(), 1);
+                parsed.rejected.push(RejectedRow {
+                    source: self.source.clone(),
+                    file: self.key.clone(),
+                    line,
+                    reason: row.reason,
+                    message: row.message,
+                });
+            }
+            Err(RowError::Bad(row)) => {
+                return Err(Error::new(ErrorKind::Data, row.message)
+                    .at(format_args!("{}:{line}", self.place))
+                    .hint("fix the row, or pass --bad-rows skip to skip such rows"));
+            }
+            Err(RowError::Fatal(error)) => return Err(error.at(&self.place)),
+        }
+        Ok(())
+    }
+
+    fn append(&self, rows: &mut ParsedRows, next: ParsedRows) {
+        rows.kept.extend(next.kept);
+        rows.ledger.merge(&next.ledger);
+        rows.rejected.extend(next.rejected);
     }
 }

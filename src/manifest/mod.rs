@@ -208,6 +208,12 @@ pub struct SourceRecord {
     /// Kept rows whose reasoning is left out, because the chat template does not print it or the settings say so.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub reasoning_left_out: u64,
+    /// Samples with at least one sign of a broken question or answer, whether or not they were dropped for it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub flagged: u64,
+    /// These samples by sign; one sample can have several.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub flags: BTreeMap<String, u64>,
     /// Distinct raw documents among the kept rows.
     pub documents: u64,
     /// Distinct summaries among the kept rows, counted per raw document.

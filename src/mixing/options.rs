@@ -2,7 +2,7 @@
 
 use super::row::Row;
 use crate::manifest::Measure;
-use crate::recipe::{Amount, Decimal, OnDuplicate, OnLong, OnShortfall, Recipe, Source};
+use crate::recipe::{Amount, Decimal, Flags, OnDuplicate, OnLong, OnShortfall, Recipe, Source};
 
 /// What is requested of mixing, besides the sources.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub(crate) struct Filter {
     pub(crate) min_response_chars: Option<u32>,
     /// Of rows with the same messages, only the best-ranked is kept.
     pub(crate) duplicates: bool,
+    /// Rows with one of these flags are dropped.
+    pub(crate) drop_flagged: Flags,
 }
 
 /// The size of a mix.
@@ -72,6 +74,7 @@ impl Options {
                 max_tokens: filter.max_tokens.filter(|_| filter.long_samples == OnLong::Drop),
                 min_response_chars: filter.min_response_chars,
                 duplicates: filter.duplicates == OnDuplicate::Drop,
+                drop_flagged: filter.drop_flagged,
             },
             validation: recipe.split.map(|split| split.validation),
             budget: recipe

@@ -11,8 +11,9 @@ use crate::recipe::{Amount, RepeatUnit, Source};
 
 /// Filters, ranks and holds out; returns the table of rows and warnings.
 pub(crate) fn place(index: Index, sources: &[Source], options: &Options) -> (Vec<Row>, Vec<String>) {
-    let Index { records, hashes } = index;
+    let Index { records, flags, hashes } = index;
     let mut rows: Vec<Row> = records.into_iter().map(Row::new).collect();
+    rows.iter_mut().zip(flags).for_each(|(row, flags)| row.flags = flags);
     filter(&mut rows, sources, &options.filter);
     rank(&mut rows, sources, &hashes);
     if options.filter.duplicates && drop_duplicates(&mut rows, &hashes) > 0 {

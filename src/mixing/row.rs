@@ -1,12 +1,15 @@
 //! A sample as mixing sees it: its record, and what the steps of mixing decide about it.
 
 use crate::index::Record;
+use crate::recipe::{Flag, Flags};
 
 /// One sample; its number is its place in the table of rows, which is in natural order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Row {
     /// What the survey knows of it.
     pub(crate) record: Record,
+    /// What is suspicious about it.
+    pub(crate) flags: Flags,
     /// The rank of its summary within its raw document; 0 outside of the summary sources. Set by [`super::rank()`].
     pub(crate) rank: u32,
     /// Its number among the rows of its summary, in input order. Set by [`super::rank()`].
@@ -22,7 +25,7 @@ pub(crate) struct Row {
 impl Row {
     /// An undecided row.
     pub(crate) fn new(record: Record) -> Self {
-        Self { record, rank: 0, pair: 0, group: 0, fate: Fate::Kept, held_out: false }
+        Self { record, flags: Flags::default(), rank: 0, pair: 0, group: 0, fate: Fate::Kept, held_out: false }
     }
 
     /// Whether no filter dropped it.
@@ -32,7 +35,7 @@ impl Row {
 }
 
 /// What the filters decided about a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Fate {
     /// It is kept.
     #[default]
@@ -41,6 +44,8 @@ pub(crate) enum Fate {
     TooLong,
     /// Its response has fewer characters than `min_response_chars`.
     ShortResponse,
+    /// It has a flag that the recipe drops.
+    Flagged(Flag),
     /// Another row with the same messages is kept.
     Duplicate,
 }
@@ -52,6 +57,7 @@ impl Fate {
             Self::Kept => "",
             Self::TooLong => "too_long",
             Self::ShortResponse => "short_response",
+            Self::Flagged(flag) => flag.name(),
             Self::Duplicate => "duplicate",
         }
     }

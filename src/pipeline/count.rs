@@ -8,7 +8,7 @@ use crate::progress::ProgressUnit;
 use crate::recipe::Source;
 use crate::sample::{Body, Sample};
 use crate::text::TextStore;
-use crate::tokens::{ChatTemplate, Counter, DocumentEncoder, TextSource, TrainingEncoder};
+use crate::tokens::{ChatTemplate, Counter, DocumentEncoder, TextSource, TrainingEncoder, TrainingLength};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Renders and counts samples.
@@ -66,6 +66,15 @@ impl SampleCounter<'_> {
         rows: &mut [Row],
         places: &[u32],
     ) -> Result<()> {
+        for (at, length) in places.iter().zip(self.training_lengths(encoder, places)?) {
+            let record = &mut rows[*at as usize].record;
+            (record.train_tokens, record.loss_tokens) = (length.tokens, length.loss_tokens);
+        }
+        Ok(())
+    }
+
+    /// What the trainer makes of the samples at these places, in their order.
+    pub(super) fn training_lengths(&self, encoder: &TrainingEncoder, places: &[u32]) -> Result<Vec<TrainingLength>> {
         let bar = self.context.progress.bar("counting for the trainer", places.len() as u64, ProgressUnit::Rows);
         let progress = bar.counter();
         let done = AtomicUsize::new(0);
@@ -83,11 +92,7 @@ impl SampleCounter<'_> {
         if let Some(fallback) = counted.fallback {
             self.context.warnings.warn(fallback);
         }
-        for (at, length) in places.iter().zip(counted.lengths) {
-            let record = &mut rows[*at as usize].record;
-            (record.train_tokens, record.loss_tokens) = (length.tokens, length.loss_tokens);
-        }
-        Ok(())
+        Ok(counted.lengths)
     }
 
     /// Counts the documents at these places into the records of their rows; returns what counted them. A trainer reads a document

@@ -111,6 +111,8 @@ fn source_records(job: &Job, statistics: &[SourceStatistics], survey: &Survey, r
             kept: statistics.kept,
             dropped: statistics.dropped.iter().cloned().collect(),
             reasoning_left_out: ledger.reasoning_left_out,
+            flagged: statistics.flagged,
+            flags: statistics.flags.iter().map(|(flag, samples)| (flag.name().to_owned(), *samples)).collect(),
             documents: 0,
             summaries: 0,
         })

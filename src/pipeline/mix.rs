@@ -157,12 +157,12 @@ fn plan_survey(
     if survey.samples.is_empty() {
         return Err(nothing_left(&survey.ledgers, &[]));
     }
-    let LoadedTokenizer { template, counter, training, documents, .. } = tokenizer;
+    let LoadedTokenizer { template, counter, training, documents, eos, .. } = tokenizer;
     let samples =
         SampleCounter { context, sources, samples: &survey.samples, texts: &survey.texts, template: &template };
     let tokenizers = Tokenizers { counter, training, documents };
     let (plan, encoders) = plan_mix(index, &survey.ledgers, options, &samples, tokenizers)?;
-    let statistics = statistics(survey, &plan, sources, &samples, context.warnings.all())?;
+    let statistics = statistics(survey, &plan, sources, &samples, eos.as_deref(), context.warnings.all())?;
     let record = TokenizerRecord {
         name: tokenizer.name,
         digest: tokenizer.digest,

@@ -1,5 +1,5 @@
 //! A run: the stages prepare, survey, plan, write and finish, composed by [`mix()`] in one process; and what reads finished
-//! mixes, `verify`, `diff` and `clean`.
+//! mixes and other files: `verify`, `diff`, `report`, `sample`, `stats`, `init` and `clean`.
 //!
 //! | stage | reads | result |
 //! |---|---|---|
@@ -14,14 +14,19 @@ mod context;
 mod count;
 mod diff;
 mod documents;
+mod examples;
 mod fail_on;
 mod finish;
+mod init;
 mod manifest;
 mod mix;
 mod plan;
 mod prepare;
 mod report;
+mod row_flags;
+mod sample;
 mod statistics;
+mod stats;
 mod survey;
 mod verify;
 mod write;
@@ -30,6 +35,9 @@ pub(crate) use clean::clean;
 pub(crate) use context::Context;
 pub(crate) use diff::{Change, Diff, Difference, diff};
 pub(crate) use finish::Outcome;
+pub(crate) use init::init;
 pub(crate) use mix::{mix, plan};
 pub(crate) use report::{ReportFile, read_report};
+pub(crate) use sample::{SampleOptions, Samples, sample};
+pub(crate) use stats::{StatsOptions, stats};
 pub(crate) use verify::{Verified, verify};

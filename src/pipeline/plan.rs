@@ -257,7 +257,7 @@ pub(super) fn nothing_left(ledgers: &[SourceLedger], filtered: &[Row]) -> Error 
 fn warn_of_long_samples(plan: &CutPlan, rows: &[Row], most: u32, context: &Context) {
     let (mut samples, mut tokens) = (0u64, 0u64);
     for (at, row) in rows.iter().enumerate().filter(|(_, row)| row.record.tokens > most) {
-        let copies = u64::from(plan.copies(at, row.record.source)) + u64::from(plan.is_validation(at));
+        let copies = u64::from(plan.copies(at, row.record.source));
         samples += copies;
         tokens += copies * u64::from(row.record.tokens - most);
     }

@@ -1,20 +1,16 @@
 //! The statistics of a run, for reports and the manifest.
 
 use super::count::SampleCounter;
+use super::examples::{examples, flag_statistics};
 use super::plan::MixPlan;
 use super::survey::Survey;
 use crate::error::Result;
 use crate::index::Number;
 use crate::manifest::Requested;
 use crate::mixing::{CutPlan, Row, Size, SourcePlan, source_ranges};
-use crate::recipe::Source;
-use crate::report::statistics::{
-    CutSourceStatistics, CutStatistics, DocumentStatistics, Example, SourceStatistics, Statistics,
-};
+use crate::recipe::{Flag, Source};
+use crate::report::statistics::{CutSourceStatistics, CutStatistics, DocumentStatistics, SourceStatistics, Statistics};
 use std::collections::{HashMap, HashSet};
-
-/// How many conversations of each source the report shows.
-const EXAMPLES: usize = 2;
 
 /// Computes the statistics of a plan.
 ///
@@ -25,36 +21,18 @@ pub(super) fn statistics(
     plan: &MixPlan,
     sources: &[Source],
     samples: &SampleCounter<'_>,
+    eos: Option<&str>,
     warnings: Vec<String>,
 ) -> Result<Statistics> {
     Ok(Statistics {
         sources: source_statistics(survey, sources, plan),
         cuts: plan.plans.iter().map(|cut| cut_statistics(cut, sources, &plan.rows)).collect(),
         document_cuts: plan.document_plans.iter().map(|cut| cut_statistics(cut, sources, &plan.rows)).collect(),
-        examples: examples(samples, sources, plan)?,
+        flags: flag_statistics(samples, &plan.rows),
+        examples: examples(samples, plan, eos)?,
         warnings,
         counted_by: plan.counted_by.clone(),
     })
-}
-
-/// The first conversations of each source in the largest mix.
-fn examples(samples: &SampleCounter<'_>, sources: &[Source], plan: &MixPlan) -> Result<Vec<Example>> {
-    let Some(largest) = plan.plans.last() else { return Ok(Vec::new()) };
-    let mut examples = Vec::new();
-    for range in source_ranges(&plan.rows) {
-        let source = plan.rows[range.start].record.source;
-        let documents = plan.document_plans.last();
-        let is_held = |at: &usize| {
-            largest.copies(*at, source) > 0 || documents.is_some_and(|documents| documents.copies(*at, source) > 0)
-        };
-        for at in range.filter(is_held).take(EXAMPLES) {
-            let mut text = String::new();
-            samples.render(at as u32, &mut text)?;
-            let tokens = plan.rows[at].record.tokens;
-            examples.push(Example { source: sources[source as usize].name.clone(), text, tokens });
-        }
-    }
-    Ok(examples)
 }
 
 fn source_statistics(survey: &Survey, sources: &[Source], plan: &MixPlan) -> Vec<SourceStatistics> {
@@ -64,6 +42,7 @@ fn source_statistics(survey: &Survey, sources: &[Source], plan: &MixPlan) -> Vec
         source_ranges(rows).into_iter().map(|range| (rows[range.start].record.source, range)).collect();
     let of_source = |(number, source): (u32, &Source)| {
         let range = ranges.get(&number).cloned().unwrap_or(0..0);
+        let source_rows = range.clone();
         let mut ledger = survey.ledgers[number as usize].clone();
         for row in rows[range.clone()].iter().filter(|row| !row.is_kept()) {
             ledger.kept -= 1;
@@ -74,7 +53,17 @@ fn source_statistics(survey: &Survey, sources: &[Source], plan: &MixPlan) -> Vec
         dropped.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         let is_shown = source.by_cut && source.kind.mix() == main;
         let documents = if is_shown { documents(survey, rows, range) } else { Vec::new() };
-        SourceStatistics { name: source.name.clone(), read: ledger.read, kept: ledger.kept, dropped, documents }
+        let flagged = || rows[source_rows.clone()].iter().map(|row| row.flags).filter(|flags| !flags.is_empty());
+        let flags = Flag::ALL.map(|flag| (flag, flagged().filter(|flags| flags.contains(flag)).count() as u64));
+        SourceStatistics {
+            name: source.name.clone(),
+            read: ledger.read,
+            kept: ledger.kept,
+            dropped,
+            flagged: flagged().count() as u64,
+            flags: flags.into_iter().filter(|(_, samples)| *samples > 0).collect(),
+            documents,
+        }
     };
     (0..).zip(sources).map(of_source).collect()
 }

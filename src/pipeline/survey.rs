@@ -9,11 +9,12 @@ use crate::input::{Artifacts, ReadOptions, RejectedRow, SourceLedger, read};
 use crate::manifest::InputFile;
 use crate::mixing;
 use crate::progress::ProgressUnit;
-use crate::recipe::{BadRows, Source};
-use crate::sample::{ParseOptions, Sample, TemplateProbe};
+use crate::recipe::{BadRows, Flag, Flags, Source};
+use crate::sample::{ParseOptions, Sample, TemplateProbe, has_template_token};
 use crate::settings::Settings;
-use crate::text::TextStore;
+use crate::text::{TextId, TextStore};
 use rayon::prelude::*;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// How rows are read, and which of their properties are indexed.
@@ -126,6 +127,7 @@ fn index_split(samples: &[Sample], source: &Source, texts: &TextStore, options: 
         builder.push(record);
     }
     let mut index = builder.finish();
+    index.set_flags(flags(samples, texts));
     if options.content || options.response_chars {
         index.update(|row, record| {
             let kind = samples[row].body.kind();
@@ -140,4 +142,20 @@ fn index_split(samples: &[Sample], source: &Source, texts: &TextStore, options: 
         });
     }
     index
+}
+
+/// The flags of samples, in their order. A context, which many samples share, is searched once.
+fn flags(samples: &[Sample], texts: &TextStore) -> Vec<Flags> {
+    let mut contexts: Vec<TextId> = samples.iter().filter_map(|sample| sample.body.kind().context()).collect();
+    contexts.dedup();
+    contexts.sort_unstable();
+    contexts.dedup();
+    let broken: HashSet<TextId> =
+        contexts.into_par_iter().filter(|context| has_template_token(texts.get(*context))).collect();
+    let flags_of = |sample: &Sample| {
+        let kind = sample.body.kind();
+        let is_broken = kind.context().is_some_and(|context| !broken.is_empty() && broken.contains(&context));
+        kind.flags(texts).with(Flag::TemplateToken, is_broken)
+    };
+    samples.par_iter().map(flags_of).collect()
 }

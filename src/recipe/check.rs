@@ -1,4 +1,4 @@
-//! Checks across the keys of a recipe whose values are each valid.
+//! Checks of a recipe whose values have the right types: their ranges, and what the keys say together.
 
 use super::choices::{Kind, OnLong, RepeatUnit};
 use super::condition::Condition;
@@ -6,6 +6,7 @@ use super::decimal::Decimal;
 use super::model::Recipe;
 use super::nearest::nearest;
 use super::sources::{KNOWN_DOCUMENTS, KNOWN_SOURCES, Source, SourceRecipe, known_kind};
+use super::yaml::Node;
 
 /// What is wrong, the path of the key at fault, and what to do.
 #[derive(Debug)]
@@ -27,31 +28,55 @@ const MAX_REPEAT: Decimal = Decimal::from_millionths(1_000 * Decimal::ONE_IN_MIL
 /// The largest `weight`.
 const MAX_WEIGHT: Decimal = Decimal::from_millionths(1_000_000 * Decimal::ONE_IN_MILLIONTHS);
 
-/// The first contradiction or value out of range.
-pub(super) fn check(recipe: &Recipe) -> Result<(), Problem> {
-    if recipe.filter.long_samples == OnLong::Keep && recipe.filter.max_tokens.is_none() {
-        return Err(Problem::new(
-            &["filter", "long_samples"],
-            "long_samples needs max_tokens",
-            "add max_tokens, or remove long_samples",
-        ));
+/// Values that are out of range, whatever the other keys say.
+pub(super) fn values(recipe: &Recipe, root: &Node) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (measure, _) in recipe.budget.iter().flat_map(|budget| budget.amounts()).filter(|(_, amount)| amount.get() == 0)
+    {
+        let message = "invalid value `0`: expected a number above 0";
+        problems.push(Problem::new(&["budget", measure.name()], message, BUDGET_HINT));
     }
-    check_budget(recipe)?;
     if let Some(split) = recipe.split
         && !(Decimal::ZERO < split.validation && split.validation < Decimal::ONE)
     {
         let message = format!("invalid value `{}`: expected a number between 0 and 1", split.validation);
-        return Err(Problem::new(
-            &["split", "validation"],
-            message,
-            "write `validation: 0.02` to hold out 2% of the documents",
-        ));
+        let hint = "write `validation: 0.02` to hold out 2% of the documents";
+        problems.push(Problem::new(&["split", "validation"], message, hint));
     }
     for (name, source) in &recipe.sources.0 {
-        check_source(recipe, name, source)?;
+        let kind = root.find(&["sources", name, "kind"].map(str::to_owned)).filter(|entry| entry.key == "kind");
+        let has_kind = kind.is_some_and(|entry| !entry.value.is_null());
+        let checks = [
+            check_name(name),
+            // A kind that is not valid is a mistake of its own.
+            if has_kind && source.kind.is_none() { Ok(()) } else { check_kind(name, source).map(drop) },
+            check_paths(&["sources", name, "paths"], source.paths.as_deref()),
+            check_folder(name, source),
+            check_condition(name, source),
+            check_share(name, source),
+        ];
+        problems.extend(checks.into_iter().filter_map(Result::err));
+        problems.extend(check_ranges(name, source));
     }
-    check_sum(recipe)
+    problems
 }
+
+/// Keys that exclude each other or lack each other, in a recipe whose values are all valid.
+pub(super) fn contradictions(recipe: &Recipe) -> Vec<Problem> {
+    let mut checks = vec![check_budget(recipe)];
+    if recipe.filter.long_samples == OnLong::Keep && recipe.filter.max_tokens.is_none() {
+        let hint = "add max_tokens, or remove long_samples";
+        checks.push(Err(Problem::new(&["filter", "long_samples"], "long_samples needs max_tokens", hint)));
+    }
+    for (name, source) in &recipe.sources.0 {
+        checks.extend([check_exclusive(name, source), check_repeats(recipe, name, source)]);
+        checks.extend([check_places(name, source), check_kind_keys(name, source)]);
+    }
+    let problems: Vec<_> = checks.into_iter().filter_map(Result::err).collect();
+    if problems.is_empty() { check_sum(recipe).err().into_iter().collect() } else { problems }
+}
+
+const BUDGET_HINT: &str = "write `tokens: 100M`, `samples: 20k` or `loss_tokens: 50M`";
 
 fn check_paths(path: &[&str], paths: Option<&[String]>) -> Result<(), Problem> {
     const HINT: &str = "name at least one path or URL, or remove the key";
@@ -64,20 +89,16 @@ fn check_paths(path: &[&str], paths: Option<&[String]>) -> Result<(), Problem> {
 
 fn check_budget(recipe: &Recipe) -> Result<(), Problem> {
     let Some(budget) = recipe.budget else { return Ok(()) };
-    let hint = "write `tokens: 100M`, `samples: 20k` or `loss_tokens: 50M`";
-    let amounts: Vec<_> = budget.amounts().collect();
-    let (measure, quantity) = match amounts[..] {
-        [] => return Err(Problem::new(&["budget"], "the budget is empty", hint)),
-        [amount] => amount,
-        [(first, _), (second, _), ..] => {
+    let amounts: Vec<_> = budget.amounts().map(|(measure, _)| measure).collect();
+    let measure = match amounts[..] {
+        [] => return Err(Problem::new(&["budget"], "the budget is empty", BUDGET_HINT)),
+        [measure] => measure,
+        [first, second, ..] => {
             let message = format!("a budget has one amount, not both {} and {}", first.name(), second.name());
-            return Err(Problem::new(&["budget", second.name()], message, hint));
+            return Err(Problem::new(&["budget", second.name()], message, BUDGET_HINT));
         }
     };
     let key = measure.name();
-    if quantity.get() == 0 {
-        return Err(Problem::new(&["budget", key], "invalid value `0`: expected a number above 0", hint));
-    }
     if let Some(other) = recipe.measure.filter(|other| *other != measure) {
         let message = format!("shares cannot be measured in {} if the budget is measured in {key}", other.name());
         return Err(Problem::new(&["measure"], message, "remove the key: the budget decides"));
@@ -85,26 +106,16 @@ fn check_budget(recipe: &Recipe) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Checks one source by itself.
-fn check_source(recipe: &Recipe, name: &str, source: &SourceRecipe) -> Result<(), Problem> {
+fn check_name(name: &str) -> Result<(), Problem> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(is_plain) {
-        return Err(Problem::new(
-            &["sources", name],
-            format!("`{name}` is not a valid source name"),
-            "use letters, digits, _ and -, starting with a letter or digit: the name is also that of a folder and of metrics",
-        ));
+    if name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(is_plain) {
+        return Ok(());
     }
-    let kind = check_kind(name, source)?;
-    check_paths(&["sources", name, "paths"], source.paths.as_deref())?;
-    check_folder(name, source)?;
-    if let Some(condition) = &source.condition {
-        check_condition(name, condition)?;
-    }
-    check_share(name, source)?;
-    check_ranges(name, source)?;
-    check_repeats(recipe, name, source)?;
-    check_kind_keys(name, kind, source)
+    Err(Problem::new(
+        &["sources", name],
+        format!("`{name}` is not a valid source name"),
+        "use letters, digits, _ and -, starting with a letter or digit: the name is also that of a folder and of metrics",
+    ))
 }
 
 /// The problem of a source's key.
@@ -122,62 +133,68 @@ fn check_kind(name: &str, source: &SourceRecipe) -> Result<Kind, Problem> {
         (Some(kind), _) | (None, Some(kind)) => Ok(kind),
         (None, None) => {
             let known = KNOWN_SOURCES.map(|(name, _)| name);
-            let documents = KNOWN_DOCUMENTS.map(|known| known.name);
-            let hint = match nearest(name, known.into_iter().chain(documents)) {
-                Some(near) => {
-                    format!("did you mean `{near}`? An additional source needs a kind, such as `kind: messages`")
-                }
-                None => {
-                    "correct the name, or add `kind: summary_qa`, `fact_qa`, `document_qa`, `messages` or `document`"
-                        .to_owned()
-                }
+            let names: Vec<&str> = known.into_iter().chain(KNOWN_DOCUMENTS.map(|known| known.name)).collect();
+            let first = match nearest(name, names.iter().copied()) {
+                Some(meant) => format!("did you mean `{meant}`? if not,"),
+                None => "correct the name, or".to_owned(),
             };
-            let message = format!(
-                "`{name}` is not a known source ({}, {}) and has no kind",
-                known.join(", "),
-                documents.join(", ")
-            );
-            Err(Problem::new(&["sources", name], message, hint))
+            Err(Problem::new(
+                &["sources", name],
+                format!("`{name}` is not a known source ({}) and has no kind", names.join(", ")),
+                format!("{first} add `kind: summary_qa`, `fact_qa`, `document_qa`, `messages` or `document`"),
+            ))
         }
     }
 }
 
 fn check_folder(name: &str, source: &SourceRecipe) -> Result<(), Problem> {
-    let Some(folder) = &source.folder else { return Ok(()) };
-    if source.paths.is_some() {
-        let message = "folder and paths exclude each other: one is a folder in each input, the other is independent of the inputs";
-        return problem(name, "folder", message, "remove one of them");
+    let is_name = |folder: &str| !folder.is_empty() && !folder.contains(['/', '\\']) && !folder.starts_with(['.', '_']);
+    match source.folder.as_deref().filter(|folder| !is_name(folder)) {
+        Some(folder) => {
+            let message = format!("invalid value `{folder}`: expected the name of a folder in the input");
+            problem(name, "folder", message, "use paths for a folder that is elsewhere")
+        }
+        None => Ok(()),
     }
-    if folder.is_empty() || folder.contains(['/', '\\']) || folder.starts_with(['.', '_']) {
-        let message = format!("invalid value `{folder}`: expected the name of a folder in the input");
-        return problem(name, "folder", message, "use paths for a folder that is elsewhere");
+}
+
+/// Checks the values of a condition.
+fn check_condition(name: &str, source: &SourceRecipe) -> Result<(), Problem> {
+    let Some(condition) = &source.condition else { return Ok(()) };
+    let problem =
+        |key: &str, message: &str, hint: &str| Err(Problem::new(&["sources", name, "where", key], message, hint));
+    if condition.column.is_empty() {
+        return problem("column", "empty column", CONDITION_HINT);
+    }
+    if condition.one_of.as_ref().is_some_and(Vec::is_empty) {
+        return problem("in", "empty list of values", "name at least one value");
     }
     Ok(())
 }
 
-/// Checks that a condition says something, and not a contradiction.
-fn check_condition(name: &str, condition: &Condition) -> Result<(), Problem> {
+const CONDITION_HINT: &str =
+    "write `where: {column: dataset_type, equals: summary_detailed}`, or use in, at_least or at_most";
+
+/// Checks that a source is in one place, and that its condition says something that can be true.
+fn check_places(name: &str, source: &SourceRecipe) -> Result<(), Problem> {
+    if source.folder.is_some() && source.paths.is_some() {
+        let message = "folder and paths exclude each other: one is a folder in each input, the other is independent of the inputs";
+        return problem(name, "folder", message, "remove one of them");
+    }
+    let Some(Condition { equals, one_of, at_least, at_most, .. }) = &source.condition else { return Ok(()) };
     let problem =
         |key: &str, message: String, hint: &str| Err(Problem::new(&["sources", name, "where", key], message, hint));
-    let hint = "write `where: {column: dataset_type, equals: summary_detailed}`, or use in, at_least or at_most";
-    if condition.column.is_empty() {
-        return problem("column", "empty column".to_owned(), hint);
-    }
-    if condition.equals.is_some() && condition.one_of.is_some() {
+    if equals.is_some() && one_of.is_some() {
         return problem("in", "equals and in exclude each other".to_owned(), "list all values in `in`");
     }
-    if condition.one_of.as_ref().is_some_and(Vec::is_empty) {
-        return problem("in", "empty list of values".to_owned(), "name at least one value");
-    }
-    if let (Some(least), Some(most)) = (condition.at_least, condition.at_most)
-        && least.is_above(most)
+    if let (Some(least), Some(most)) = (at_least, at_most)
+        && least.is_above(*most)
     {
         let message = format!("no number is at least {least} and at most {most}");
         return problem("at_least", message, "exchange the two numbers");
     }
-    let Condition { equals, one_of, at_least, at_most, .. } = condition;
     if equals.is_none() && one_of.is_none() && at_least.is_none() && at_most.is_none() {
-        return problem("column", "the condition is empty: every row would meet it".to_owned(), hint);
+        return problem("column", "the condition is empty: every row would meet it".to_owned(), CONDITION_HINT);
     }
     Ok(())
 }
@@ -188,6 +205,14 @@ fn check_share(name: &str, source: &SourceRecipe) -> Result<(), Problem> {
         let message = format!("invalid value `{share}`: expected a share above 0 and at most 1");
         let hint = "write `share: 0.1` for a tenth of the mix, or `enabled: false` to disable the source";
         return problem(name, "share", message, hint);
+    }
+    Ok(())
+}
+
+/// Checks the keys that exclude a share.
+fn check_exclusive(name: &str, source: &SourceRecipe) -> Result<(), Problem> {
+    if source.share.is_none() {
+        return Ok(());
     }
     if source.repeat.is_some() {
         let message = "repeat and share exclude each other: the share determines how often a source is repeated";
@@ -200,24 +225,20 @@ fn check_share(name: &str, source: &SourceRecipe) -> Result<(), Problem> {
     Ok(())
 }
 
-fn check_ranges(name: &str, source: &SourceRecipe) -> Result<(), Problem> {
-    for (key, value, max) in [
+fn check_ranges(name: &str, source: &SourceRecipe) -> Vec<Problem> {
+    let ranges = [
         ("repeat", source.repeat, MAX_REPEAT),
         ("max_repeat", source.max_repeat, MAX_REPEAT),
         ("weight", source.weight, MAX_WEIGHT),
-    ] {
-        let Some(value) = value else { continue };
+    ];
+    let given = ranges.into_iter().filter_map(|(key, value, max)| Some((key, value?, max)));
+    let wrong = given.filter(|(key, value, max)| value > max || (*value == Decimal::ZERO && *key != "repeat"));
+    let problem = |(key, value, max)| {
         let min = if key == "repeat" { "of at least 0" } else { "above 0" };
-        if value > max || (value == Decimal::ZERO && key != "repeat") {
-            return problem(
-                name,
-                key,
-                format!("invalid value `{value}`: expected a number {min} and at most {max}"),
-                "",
-            );
-        }
-    }
-    Ok(())
+        let message = format!("invalid value `{value}`: expected a number {min} and at most {max}");
+        Problem::new(&["sources", name, key], message, "")
+    };
+    wrong.map(problem).collect()
 }
 
 /// Checks the keys that depend on a repeat, a share or a budget.
@@ -240,23 +261,18 @@ fn check_repeats(recipe: &Recipe, name: &str, source: &SourceRecipe) -> Result<(
 }
 
 /// Checks the keys that only some kinds have.
-fn check_kind_keys(name: &str, kind: Kind, source: &SourceRecipe) -> Result<(), Problem> {
-    if !kind.is_document() {
-        if source.column.is_some() {
-            return problem(
-                name,
-                "column",
-                "only documents are in a column of any name",
-                "add `kind: document`, or remove column",
-            );
-        }
-        if source.by_cut.is_some() {
-            let message = format!("the kind decides whether cuts select among samples of kind {}", kind.name());
-            return problem(name, "by_cut", message, "remove by_cut");
-        }
-    }
+fn check_kind_keys(name: &str, source: &SourceRecipe) -> Result<(), Problem> {
+    let Some(kind) = known_kind(name).or(source.kind) else { return Ok(()) };
     if kind.is_document() {
         return check_document_keys(name, source);
+    }
+    if source.column.is_some() {
+        let message = "only documents are in a column of any name";
+        return problem(name, "column", message, "add `kind: document`, or remove column");
+    }
+    if source.by_cut.is_some() {
+        let message = format!("the kind decides whether cuts select among samples of kind {}", kind.name());
+        return problem(name, "by_cut", message, "remove by_cut");
     }
     if kind != Kind::Messages {
         return Ok(());

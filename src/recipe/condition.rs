@@ -1,27 +1,29 @@
 //! `where`: which rows of its files belong to a source.
 
-use schemars::JsonSchema;
-use serde::de::{self, Deserializer, Visitor};
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt;
 
 /// A condition on one column of a row, which the row meets if it meets every given part.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub(crate) struct Condition {
     /// The column, such as `dataset_type`.
+    #[schemars(length(min = 1))]
     pub(crate) column: String,
     /// The value that the column must have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) equals: Option<ConditionValue>,
     /// The values of which the column must have one.
-    #[serde(default, rename = "in", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
     pub(crate) one_of: Option<Vec<ConditionValue>>,
     /// The smallest number that the column may have; a number in a string counts as one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) at_least: Option<Number>,
     /// The largest number that the column may have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) at_most: Option<Number>,
 }
 
@@ -79,7 +81,7 @@ impl ConditionValue {
 }
 
 /// A finite number.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Number(f64);
 
@@ -87,9 +89,26 @@ pub(crate) struct Number(f64);
 impl Eq for Number {}
 
 impl Number {
+    /// The finite number that a text says.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        parse_number(text).map(Self)
+    }
+
     /// Whether no number is at least this and at most the other.
     pub(super) fn is_above(self, other: Self) -> bool {
         self.0 > other.0
+    }
+}
+
+/// It may be in quotes.
+impl JsonSchema for Number {
+    fn schema_name() -> Cow<'static, str> {
+        "Number".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let form = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$";
+        json_schema!({"type": ["number", "string"], "pattern": form})
     }
 }
 
@@ -108,68 +127,18 @@ fn number_of(value: &serde_json::Value) -> Option<f64> {
     value.as_f64().or_else(|| parse_number(value.as_str()?))
 }
 
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match ConditionValue::deserialize(deserializer)? {
-            ConditionValue::Number(number) => Ok(number),
-            ConditionValue::Text(text) => {
-                parse_number(&text).map(Self).ok_or_else(|| de::Error::custom(not_a_number(&text)))
-            }
-            ConditionValue::Bool(value) => Err(de::Error::custom(not_a_number(&value.to_string()))),
-        }
-    }
-}
-
-fn not_a_number(value: &str) -> String {
-    format!("invalid value `{value}`: expected a number")
-}
-
-impl<'de> Deserialize<'de> for ConditionValue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ValueVisitor;
-        impl Visitor<'_> for ValueVisitor {
-            type Value = ConditionValue;
-
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a text, a number, true or false")
-            }
-
-            fn visit_bool<E>(self, value: bool) -> Result<ConditionValue, E> {
-                Ok(ConditionValue::Bool(value))
-            }
-
-            fn visit_i64<E: de::Error>(self, value: i64) -> Result<ConditionValue, E> {
-                self.visit_f64(value as f64)
-            }
-
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<ConditionValue, E> {
-                self.visit_f64(value as f64)
-            }
-
-            fn visit_f64<E: de::Error>(self, value: f64) -> Result<ConditionValue, E> {
-                match value.is_finite() {
-                    true => Ok(ConditionValue::Number(Number(value))),
-                    false => Err(E::custom(not_a_number(&value.to_string()))),
-                }
-            }
-
-            fn visit_str<E>(self, value: &str) -> Result<ConditionValue, E> {
-                Ok(ConditionValue::Text(value.to_owned()))
-            }
-        }
-        deserializer.deserialize_any(ValueVisitor)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::recipe::Recipe;
     use serde_json::json;
 
     fn is_met(condition: serde_json::Value, value: serde_json::Value) -> bool {
         let mut with_column = json!({"column": "c"});
         with_column.as_object_mut().unwrap().extend(condition.as_object().unwrap().clone());
-        serde_json::from_value::<Condition>(with_column).unwrap().is_met(&value)
+        let recipe = json!({"sources": {"s": {"kind": "messages", "where": with_column}}}).to_string();
+        let recipe = Recipe::parse(&recipe, "recipe").unwrap();
+        let source = recipe.all_sources().into_iter().find(|source| source.name == "s").unwrap();
+        source.condition.unwrap().is_met(&value)
     }
 
     #[test]

@@ -1,19 +1,22 @@
 //! `recipe.yaml`: how much of each source a mix holds, in a file that can be reviewed, versioned and repeated.
 //!
-//! [`Recipe::parse`] reads and checks a recipe; the result holds no contradiction. Without a recipe the program behaves
+//! [`Recipe::read`] reads and checks a recipe; without a mistake, the result holds no contradiction. Without a recipe the program behaves
 //! as with [`Recipe::default`].
 
 mod check;
 mod choices;
 mod condition;
 mod decimal;
+mod flag;
 mod model;
 mod nearest;
 mod number;
 mod parse;
-mod positions;
+mod position;
+mod reading;
 mod settings;
 mod sources;
+mod yaml;
 
 pub(crate) use choices::{
     BadRows, Choice, Columns, Compression, Documents, Format, InfeasibleCuts, Kind, OnDuplicate, OnLong, OnShortfall,
@@ -21,10 +24,12 @@ pub(crate) use choices::{
 };
 pub(crate) use condition::Condition;
 pub(crate) use decimal::Decimal;
+pub(crate) use flag::{Flag, Flags};
 pub(crate) use model::Recipe;
 pub(crate) use nearest::nearest;
-pub(crate) use settings::{Position, RecipeSetting, RecipeValue};
-pub(crate) use sources::{Amount, Source, document_source, is_known_documents};
+pub(crate) use reading::Mistake;
+pub(crate) use settings::{RecipeSetting, RecipeValue};
+pub(crate) use sources::{Amount, KNOWN_SOURCES, Source, document_source, is_known_documents};
 
 #[cfg(test)]
 mod tests;

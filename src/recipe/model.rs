@@ -2,16 +2,13 @@
 
 use super::choices::{Kind, OnDuplicate, OnLong, OnShortfall};
 use super::decimal::Decimal;
-use super::number::{self, Quantity};
-use super::positions;
-use super::settings::{Position, RecipeSetting};
+use super::flag::{Flag, Flags};
+use super::number::{Positive, Quantity};
+use super::settings::RecipeSetting;
 use super::sources::{KNOWN_DOCUMENTS, KNOWN_SOURCES, Source, SourceRecipe, Sources};
 use crate::manifest::Measure;
 use schemars::{JsonSchema, Schema};
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
-use serde_yaml::Spanned;
-use std::fmt;
+use serde::Serialize;
 
 /// A recipe for knowledge-mixing: how much of each source a mix holds.
 ///
@@ -23,42 +20,49 @@ pub(crate) struct Recipe {
     #[schemars(skip)]
     pub(crate) settings: Vec<RecipeSetting>,
     /// The sources by name: changes to the known sources, and any number of additional ones.
+    #[schemars(with = "Option<Sources>")]
     pub(crate) sources: Sources,
     /// Samples that are filtered out before anything else is decided.
+    #[schemars(with = "Option<Filter>")]
     pub(crate) filter: Filter,
     /// The size of a mix; without it, the sources determine the size.
     pub(crate) budget: Option<Budget>,
     /// What shares are measured in; by default what the budget is measured in, or tokens.
     pub(crate) measure: Option<Measure>,
     /// What happens if the data cannot fill a share or a budget.
+    #[schemars(with = "Option<OnShortfall>")]
     pub(crate) on_shortfall: OnShortfall,
     /// Documents that are held out for validation.
     pub(crate) split: Option<Split>,
 }
 
 /// Samples that are filtered out before anything else is decided.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(default, deny_unknown_fields)]
 pub(crate) struct Filter {
     /// The longest conversation that the trainer accepts, in tokens; documents are divided into blocks, whatever their length.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number::one_positive")]
-    #[schemars(with = "Option<std::num::NonZeroU32>")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Positive>")]
     pub(crate) max_tokens: Option<u32>,
     /// What happens to samples with more tokens than `max_tokens`.
-    #[serde(deserialize_with = "positions::or_default")]
+    #[schemars(with = "Option<OnLong>")]
     pub(crate) long_samples: OnLong,
     /// The shortest accepted response, in characters (in a chat: all assistant messages together).
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number::one_positive")]
-    #[schemars(with = "Option<std::num::NonZeroU32>")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Positive>")]
     pub(crate) min_response_chars: Option<u32>,
     /// What happens to samples with exactly the same messages, and to documents with the same text.
-    #[serde(deserialize_with = "positions::or_default")]
+    #[schemars(with = "Option<OnDuplicate>")]
     pub(crate) duplicates: OnDuplicate,
+    /// Signs of a broken question or answer; samples with one of them are dropped.
+    #[serde(skip_serializing_if = "Flags::is_empty")]
+    #[schemars(with = "Option<Vec<Flag>>")]
+    pub(crate) drop_flagged: Flags,
 }
 
 /// The size of a mix, in tokens, in samples, or in tokens that count for the loss.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(default, deny_unknown_fields)]
 pub(crate) struct Budget {
     /// At most this number of tokens, such as `100M`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,47 +85,16 @@ impl Budget {
 }
 
 /// Documents that are held out for validation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub(crate) struct Split {
     /// The fraction of documents to hold out: `0.02` is 2%, and at least one document if there are two.
+    #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]
     pub(crate) validation: Decimal,
 }
 
 /// The keys of a recipe that are not settings.
 pub(super) const OWN_KEYS: [&str; 6] = ["sources", "filter", "budget", "measure", "on_shortfall", "split"];
-
-/// Every other key is kept as a setting, with its position. (`#[serde(flatten)]` would lose the positions.)
-impl<'de> Deserialize<'de> for Recipe {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct RecipeVisitor;
-        impl<'de> Visitor<'de> for RecipeVisitor {
-            type Value = Recipe;
-
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("keys with values (`key: value`)")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Recipe, A::Error> {
-                let mut recipe = Recipe::default();
-                while let Some(key) = map.next_key::<Spanned<String>>()? {
-                    let at = Position::from(&key);
-                    match key.value.as_str() {
-                        "sources" => recipe.sources = map.next_value::<Option<_>>()?.unwrap_or_default(),
-                        "filter" => recipe.filter = map.next_value::<Option<_>>()?.unwrap_or_default(),
-                        "budget" => recipe.budget = map.next_value()?,
-                        "measure" => recipe.measure = map.next_value()?,
-                        "on_shortfall" => recipe.on_shortfall = map.next_value::<Option<_>>()?.unwrap_or_default(),
-                        "split" => recipe.split = map.next_value()?,
-                        _ => recipe.settings.push(RecipeSetting { key: key.value, at, value: map.next_value()? }),
-                    }
-                }
-                Ok(recipe)
-            }
-        }
-        deserializer.deserialize_map(RecipeVisitor)
-    }
-}
 
 impl Recipe {
     /// The JSON schema of a recipe, with the properties of its settings first.
@@ -131,6 +104,8 @@ impl Recipe {
             let own = std::mem::replace(properties, settings);
             properties.extend(own);
         }
+        // An empty recipe is one, too.
+        schema.insert("type".to_owned(), serde_json::json!(["object", "null"]));
         schema
     }
 

@@ -3,8 +3,7 @@
 use super::Decimal;
 use super::decimal::exact;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{self, Deserializer, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
@@ -56,12 +55,6 @@ impl Serialize for Quantity {
     }
 }
 
-impl<'de> Deserialize<'de> for Quantity {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NumberVisitor("a whole number, such as 250000, 1.5k or 100M", str::parse))
-    }
-}
-
 impl JsonSchema for Quantity {
     fn schema_name() -> Cow<'static, str> {
         "Quantity".into()
@@ -71,8 +64,8 @@ impl JsonSchema for Quantity {
         json_schema!({
             "description": "A whole number with an optional suffix k, M, G (or B) or T: 100M is 100 million.",
             "anyOf": [
-                {"type": "integer", "minimum": 1},
-                {"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?[kKmMgGbBtT]?$"}
+                {"type": "integer", "minimum": 1, "maximum": 1_000_000_000_000_000u64},
+                {"type": "string", "pattern": number_pattern("[kKmMgGbBtT]?")}
             ]
         })
     }
@@ -85,12 +78,6 @@ impl Serialize for Decimal {
     }
 }
 
-impl<'de> Deserialize<'de> for Decimal {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NumberVisitor("a number, such as 2.5 or 0.02", str::parse))
-    }
-}
-
 impl JsonSchema for Decimal {
     fn schema_name() -> Cow<'static, str> {
         "Decimal".into()
@@ -100,59 +87,40 @@ impl JsonSchema for Decimal {
         json_schema!({
             "description": "A number with at most six decimal places, such as 2.5 or 0.02.",
             "anyOf": [
-                {"type": "number", "minimum": 0},
-                {"type": "string", "pattern": "^[0-9]*\\.?[0-9]+$"}
+                {"type": "number", "minimum": 0, "maximum": 1_000_000_000_000u64},
+                {"type": "string", "pattern": number_pattern("")}
             ]
         })
     }
 }
 
-/// Parses a number from its shortest decimal form, which is what the recipe says: `0.3` stays `0.3`.
-struct NumberVisitor<T>(&'static str, fn(&str) -> Result<T, String>);
-
-impl<T> Visitor<'_> for NumberVisitor<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(self.0)
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
-        self.visit_str(&number.to_string())
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
-        self.visit_str(&number.to_string())
-    }
-
-    fn visit_f64<E: de::Error>(self, number: f64) -> Result<T, E> {
-        self.visit_str(&number.to_string())
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
-        self.1(text).map_err(E::custom)
-    }
-}
-
 /// A whole number from 1: `5`, or `5.0`, because Kubeflow passes integers as doubles.
-fn positive(text: &str) -> Result<u32, String> {
+pub(super) fn positive(text: &str) -> Result<u32, String> {
     exact(text, 0)
         .and_then(|n| u32::try_from(n).ok())
         .filter(|&n| n > 0)
         .ok_or_else(|| format!("invalid value `{text}`: expected a whole number from 1 to {}", u32::MAX))
 }
 
-struct Positive(u32);
+/// A whole number of at least 1 in the schema.
+pub(super) struct Positive;
 
-impl<'de> Deserialize<'de> for Positive {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NumberVisitor("a whole number of at least 1", positive)).map(Self)
+impl JsonSchema for Positive {
+    fn schema_name() -> Cow<'static, str> {
+        "Positive".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A whole number of at least 1.",
+            "anyOf": [{"type": "integer", "minimum": 1, "maximum": u32::MAX}, {"type": "string", "pattern": number_pattern("")}]
+        })
     }
 }
 
-/// Deserializes an optional whole number of at least 1.
-pub(super) fn one_positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
-    Ok(Option::<Positive>::deserialize(deserializer)?.map(|n| n.0))
+/// The form of a number in quotes, in the syntax of JSON schemas. What it is worth is left to the program.
+fn number_pattern(suffix: &str) -> String {
+    format!(r"^\s*\+?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?{suffix}\s*$")
 }
 
 #[cfg(test)]

@@ -3,12 +3,10 @@
 use super::choices::{Kind, RepeatUnit, WrittenReasoning};
 use super::condition::Condition;
 use super::decimal::Decimal;
-use super::number;
+use super::number::Positive;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Deserialize;
-use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde_json::json;
 use std::borrow::Cow;
-use std::fmt;
 
 /// The known sources of conversations, which need no recipe, in the order of a mix.
 pub(crate) const KNOWN_SOURCES: [(&str, Kind); 4] = [
@@ -52,37 +50,43 @@ pub(crate) fn document_source(of: &str) -> String {
 }
 
 /// The keys of one source.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(default, deny_unknown_fields)]
 pub(crate) struct SourceRecipe {
     /// `false` disables the source.
     pub(crate) enabled: Option<bool>,
     /// What the rows are; required for an additional source.
     pub(crate) kind: Option<Kind>,
     /// Folders, files or URLs with the rows; without it, the folder of the same name in each input.
+    #[schemars(extend("minItems" = 1, "items" = json!({"type": "string", "pattern": "\\S"})))]
     pub(crate) paths: Option<Vec<String>>,
     /// The folder in each input, if its name is not the source's; several sources can share one.
+    #[schemars(extend("pattern" = r"^[^./_\\][^/\\]*$"))]
     pub(crate) folder: Option<String>,
     /// Which rows of its files belong to the source; without it, all.
     #[serde(rename = "where")]
     pub(crate) condition: Option<Condition>,
     /// The column with the text of a document; `document` by default.
+    #[schemars(length(min = 1))]
     pub(crate) column: Option<String>,
     /// Whether cuts select among the documents of each raw document, instead of taking all.
     pub(crate) by_cut: Option<bool>,
     /// How often each sample is in a mix: `2.5` is two copies and a half, `0.3` is 30%, `0` is none.
+    #[schemars(extend("maximum" = 1000))]
     pub(crate) repeat: Option<Decimal>,
     /// What the fractional part of `repeat` is counted in.
     pub(crate) unit: Option<RepeatUnit>,
     /// The fraction of the mix's tokens that the source fills: `0.1` is a tenth.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1))]
     pub(crate) share: Option<Decimal>,
     /// How often a share or a budget may repeat the source; once by default.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1000))]
     pub(crate) max_repeat: Option<Decimal>,
     /// The weight of the source when the budget is divided; 1 if another source has a weight, else proportional to its size.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1_000_000))]
     pub(crate) weight: Option<Decimal>,
     /// The maximum number of question-answer pairs per summary.
-    #[serde(deserialize_with = "number::one_positive")]
-    #[schemars(with = "Option<std::num::NonZeroU32>")]
+    #[schemars(with = "Option<Positive>")]
     pub(crate) qa_per_doc: Option<u32>,
     /// Whether the user message includes the summary (or document) between outline and question.
     pub(crate) with_document: Option<bool>,
@@ -102,42 +106,31 @@ impl Sources {
     }
 }
 
-impl<'de> Deserialize<'de> for Sources {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct SourcesVisitor;
-        impl<'de> Visitor<'de> for SourcesVisitor {
-            type Value = Sources;
-
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("sources by name")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Sources, A::Error> {
-                let mut sources: Vec<(String, SourceRecipe)> = Vec::new();
-                while let Some((name, source)) = map.next_entry::<String, Option<SourceRecipe>>()? {
-                    if sources.iter().any(|(known, _)| *known == name) {
-                        return Err(de::Error::custom(format!("duplicate source `{name}`")));
-                    }
-                    sources.push((name, source.unwrap_or_default()));
-                }
-                Ok(Sources(sources))
-            }
-        }
-        deserializer.deserialize_map(SourcesVisitor)
-    }
-}
-
 impl JsonSchema for Sources {
     fn schema_name() -> Cow<'static, str> {
         "Sources".into()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let source = generator.subschema_for::<Option<SourceRecipe>>();
-        let names = KNOWN_SOURCES.iter().map(|(name, _)| *name).chain(KNOWN_DOCUMENTS.iter().map(|known| known.name));
-        let known: serde_json::Map<String, serde_json::Value> =
-            names.map(|name| (name.to_owned(), source.clone().to_value())).collect();
-        json_schema!({"type": "object", "properties": known, "additionalProperties": source})
+        let source = |kind: serde_json::Value, generator: &mut SchemaGenerator| {
+            let mut schema = generator.subschema_for::<SourceRecipe>();
+            schema.insert("properties".to_owned(), json!({"kind": kind}));
+            schema
+        };
+        let documents = KNOWN_DOCUMENTS.map(|known| (known.name, Kind::Document));
+        let mut known = serde_json::Map::new();
+        for (name, kind) in KNOWN_SOURCES.into_iter().chain(documents) {
+            let schema = source(json!({"enum": [kind, null]}), generator);
+            known.insert(name.to_owned(), json!({"anyOf": [schema, {"type": "null"}]}));
+        }
+        let mut additional = source(json!({"not": {"type": "null"}}), generator);
+        additional.insert("required".to_owned(), json!(["kind"]));
+        json_schema!({
+            "type": "object",
+            "properties": known,
+            "additionalProperties": additional,
+            "propertyNames": {"pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$"}
+        })
     }
 }
 
@@ -247,6 +240,11 @@ impl Source {
     /// The name of its folder in each input.
     pub(crate) fn folder_name(&self) -> &str {
         self.folder.as_deref().unwrap_or(&self.name)
+    }
+
+    /// A source of ready-made chats without a recipe.
+    pub(crate) fn of_chats(name: &str) -> Self {
+        Self::new(name, Kind::Messages, &SourceRecipe::default())
     }
 
     /// How much of the source a mix holds.

@@ -1,6 +1,7 @@
 //! What a recipe accepts and refuses.
 
 use super::number::Quantity;
+use super::position::Position;
 use super::*;
 use std::fmt::Write;
 
@@ -116,6 +117,7 @@ fn errors_name_line_and_column() {
         "sources:\n  general:\n    share: 0.1",
         "sources:\n  general: {kind: messages, shares: 0.1}",
         "sources:\n  general: {kind: chats}",
+        "sources:\n  general: {kind: }",
         "sources:\n  key_facts_to_qa: {kind: messages}",
         "sources:\n  a/b: {kind: messages}",
         "sources:\n  key_facts_to_qa:\n    repeat: -2",

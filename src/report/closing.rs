@@ -2,6 +2,7 @@
 
 use super::format::{cut_name, line, percent, size, thousands};
 use super::statistics::{SourceStatistics, Statistics};
+use super::wording::STAND_IN;
 use crate::manifest::{MANIFEST_NAME, Manifest, MixKind, OutputFile, OutputKind};
 use crate::tokens::BUILTIN;
 use serde_json::{Map, Value, json};
@@ -137,15 +138,18 @@ fn largest_risk(manifest: &Manifest, statistics: &Statistics) -> Option<String> 
         ));
     }
     if manifest.tokenizer.name == BUILTIN {
-        return Some(
-            "tokens were counted with builtin, a stand-in: for real models the counts are 10 to 25% too high"
-                .to_owned(),
-        );
+        return Some(STAND_IN.to_owned());
     }
     let infeasible: Vec<String> =
         manifest.cuts.iter().filter(|cut| !cut.feasible).map(|cut| cut_name(cut.cut)).collect();
     if !infeasible.is_empty() {
         return Some(format!("the input has too few summaries for cut {}", infeasible.join(", ")));
+    }
+    let flagged: u64 = manifest.sources.iter().map(|source| source.flagged).sum();
+    let samples: u64 = manifest.sources.iter().map(|source| source.kept).sum();
+    if flagged * 100 >= samples.max(1) {
+        let share = percent(flagged, samples.max(flagged));
+        return Some(format!("{share} of the samples have signs of broken questions: see the report"));
     }
     let (source, dropped) =
         statistics.sources.iter().map(|source| (source, source.dropped_rows())).max_by_key(|(_, dropped)| *dropped)?;

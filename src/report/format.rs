@@ -75,6 +75,19 @@ pub(crate) fn short(text: &str, max: usize) -> String {
     format!("{}…", line(&kept))
 }
 
+/// Untrusted text with symbols in place of what a terminal or a browser would obey or hide; lines and tabs stay.
+pub(crate) fn visible(text: &str) -> String {
+    let shown = text.chars().map(|c| match c {
+        '\n' | '\t' => c,
+        // Unicode has a picture for every ASCII control character.
+        '\0'..='\u{1f}' => char::from_u32(0x2400 + c as u32).unwrap_or('\u{fffd}'),
+        '\u{7f}' => '\u{2421}',
+        c if c.is_control() || is_direction(c) => '\u{fffd}',
+        c => c,
+    });
+    shown.collect()
+}
+
 /// Marks that change the direction of the text after them, which can make a text look like another one.
 fn is_direction(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -15,7 +15,8 @@ use serde_json::{Map, Value};
 /// |---|---|
 /// | `samples`, `tokens`, `largest_cut` | the largest cut that was written; absent if none was |
 /// | `rows.read`, `rows.kept`, `rows.dropped`, `rows.dropped.REASON` | all sources |
-/// | `sources.SOURCE.read`, `.kept`, `.dropped`, `.documents`, `.summaries` | one source |
+/// | `rows.flagged`, `rows.flagged.FLAG` | samples with signs of a broken question or answer, dropped or not; FLAG only if it occurs |
+/// | `sources.SOURCE.read`, `.kept`, `.dropped`, `.flagged`, `.documents`, `.summaries` | one source |
 /// | `cut_N.samples`, `.tokens` | one mix |
 /// | `cut_N.training.samples`, `.tokens`, `.loss_tokens`, `.left_out.REASON` | what the trainer gets of it; absent unless that was counted (tokens files, loss tokens) |
 /// | `cut_N.preflight.samples`, `.tokens`, `.loss_tokens`, `.dropped`, `.dropped.REASON`, `.steps_per_epoch`, `.steps`, `.tokens_per_step`, `.micro_batches_at_least`, `.micro_batches_at_most`, `.balance_percent_at_least` | what the trainer will do with it in one epoch (`steps`: in all); absent unless the settings say how it is trained |
@@ -63,11 +64,18 @@ fn rows(map: &mut Map<String, Value>, manifest: &Manifest) {
         let sum = map.get(&name).and_then(Value::as_u64).unwrap_or_default();
         put(map, &name, sum + rows);
     }
+    put(map, "rows.flagged", sources.iter().map(|source| source.flagged).sum());
+    for (flag, samples) in sources.iter().flat_map(|source| &source.flags) {
+        let name = format!("rows.flagged.{}", reason_key(flag));
+        let sum = map.get(&name).and_then(Value::as_u64).unwrap_or_default();
+        put(map, &name, sum + samples);
+    }
     for source in sources {
         let prefix = format!("sources.{}", line(&source.name));
         put(map, &format!("{prefix}.read"), source.read);
         put(map, &format!("{prefix}.kept"), source.kept);
         put(map, &format!("{prefix}.dropped"), source.dropped.values().sum());
+        put(map, &format!("{prefix}.flagged"), source.flagged);
         put(map, &format!("{prefix}.documents"), source.documents);
         put(map, &format!("{prefix}.summaries"), source.summaries);
     }

@@ -2,10 +2,14 @@
 
 pub(crate) mod card;
 pub(crate) mod closing;
+pub(crate) mod conversation;
+pub(crate) mod example;
 pub(crate) mod format;
 pub(crate) mod length_counts;
+pub(crate) mod messages_statistics;
 pub(crate) mod metrics;
 pub(crate) mod page;
+pub(crate) mod recipe_draft;
 pub(crate) mod statistics;
 pub(crate) mod summary;
 pub(crate) mod table;

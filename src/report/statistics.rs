@@ -1,7 +1,9 @@
 //! The figures behind every report, computed once per run.
 
+use super::example::Example;
 use super::length_counts::LengthCounts;
 use crate::manifest::{Measure, Requested};
+use crate::recipe::Flag;
 
 /// The context lengths that trainers commonly use, in tokens.
 pub(crate) const LIMITS: [u32; 3] = [2048, 4096, 8192];
@@ -15,7 +17,9 @@ pub(crate) struct Statistics {
     pub(crate) cuts: Vec<CutStatistics>,
     /// The document mixes of a run that has conversations as well.
     pub(crate) document_cuts: Vec<CutStatistics>,
-    /// A few sample conversations of each source, rendered with the chat template.
+    /// What is suspicious about questions and answers, flags that occur only.
+    pub(crate) flags: Vec<FlagStatistics>,
+    /// A few conversations of each source in the largest cut.
     pub(crate) examples: Vec<Example>,
     /// Every warning of the run.
     pub(crate) warnings: Vec<String>,
@@ -34,6 +38,10 @@ pub(crate) struct SourceStatistics {
     pub(crate) kept: u64,
     /// Dropped rows by reason, the most frequent reason first.
     pub(crate) dropped: Vec<(String, u64)>,
+    /// Samples with any flag, whether or not they were dropped.
+    pub(crate) flagged: u64,
+    /// Samples by flag, flags that occur only.
+    pub(crate) flags: Vec<(Flag, u64)>,
     /// The raw documents of a summary source, in input order; empty for other sources.
     pub(crate) documents: Vec<DocumentStatistics>,
 }
@@ -71,15 +79,28 @@ pub(crate) struct CutSourceStatistics {
     pub(crate) requested: Option<Requested>,
 }
 
-/// A conversation, rendered with the chat template.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Example {
-    /// The name of its source.
+/// The samples with one flag.
+#[derive(Debug, Clone)]
+pub(crate) struct FlagStatistics {
+    /// The flag.
+    pub(crate) flag: Flag,
+    /// The samples, whether or not they were dropped.
+    pub(crate) samples: u64,
+    /// Those of them that a filter dropped, for whatever reason.
+    pub(crate) dropped: u64,
+    /// A few of them: source, question and answer.
+    pub(crate) examples: Vec<FlaggedPair>,
+}
+
+/// A question and its answer, for people who judge whether a flag is right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FlaggedPair {
+    /// The name of the source.
     pub(crate) source: String,
-    /// The rendered text.
-    pub(crate) text: String,
-    /// Its length in tokens.
-    pub(crate) tokens: u32,
+    /// The question, perhaps shortened.
+    pub(crate) question: String,
+    /// The answer, perhaps shortened.
+    pub(crate) answer: String,
 }
 
 impl SourceStatistics {

@@ -1,12 +1,17 @@
 //! `summary.md`: the run in a few Markdown tables, which Kubeflow shows with the run.
 
-use super::format::{counted, cut_name, line, percent, thousands};
+use super::format::{counted, cut_name, line, percent, short, thousands};
 use super::statistics::{CutSourceStatistics, CutStatistics, LIMITS, SourceStatistics, Statistics};
 use super::wording::{
-    DEFAULT_RULE, RunKind, average_summaries, infeasible_cuts, not_documents, preflight_notes, training_calls,
+    DEFAULT_RULE, RunKind, STAND_IN, average_summaries, infeasible_cuts, not_documents, preflight_notes, training_calls,
 };
 use crate::manifest::{CutRecord, Manifest};
+use crate::recipe::Flag;
+use crate::tokens::BUILTIN;
 use std::ops::Range;
+
+/// The longest example in a table, in characters.
+const EXAMPLE_SHOWN: usize = 100;
 
 /// The run in Markdown: warnings, mixes by source, token lengths, recipe targets, rows.
 ///
@@ -27,6 +32,9 @@ pub(crate) fn summary(manifest: &Manifest, statistics: &Statistics) -> String {
     if !warnings.is_empty() {
         text.push_str(&format!("## Warnings\n\n{warnings}\n"));
     }
+    if manifest.tokenizer.name == BUILTIN {
+        text.push_str(&format!("Note: {STAND_IN}.\n\n"));
+    }
     text.push_str(&mixes(manifest, statistics));
     let mut notes: Vec<String> = infeasible_cuts(manifest, RunKind::Mix).collect();
     if !notes.is_empty() {
@@ -41,6 +49,7 @@ pub(crate) fn summary(manifest: &Manifest, statistics: &Statistics) -> String {
     text.push_str(&targets(statistics));
     text.push_str(&training(manifest));
     text.push_str(&rows(statistics));
+    text.push_str(&flags(statistics));
     text.truncate(text.trim_end().len());
     text + "\n"
 }
@@ -203,6 +212,23 @@ fn rows(statistics: &Statistics) -> String {
         ]
     });
     table_of("Rows", &["source", "read", "kept", "dropped", "reasons"], 1..4, rows)
+}
+
+/// The samples with signs of broken questions, each with an example.
+fn flags(statistics: &Statistics) -> String {
+    let rows = statistics.flags.iter().map(|flag| {
+        let example = flag.examples.first().map(|pair| match flag.flag {
+            Flag::Refusal => short(&pair.answer, EXAMPLE_SHOWN),
+            _ => short(&pair.question, EXAMPLE_SHOWN),
+        });
+        vec![
+            flag.flag.text().to_owned(),
+            thousands(flag.samples),
+            thousands(flag.dropped),
+            escape(&example.unwrap_or_default()),
+        ]
+    });
+    table_of("Signs of broken questions", &["sign", "samples", "dropped", "example"], 1..3, rows)
 }
 
 /// A heading and a table with the columns `numbers` right-aligned; empty without rows.

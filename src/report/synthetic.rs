@@ -1,13 +1,15 @@
 //! Made-up runs for the tests of the reports.
 
+use super::example::{Example, Part, Role, Why};
 use super::length_counts::LengthCounts;
 use super::statistics::{
-    CutSourceStatistics, CutStatistics, DocumentStatistics, Example, SourceStatistics, Statistics,
+    CutSourceStatistics, CutStatistics, DocumentStatistics, FlagStatistics, FlaggedPair, SourceStatistics, Statistics,
 };
 use crate::manifest::{
     CutRecord, InputFile, MANIFEST_FORMAT, Manifest, Measure, MixKind, MixState, OutputFile, OutputKind, Preflight,
     Program, Requested, SettingsRecord, ShareRecord, SourceRecord, TokenizerRecord, TrainingRecord,
 };
+use crate::recipe::Flag;
 use std::collections::BTreeMap;
 
 /// The size of a run.
@@ -53,6 +55,8 @@ pub(crate) fn with_recipe() -> (Manifest, Statistics) {
         kept: 700,
         dropped: Default::default(),
         reasoning_left_out: 0,
+        flagged: 0,
+        flags: Default::default(),
         documents: 0,
         summaries: 0,
     });
@@ -245,6 +249,8 @@ fn build(shape: &Shape, infeasible: &[u32]) -> (Manifest, Statistics) {
         kept: source.kept,
         dropped: source.dropped.iter().cloned().collect(),
         reasoning_left_out: 0,
+        flagged: source.flagged,
+        flags: source.flags.iter().map(|(flag, samples)| (flag.name().to_owned(), *samples)).collect(),
         documents: if index == 2 { 0 } else { u64::from(shape.documents) },
         summaries: source.summaries(),
     });
@@ -267,6 +273,7 @@ fn build(shape: &Shape, infeasible: &[u32]) -> (Manifest, Statistics) {
         sources,
         cuts,
         document_cuts: Vec::new(),
+        flags: flags(),
         examples: examples(),
         warnings: warnings(infeasible),
         counted_by: "tokenizers with a word cache".to_owned(),
@@ -294,6 +301,9 @@ fn source(shape: &Shape, index: usize, random: &mut Random) -> SourceStatistics 
         _ => Vec::new(),
     };
     source.read = source.kept + source.dropped_rows();
+    if index == 0 {
+        (source.flagged, source.flags) = (2, vec![(Flag::Ellipsis, 1), (Flag::Refusal, 2)]);
+    }
     source
 }
 
@@ -364,19 +374,57 @@ fn warnings(infeasible: &[u32]) -> Vec<String> {
 }
 
 fn examples() -> Vec<Example> {
+    let part = |role, text: &str, is_trained, elided| Part { role, text: text.to_owned(), is_trained, elided };
+    let example = |source: &str, why, answer: &str, elided| {
+        let question = "What does a skipper see who is too far north?";
+        Example {
+            source: source.to_owned(),
+            why,
+            tokens: 61 + elided as u32 / 4,
+            loss_tokens: Some(9),
+            flags: [Flag::Refusal].into_iter().filter(|_| why == Why::Flagged).collect(),
+            parts: vec![
+                part(None, "<|im_start|>user\n", false, 0),
+                part(Some(Role::User), "Handbook of small harbours, chapter 1\nThe inner light", false, elided),
+                part(Some(Role::User), " is red over the rocks.\n\n", false, 0),
+                part(Some(Role::User), question, false, 0),
+                part(None, "<|im_end|>\n<|im_start|>assistant\n", false, 0),
+                part(Some(Role::Assistant), answer, true, 0),
+                part(None, "<|im_end|>", true, 0),
+            ],
+        }
+    };
     let mut examples = Vec::new();
     for (name, ..) in SOURCES {
-        let text = format!(
-            "<|im_start|>user\nHandbook of small harbours, chapter 1\nThe inner light shows white over the fairway \
-             and red over the rocks of {name}.\n\nWhat does a skipper see who is too far north?<|im_end|>\n\
-             <|im_start|>assistant\nThe red sector of the inner light.<|im_end|>\n"
-        );
-        examples.push(Example { source: name.to_owned(), text, tokens: 61 });
-        let long = format!("<|im_start|>user\n{}<|im_end|>\n", "The tide turns twice a day. ".repeat(120));
-        examples.push(Example { source: name.to_owned(), text: long, tokens: 848 });
+        examples.push(example(name, Why::Shortest, "Red.", 0));
+        examples.push(example(name, Why::Longest, "The red sector of the inner light.", 3_240));
+        examples.push(example(name, Why::Flagged, "I'm sorry, but I cannot answer that.", 0));
     }
-    examples[1] = Example { source: SOURCES[0].0.to_owned(), text: HOSTILE.to_owned(), tokens: 88 };
+    examples[1].parts[1].text = HOSTILE.to_owned();
+    examples[1].parts[5].text = "The tide turns twice a day. ".repeat(60);
     examples
+}
+
+fn flags() -> Vec<FlagStatistics> {
+    let pair = |question: &str, answer: &str| FlaggedPair {
+        source: SOURCES[0].0.to_owned(),
+        question: question.to_owned(),
+        answer: answer.to_owned(),
+    };
+    vec![
+        FlagStatistics {
+            flag: Flag::Ellipsis,
+            samples: 1,
+            dropped: 1,
+            examples: vec![pair("What is ...?", "The inner light.")],
+        },
+        FlagStatistics {
+            flag: Flag::Refusal,
+            samples: 2,
+            dropped: 0,
+            examples: vec![pair("Who built it?", "I'm sorry, but I cannot answer that."), pair(HOSTILE, HOSTILE)],
+        },
+    ]
 }
 
 fn manifest(sources: Vec<SourceRecord>, cuts: Vec<CutRecord>) -> Manifest {

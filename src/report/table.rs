@@ -38,6 +38,12 @@ pub(crate) fn table(manifest: &Manifest, statistics: &Statistics, run: RunKind, 
     text + "\n"
 }
 
+/// Names and values, a line each, with the values in one column.
+pub(super) fn aligned(lines: &[(String, String)]) -> String {
+    let width = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+    lines.iter().map(|(name, value)| format!("{name:<width$}  {value}\n")).collect()
+}
+
 fn sources(manifest: &Manifest, statistics: &Statistics, width: u16) -> String {
     let mut table = new_table(&["Sources", "read", "dropped", "kept", "documents", "summaries"], 1, width);
     for source in &statistics.sources {

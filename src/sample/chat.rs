@@ -2,12 +2,13 @@
 
 use super::columns::{Columns, invalid_escape, type_of, wrong_type};
 use super::conversation::Conversation;
+use super::flags::{flags, has_template_token};
 use super::json::{RowJson, TOOLS_KEY, put};
 use super::kind::SampleKind;
 use super::outcome::{DropReason, ParsedRow, RejectReason, RowError};
 use super::reasoning::TemplateProbe;
 use crate::index::{PartsHasher, Record, SplitBuilder};
-use crate::recipe::{ReasoningKey, Source, WrittenReasoning};
+use crate::recipe::{Flag, Flags, ReasoningKey, Source, WrittenReasoning};
 use crate::text::{Interner, TextId, TextStore};
 use serde_json::{Map, Value};
 
@@ -35,6 +36,8 @@ pub(crate) struct Chat {
     pub(crate) tools: Option<TextId>,
     /// Whether the trainer learns from all messages.
     pub(crate) unmask: bool,
+    /// What is suspicious about its questions and answers.
+    pub(crate) flags: Flags,
 }
 
 /// Parses a row with `messages`, and perhaps `tools` and `unmask`.
@@ -49,7 +52,8 @@ pub(super) fn parse(
 ) -> Result<ParsedRow<Chat>, RowError> {
     let Some(messages) = columns.get(MESSAGES) else { return Err(columns.missing(MESSAGES, "messages")) };
     let json = messages.get();
-    let messages: Value = serde_json::from_str(json).map_err(|error| invalid_escape("messages", &error))?;
+    let mut messages: Value = serde_json::from_str(json).map_err(|error| invalid_escape("messages", &error))?;
+    parse_texts(&mut messages);
     let Some(list) = messages.as_array() else { return Err(wrong_type("messages", json, "a list")) };
     for (number, message) in (1..).zip(list) {
         check_message(message).map_err(|what| {
@@ -69,8 +73,18 @@ pub(super) fn parse(
     let Some(messages) = texts.intern(&messages)?.filter(|_| !list.is_empty()) else {
         return Ok(ParsedRow::Dropped(DropReason::EmptyMessages));
     };
-    let chat = Chat { messages, tools, unmask };
+    let chat = Chat { messages, tools, unmask, flags: flags_of(list) };
     Ok(if is_complete { ParsedRow::Kept(chat) } else { ParsedRow::KeptWithoutReasoning(chat) })
+}
+
+/// Parses messages that are JSON in a string: a Parquet file has them so if its messages have different keys.
+fn parse_texts(messages: &mut Value) {
+    for message in messages.as_array_mut().into_iter().flatten() {
+        let parsed = message.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        if let Some(parsed) = parsed.filter(Value::is_object) {
+            *message = parsed;
+        }
+    }
 }
 
 /// Checked messages as they are written, as JSON: without keys that say nothing, tool calls in the shape that templates expect,
@@ -109,6 +123,28 @@ fn written_messages(
         WrittenReasoning::Under(_) | WrittenReasoning::Nowhere => is_complete = reasonings.iter().all(Option::is_none),
     }
     (Value::from_iter(messages).to_string(), is_complete)
+}
+
+/// The flags of a chat: those of each of the user's messages and the answer that follows it. Control tokens are looked for in all
+/// messages; whether a message asks something is judged for the first one only.
+fn flags_of(messages: &[Value]) -> Flags {
+    let mut all = Flags::default();
+    let mut question = None;
+    let mut is_first = true;
+    for message in messages {
+        let content = message.get("content").and_then(Value::as_str).unwrap_or_default();
+        all = all.with(Flag::TemplateToken, has_template_token(content));
+        match (message.get("role").and_then(Value::as_str), question) {
+            (Some("user"), _) => question = Some(content),
+            (Some("assistant"), Some(asked)) if !content.is_empty() => {
+                let found = flags(asked, content);
+                all = all.or(if is_first { found } else { found.without(Flag::NoQuestion) });
+                (question, is_first) = (None, false);
+            }
+            _ => {}
+        }
+    }
+    all
 }
 
 /// A message and its reasoning, if it has some. Keys that say nothing are left out: those whose value is null, an empty list, or,
@@ -210,6 +246,10 @@ impl SampleKind for Chat {
         hasher.part(texts.get(self.messages).as_bytes());
         hasher.part(texts.get(self.tools).as_bytes());
         hasher.part(if self.unmask { "unmask" } else { "" });
+    }
+
+    fn flags(&self, _: &TextStore) -> Flags {
+        self.flags
     }
 
     fn response_chars(&self, texts: &TextStore) -> usize {

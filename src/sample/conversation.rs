@@ -1,6 +1,7 @@
 //! What is counted and trained of a sample.
 
 use crate::recipe::ReasoningKey;
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 
 /// One conversation, which a chat template renders, or a document, which is taken as it is.
@@ -26,4 +27,30 @@ pub(crate) enum Conversation<'a> {
     },
     /// A document.
     Document(&'a str),
+}
+
+impl Conversation<'_> {
+    /// Role and text of everything that somebody says, in order; an answer's reasoning comes before its content.
+    pub(crate) fn turns(&self) -> Vec<(String, String)> {
+        match self {
+            Self::Pair { user, assistant, reasoning, .. } => {
+                let turn = |role: &str, text: &str| (role.to_owned(), text.to_owned());
+                let reasoning = reasoning.iter().map(|(_, text)| turn("assistant", text));
+                let pair = [turn("user", user)].into_iter().chain(reasoning);
+                pair.chain([turn("assistant", assistant)]).collect()
+            }
+            Self::Messages { messages, .. } => {
+                let messages: Vec<Map<String, Value>> = serde_json::from_str(messages).unwrap_or_default();
+                messages.iter().flat_map(turns_of).collect()
+            }
+            Self::Document(text) => vec![("document".to_owned(), (*text).to_owned())],
+        }
+    }
+}
+
+fn turns_of(message: &Map<String, Value>) -> Vec<(String, String)> {
+    let text = |key: &str| message.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let role = text("role").unwrap_or_default();
+    let texts = ReasoningKey::ALL.iter().map(|key| key.name()).chain(["content"]).filter_map(text);
+    texts.map(|text| (role.to_owned(), text.to_owned())).collect()
 }

@@ -2,11 +2,12 @@
 
 use super::columns::{Columns, not_a_string};
 use super::conversation::Conversation;
+use super::flags::has_template_token;
 use super::json::{RowJson, put};
 use super::kind::SampleKind;
 use super::outcome::{DropReason, ParsedRow, RowError};
 use crate::index::{PartsHasher, Record, SplitBuilder};
-use crate::recipe::Source;
+use crate::recipe::{Flag, Flags, Source};
 use crate::text::{Interner, TextId, TextStore};
 
 /// What `metadata.dataset` says of documents.
@@ -126,6 +127,10 @@ impl SampleKind for Document {
 
     fn outline<'t>(&self, texts: &'t TextStore) -> &'t str {
         texts.get(self.outline)
+    }
+
+    fn flags(&self, texts: &TextStore) -> Flags {
+        Flags::default().with(Flag::TemplateToken, has_template_token(texts.get(self.text)))
     }
 
     fn hash_content(&self, _: &Source, texts: &TextStore, hasher: &mut PartsHasher) {

@@ -3,8 +3,8 @@
 use super::conversation::Conversation;
 use super::json::RowJson;
 use crate::index::{PartsHasher, Record, SplitBuilder};
-use crate::recipe::Source;
-use crate::text::TextStore;
+use crate::recipe::{Flags, Source};
+use crate::text::{TextId, TextStore};
 
 /// What a kind of sample knows of one sample.
 pub(crate) trait SampleKind {
@@ -13,6 +13,19 @@ pub(crate) trait SampleKind {
 
     /// Hashes what distinguishes the sample: its messages, tools and `unmask`. The same on every machine.
     fn hash_content(&self, source: &Source, texts: &TextStore, hasher: &mut PartsHasher);
+
+    /// The question, if it is known by itself.
+    fn question<'t>(&self, _texts: &'t TextStore) -> Option<&'t str> {
+        None
+    }
+
+    /// What is suspicious about the question and the answer.
+    fn flags(&self, texts: &TextStore) -> Flags;
+
+    /// The text that the question is about, which many samples share.
+    fn context(&self) -> Option<TextId> {
+        None
+    }
 
     /// The characters of the assistant's messages.
     fn response_chars(&self, texts: &TextStore) -> usize;

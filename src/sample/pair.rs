@@ -3,12 +3,13 @@
 use super::clean::{clean_response, is_placeholder_question};
 use super::columns::{Columns, not_a_string};
 use super::conversation::Conversation;
+use super::flags::{flags, has_template_token};
 use super::json::{RowJson, escape, put};
 use super::kind::SampleKind;
 use super::options::ParseOptions;
 use super::outcome::{DropReason, ParsedRow, RowError};
 use crate::index::{PartsHasher, Record, SplitBuilder};
-use crate::recipe::{Kind, ReasoningKey, Source, WrittenReasoning};
+use crate::recipe::{Flag, Flags, Kind, ReasoningKey, Source, WrittenReasoning};
 use crate::text::{Interner, TextId, TextStore};
 use std::borrow::Cow;
 
@@ -188,6 +189,19 @@ impl SampleKind for Pair {
         if let Some((key, _)) = self.written_reasoning(source, texts) {
             add(key.name());
         }
+    }
+
+    fn question<'t>(&self, texts: &'t TextStore) -> Option<&'t str> {
+        Some(texts.get(self.question))
+    }
+
+    fn flags(&self, texts: &TextStore) -> Flags {
+        let flags = flags(texts.get(self.question), texts.get(self.response));
+        flags.with(Flag::TemplateToken, has_template_token(texts.get(self.outline)))
+    }
+
+    fn context(&self) -> Option<TextId> {
+        self.summary
     }
 
     fn response_chars(&self, texts: &TextStore) -> usize {

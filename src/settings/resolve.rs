@@ -118,7 +118,7 @@ fn is_empty(text: &str) -> bool {
 
 fn recipe_texts(value: &RecipeValue) -> Option<Vec<String>> {
     match value {
-        RecipeValue::Nothing => None,
+        RecipeValue::Nothing | RecipeValue::Other(_) => None,
         RecipeValue::One(text, _) => Some(vec![text.clone()]),
         RecipeValue::List(items, _) => Some(items.iter().map(|(text, _)| text.clone()).collect()),
     }

@@ -68,6 +68,14 @@ pub(crate) fn recipe_argument(given: &SettingValues, environment: &Environment) 
     Resolver { given, recipe: None, environment }.text(MixSettings::TABLE, "recipe")
 }
 
+/// The tokenizer, if one is given.
+///
+/// # Errors
+/// A usage error.
+pub(crate) fn tokenizer_argument(given: &SettingValues, environment: &Environment) -> Result<Option<String>> {
+    Resolver { given, recipe: None, environment }.text(MixSettings::TABLE, "tokenizer_model")
+}
+
 impl RunSettings {
     /// Resolves and checks the settings of every sub-command that uses storage.
     ///

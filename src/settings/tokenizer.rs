@@ -6,6 +6,14 @@ use crate::storage::Location;
 use crate::storage::hub::is_repository_id;
 use crate::tokens::TokenizerModel;
 
+/// The tokenizer that a flag names.
+///
+/// # Errors
+/// A usage error that names the flag.
+pub(crate) fn tokenizer_model(text: &str) -> Result<TokenizerModel> {
+    TokenizerModel::parse(&[text.to_owned()], Kind::Text).map_err(|error| error.at("--tokenizer-model"))
+}
+
 /// `builtin`, a URL, an existing folder, or a repository id; anything else is a folder that does not exist.
 impl Value for TokenizerModel {
     fn parse(texts: &[String], kind: Kind) -> Result<Self> {

@@ -1,5 +1,7 @@
 //! Reads a stream of bytes on a thread that may block.
 
+use super::object::ObjectInfo;
+use super::reader;
 use super::shared::Shared;
 use crate::error::Result;
 use bytes::{Buf, Bytes};
@@ -18,13 +20,29 @@ const POLL: Duration = Duration::from_millis(50);
 pub(crate) struct BlockingReader {
     stream: BoxStream<'static, Result<Bytes>>,
     bytes: Bytes,
+    object: ObjectInfo,
     runtime: Handle,
     shared: Arc<Shared>,
 }
 
 impl BlockingReader {
-    pub(super) fn new(stream: BoxStream<'static, Result<Bytes>>, runtime: Handle, shared: Arc<Shared>) -> Self {
-        Self { stream, bytes: Bytes::new(), runtime, shared }
+    /// Reads `stream`, which has the bytes of the object.
+    pub(super) fn new(
+        stream: BoxStream<'static, Result<Bytes>>,
+        object: ObjectInfo,
+        runtime: Handle,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self { stream, bytes: Bytes::new(), object, runtime, shared }
+    }
+
+    /// Whether the file is gone or another one since it was opened: then an error of the stream means no more than that.
+    pub(crate) fn is_replaced(&self) -> bool {
+        match self.runtime.block_on(reader::stat(&self.shared, &self.object.location)) {
+            Ok(Some(now)) => now.size != self.object.size || now.version != self.object.version,
+            Ok(None) => true,
+            Err(_) => false,
+        }
     }
 
     /// The next bytes; `None` at the end.

@@ -12,7 +12,7 @@ use super::publish::clean::clean;
 use super::publish::head::ManifestHead;
 use super::publish::options::PublishOptions;
 use super::publish::session::Publication;
-use super::reader::Reader;
+use super::reader::{self, Reader};
 use super::remote::READ_AHEAD;
 use super::shared::{PublishState, Shared};
 use super::task::{AbortOnDrop, blocking};
@@ -95,10 +95,7 @@ impl Storage {
     /// # Errors
     /// The file's metadata cannot be read.
     pub async fn stat(&self, object: &Location) -> Result<Option<ObjectInfo>> {
-        match self.0.remote(object).await? {
-            Some(remote) => remote.stat(object).await,
-            None => blocking(object, local::stat).await,
-        }
+        reader::stat(&self.0, object).await
     }
 
     /// Reads a small file; `None` if it does not exist.
@@ -135,7 +132,7 @@ impl Storage {
     pub(crate) fn open_blocking(&self, file: &Location, bytes: u64) -> Result<Option<BlockingReader>> {
         let runtime = tokio::runtime::Handle::current();
         let found = runtime.block_on(self.stat(file))?.filter(|object| object.size == bytes);
-        Ok(found.map(|object| BlockingReader::new(self.stream(&object), runtime, Arc::clone(&self.0))))
+        Ok(found.map(|object| BlockingReader::new(self.stream(&object), object, runtime, Arc::clone(&self.0))))
     }
 
     /// The number of objects, at most `wanted`, that may be streamed at a time within the limit of open files.

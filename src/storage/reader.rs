@@ -1,6 +1,7 @@
 //! Reads one version of an object, wherever it is.
 
 use super::local::OpenFile;
+use super::location::Location;
 use super::object::{ObjectInfo, ObjectVersion};
 use super::open_files;
 use super::remote::OpenObject;
@@ -10,6 +11,14 @@ use super::{local, remote};
 use crate::error::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use std::ops::Range;
+
+/// Describes a file without reading it; `None` if it does not exist.
+pub(crate) async fn stat(shared: &Shared, location: &Location) -> Result<Option<ObjectInfo>> {
+    match shared.remote(location).await? {
+        Some(remote) => remote.stat(location).await,
+        None => blocking(location, local::stat).await,
+    }
+}
 
 /// One version of an object, open for reading.
 #[derive(Clone)]

@@ -6,6 +6,7 @@ use super::store_error::{StoreErrorKind, store_error};
 use crate::hash_map::lock;
 use crate::warnings::Warnings;
 use object_store::Error as StoreError;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -16,15 +17,17 @@ pub(crate) struct Retry {
     pub(crate) timeout: Duration,
     /// The first pause. Each further one is twice as long, up to [`LONGEST`] times the first.
     pub(crate) pause: Duration,
+    /// What does not respond, for the log: a bucket or a host. Never a URL of a request, which may be signed.
+    pub(crate) place: Arc<str>,
     pub(crate) log: Arc<RetryLog>,
 }
 
-/// Logs retries. If a store is down, dozens of requests fail in the same instant and for the same reason: one line per
+/// Logs retries. If a store is down, dozens of requests fail in the same instant and for the same reason: one line per place and
 /// [`LOG_INTERVAL`] says it.
 pub(crate) struct RetryLog {
     warnings: Warnings,
     environment: Environment,
-    last: Mutex<Option<Instant>>,
+    last: Mutex<HashMap<Arc<str>, Instant>>,
 }
 
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
@@ -34,11 +37,11 @@ impl RetryLog {
         Arc::new(Self { warnings, environment, last: Mutex::default() })
     }
 
-    fn log(&self, error: &StoreError, pause: Duration) {
+    fn log(&self, place: &Arc<str>, error: &StoreError, pause: Duration) {
         let mut last = lock(&self.last);
-        if last.is_none_or(|last| last.elapsed() >= LOG_INTERVAL) {
-            *last = Some(Instant::now());
-            let error = store_error(error, "object store", &self.environment).line();
+        if last.get(place).is_none_or(|last| last.elapsed() >= LOG_INTERVAL) {
+            last.insert(Arc::clone(place), Instant::now());
+            let error = store_error(error, place, &self.environment).line();
             self.warnings.note(&format!("{error}; trying again in {:.1} s", pause.as_secs_f64()));
         }
     }
@@ -91,7 +94,7 @@ impl Attempts {
             return false;
         }
         if let Some(error) = error {
-            self.policy.log.log(error, pause);
+            self.policy.log.log(&self.policy.place, error, pause);
         }
         tokio::time::sleep(pause).await;
         true
@@ -129,7 +132,8 @@ mod tests {
     #[tokio::test]
     async fn only_transient_errors_are_retried() {
         let log = RetryLog::new(Warnings::silent(), Environment::default());
-        let policy = Retry { max_retries: 3, timeout: Duration::from_secs(60), pause: Duration::from_millis(1), log };
+        let (timeout, pause) = (Duration::from_secs(60), Duration::from_millis(1));
+        let policy = Retry { max_retries: 3, timeout, pause, place: "s3://bucket".into(), log };
         let tries = AtomicUsize::new(0);
         let recovered = policy
             .run(|| async { if tries.fetch_add(1, Ordering::Relaxed) < 3 { Err(broken()) } else { Ok(7) } })

@@ -96,9 +96,10 @@ impl Shared {
         Digest::new(self.pool.get().cloned())
     }
 
-    pub(crate) fn retry(&self) -> Retry {
+    /// The limits of attempts at a place: a bucket or a host.
+    pub(crate) fn retry(&self, place: impl std::fmt::Display) -> Retry {
         let StorageOptions { max_retries, retry_timeout: timeout, retry_pause: pause, .. } = self.options;
-        Retry { max_retries, timeout, pause, log: Arc::clone(&self.retry_log) }
+        Retry { max_retries, timeout, pause, place: place.to_string().into(), log: Arc::clone(&self.retry_log) }
     }
 
     /// The store of a location, opened on first use; `None` for a local path.
@@ -108,7 +109,7 @@ impl Shared {
             Some(store) => Arc::clone(store),
             None => self.store(bucket).await?,
         };
-        Ok(Some(Remote::new(store, self.retry(), self.environment.clone())))
+        Ok(Some(Remote::new(store, self.retry(bucket), self.environment.clone())))
     }
 
     async fn store(&self, bucket: &Bucket) -> Result<Arc<dyn Store>> {

@@ -1,5 +1,6 @@
 //! A tokenizer that is ready for a run.
 
+use super::config::TokenizerConfig;
 use super::count::{BaseTokenizer, Counter};
 use super::encode::{DocumentTokenizer, TrainingTokenizer};
 use super::files::TokenizerFiles;
@@ -26,6 +27,8 @@ pub(crate) struct LoadedTokenizer {
     pub(crate) template: Arc<ChatTemplate>,
     /// Counts the tokens of rendered conversations.
     pub(crate) counter: Counter,
+    /// The text of the token after which an answer ends.
+    pub(crate) eos: Option<String>,
     /// Encodes conversations for the trainer, if the run needs that.
     pub(crate) training: Option<TrainingTokenizer>,
     /// Encodes documents.
@@ -55,6 +58,7 @@ impl LoadedTokenizer {
             template,
             counter: tokenizer.counter(),
             documents: DocumentTokenizer::new(tokenizer.clone()),
+            eos: TokenizerConfig::load(files)?.special_token("eos_token").map(str::to_owned),
             training: encodes.then(|| TrainingTokenizer::new(tokenizer, files)).transpose()?,
         })
     }

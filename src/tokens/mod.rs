@@ -15,7 +15,10 @@ mod rules;
 mod template;
 
 pub(crate) use count::{Counter, TextSource};
-pub(crate) use encode::{DocumentEncoder, DocumentTokenizer, NOT_TRAINED, TrainingEncoder, TrainingTokenizer};
+pub(crate) use encode::{
+    DocumentEncoder, DocumentTokenizer, NOT_TRAINED, TextPart, TrainingEncoder, TrainingLength, TrainingTokenizer,
+    trained_parts,
+};
 pub(crate) use fetch::{BUILTIN, TokenizerModel, date_of_run, fetch, given_template};
 pub(crate) use files::TokenizerFiles;
 pub(crate) use loaded::LoadedTokenizer;

@@ -5,7 +5,8 @@
 //! counts as not given, so a recipe can set it.
 
 use super::component::choices_and_default;
-use super::parameters::{DATASET_URI, FIGURES};
+use super::figures;
+use super::parameters::DATASET_URI;
 use crate::settings::{self, Setting};
 use serde_json::Value;
 use std::fmt::Write;
@@ -175,7 +176,7 @@ impl Template {
     /// Output parameters and their defaults.
     fn outputs(self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let dataset = (self.action == Action::Mix).then_some((DATASET_URI, ""));
-        PARAMETERS.into_iter().chain(dataset).chain(FIGURES.map(|(name, _)| (name, "")))
+        PARAMETERS.into_iter().chain(dataset).chain(figures::parameters().map(|name| (name, "")))
     }
 
     fn write_volumes(self, yaml: &mut String) {
@@ -416,6 +417,6 @@ mod tests {
         let declared = Template { action: Action::Mix, place: Place::Bucket }.outputs();
         let declared: BTreeSet<&str> = declared.map(|(name, _)| name).collect();
         assert!(written.keys().all(|name| declared.contains(name.as_str())), "{written:?}");
-        assert_eq!(declared.len(), written.len() + FIGURES.len());
+        assert_eq!(declared.len(), written.len() + figures::parameters().count());
     }
 }

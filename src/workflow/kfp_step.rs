@@ -156,18 +156,35 @@ impl KfpStep {
             return Ok(());
         }
         let replaced = || {
-            Error::new(ErrorKind::TryAgain, "the mix was replaced before the step had read it back")
+            Error::new(ErrorKind::TryAgain, "another run replaced the mix before the step had read it back")
                 .at(&source)
-                .hint("another run publishes to this output: run again")
+                .hint("run the step again when no other run publishes to this output")
         };
         let mut reader = HashingReader::new(storage.open_blocking(&source, file.bytes)?.ok_or_else(replaced)?);
-        let decoded = DecodingReader::new(codec, &mut reader)
-            .map_err(|error| Error::new(ErrorKind::Io, "cannot decompress").at(&source).caused_by(error))?;
-        created.write(target, decoded)?;
-        // A decoder may leave the end of the file unread.
-        std::io::copy(&mut reader, &mut std::io::sink())
-            .map_err(|error| Error::new(ErrorKind::Io, "cannot read").at(&source).caused_by(error))?;
-        if reader.digest() == file.digest { Ok(()) } else { Err(replaced()) }
+        match copy_decoded(codec, &mut reader, &source, |decoded| created.write(target, decoded)) {
+            Ok(()) if reader.digest() == file.digest => Ok(()),
+            Ok(()) => Err(replaced()),
+            Err(error) if error.kind() == ErrorKind::Io && reader.reader.is_replaced() => Err(replaced()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Passes the decoded content of a stored file to `write`, and reads the file to its end.
+fn copy_decoded(
+    codec: Codec,
+    mut reader: &mut impl Read,
+    source: &Location,
+    write: impl FnOnce(&mut dyn Read) -> Result<()>,
+) -> Result<()> {
+    let mut decoded = DecodingReader::new(codec, &mut reader)
+        .map_err(|error| Error::new(ErrorKind::Io, "cannot decompress").at(source).caused_by(error))?;
+    write(&mut decoded)?;
+    // A decoder may leave the end of the file unread.
+    match std::io::copy(reader, &mut std::io::sink()).map_err(|error| error.downcast::<Error>()) {
+        Ok(_) => Ok(()),
+        Err(Ok(error)) => Err(error),
+        Err(Err(error)) => Err(Error::new(ErrorKind::Io, "cannot read").at(source).caused_by(error)),
     }
 }
 

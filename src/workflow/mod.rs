@@ -3,6 +3,7 @@
 pub(crate) mod argo;
 pub(crate) mod component;
 mod executor;
+mod figures;
 mod files;
 #[cfg(test)]
 mod fixtures;

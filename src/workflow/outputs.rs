@@ -1,6 +1,7 @@
 //! The executor output: what Kubeflow learns about a completed step. A pure function from values to one JSON document.
 
 use super::executor::{Artifact, ExecutorInput};
+use super::figures::FIGURES;
 use super::mix_result::MixResult;
 use super::output_paths::normalized;
 use super::parameters::OutputParameters;
@@ -23,20 +24,6 @@ pub(super) const SUMMARY: &str = "summary";
 
 /// Maximum number of metrics in Kubeflow's interface, which lists them all.
 const MAX_COMPARED: usize = 20;
-
-/// The figures of the selected cut that one compares between runs.
-const COMPARED: [&str; 10] = [
-    "samples",
-    "tokens",
-    "training.loss_tokens",
-    "validation.samples",
-    "token_length.median",
-    "token_length.p95",
-    "token_length.max",
-    "preflight.dropped",
-    "preflight.steps",
-    "preflight.tokens_per_step",
-];
 
 /// Where the next steps find the mix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,22 +124,19 @@ fn dataset_uri(input: &ExecutorInput, file: &str, location: &MixLocation) -> Opt
 /// names that do not depend on the cut. Kubeflow's interface shows the metadata of a metrics artifact, not its content, and only numbers;
 /// a null would fail the task.
 fn compared_metrics(result: &MixResult) -> Map<String, Value> {
-    let cut = format!("cut_{}.", result.selected_cut);
-    let mut compared = Map::from_iter([("selected_cut".to_owned(), json!(result.selected_cut))]);
-    let mut add = |name: String, figure: &str| match result.metrics.get(figure) {
-        Some(value) if value.is_number() && compared.len() < MAX_COMPARED => _ = compared.insert(name, value.clone()),
-        _ => {}
+    let (cut, metrics) = (result.selected_cut, &result.metrics);
+    let mut compared = Map::from_iter([("selected_cut".to_owned(), json!(cut))]);
+    let mut add = |name: String, value: Option<&Value>| {
+        if let Some(value) = value.filter(|value| value.is_number() && compared.len() < MAX_COMPARED) {
+            compared.insert(name, value.clone());
+        }
     };
-    for name in ["rows.read", "rows.dropped"] {
-        add(name.to_owned(), name);
+    for figure in FIGURES.into_iter().filter(|figure| figure.is_compared) {
+        add(figure.name.to_owned(), figure.of(metrics, cut));
     }
-    for name in COMPARED {
-        add(name.to_owned(), &format!("{cut}{name}"));
-    }
-    let record = result.manifest.cut(result.selected_cut);
-    for source in record.iter().flat_map(|record| &record.sources) {
+    for source in result.manifest.cut(cut).iter().flat_map(|record| &record.sources) {
         let name = format!("{}.samples", source.name);
-        add(name.clone(), &format!("{cut}{name}"));
+        add(name.clone(), metrics.get(&format!("cut_{cut}.{name}")));
     }
     compared
 }

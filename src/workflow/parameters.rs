@@ -1,5 +1,6 @@
 //! The output parameters: the few values that a later step of a workflow branches on, and what people read next to the step.
 
+use super::figures::{FIGURES, Figure};
 use super::files::{self, write_atomically};
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{Manifest, OutputFile};
@@ -9,19 +10,6 @@ use std::path::Path;
 
 /// The parameter that says where the selected mix is.
 pub(super) const DATASET_URI: &str = "dataset_uri";
-
-/// Names of the figures of a run, besides those of the selected cut: the parameter, and the figure in `metrics.json`. `{cut}` is
-/// the prefix of the selected cut's figures.
-pub(super) const FIGURES: [(&str, &str); 8] = [
-    ("rows_read", "rows.read"),
-    ("rows_kept", "rows.kept"),
-    ("rows_dropped", "rows.dropped"),
-    ("validation_samples", "{cut}.validation.samples"),
-    ("longest_sample", "{cut}.token_length.max"),
-    ("loss_tokens", "{cut}.training.loss_tokens"),
-    ("preflight_dropped", "{cut}.preflight.dropped"),
-    ("preflight_steps", "{cut}.preflight.steps"),
-];
 
 /// The values that a later step of a workflow branches on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +24,7 @@ pub(crate) struct OutputParameters {
     pub(crate) total_tokens: u64,
     /// URL or absolute path of the mix that is passed on; `None` if nothing was written.
     dataset_uri: Option<String>,
-    /// [`FIGURES`], as far as the run has counted them.
+    /// Those [`FIGURES`] that are parameters, as far as the run has counted them.
     figures: Map<String, Value>,
 }
 
@@ -84,11 +72,9 @@ impl OutputParameters {
     /// Adds the figures that people look at first. A figure that the run has not counted is left out.
     #[must_use]
     pub(crate) fn with_figures(self, metrics: &Map<String, Value>) -> Self {
-        let cut = format!("cut_{}", self.selected_cut);
-        let figure = |(name, figure): (&str, &str)| {
-            Some((name.to_owned(), metrics.get(&figure.replace("{cut}", &cut))?.clone()))
-        };
-        Self { figures: FIGURES.into_iter().filter_map(figure).collect(), ..self }
+        let cut = self.selected_cut;
+        let parameter = |figure: Figure| Some((figure.parameter?.to_owned(), figure.of(metrics, cut)?.clone()));
+        Self { figures: FIGURES.into_iter().filter_map(parameter).collect(), ..self }
     }
 
     /// Name and value of each parameter.

@@ -68,7 +68,10 @@ function compare(shown, where) {
     check(name in metrics, `${where}: ${name} is on the page, but not in metrics.json`);
     check(number === metrics[name], `${where}: ${name} is ${metrics[name]}, but the page shows ${text}`);
   }
-  for (const name of Object.keys(metrics)) check(names.has(name), `${where}: ${name} is not on the page`);
+  // Rows that say nothing are left out.
+  for (const [name, value] of Object.entries(metrics)) {
+    check(names.has(name) || value === 0, `${where}: ${name} is not on the page`);
+  }
 }
 
 // Checks that need layout and computed styles; runs in the page.
@@ -76,6 +79,16 @@ function inspect() {
   const faults = [];
   const root = document.documentElement;
   if (root.scrollWidth > root.clientWidth) faults.push(`the page is ${root.scrollWidth} px wide: it overflows`);
+  for (const element of document.querySelectorAll('section, table, tr, td, th, figure, svg, article, .text, dl, dd, ul, form, p')) {
+    if (!element.checkVisibility()) continue;
+    const box = element.getBoundingClientRect();
+    if (box.right > root.clientWidth + 1 || box.left < -1) {
+      faults.push(`<${element.tagName.toLowerCase()}> reaches from ${box.left} to ${box.right} px: ${element.textContent.trim().slice(0, 40)}`);
+    }
+    if (element.tagName !== 'svg' && element.scrollWidth > element.clientWidth + 1 && getComputedStyle(element).display !== 'inline') {
+      faults.push(`<${element.tagName.toLowerCase()}> overflows by ${element.scrollWidth - element.clientWidth} px: ${element.textContent.trim().slice(0, 40)}`);
+    }
+  }
   for (const svg of document.querySelectorAll('svg')) {
     const [title, description] = svg.getAttribute('aria-labelledby').split(' ').map((id) => document.getElementById(id));
     if (!title?.textContent || !description?.textContent) faults.push('chart without title or description');
@@ -136,16 +149,42 @@ function inspect() {
 
 const here = pathToFileURL(path.resolve(report)).href;
 for (const colorScheme of ['light', 'dark']) {
-  for (const width of [360, 800, 1400]) {
+  for (const width of [400, 1000, 1600]) {
     const { context, page, name } = await open(here, { viewport: { width, height: 900 }, colorScheme });
     for (const fault of await page.evaluate(inspect)) faults.push(`${name}: ${fault}`);
     compare(await figures(page), name);
-    check((await page.evaluate(() => document.scripts.length)) === 0, `${name}: the page has a script`);
+    check((await page.evaluate(() => document.scripts.length)) === 1, `${name}: the page has not one script`);
+    // Everything that can be unfolded fits, too.
+    await page.evaluate(() => document.querySelectorAll('details').forEach((details) => { details.open = true; }));
+    for (const fault of await page.evaluate(inspect)) faults.push(`${name}, unfolded: ${fault}`);
     if (screenshots) {
       await page.screenshot({ path: path.join(screenshots, `report-${width}-${colorScheme}.png`), fullPage: true });
     }
     await context.close();
   }
+}
+
+// Search and filter, and a page whose scripts are off.
+{
+  const options = { viewport: { width: 1000, height: 900 }, colorScheme: 'light' };
+  const { context, page, name } = await open(here, options);
+  const samples = page.locator('.sample');
+  const all = await samples.count();
+  const shown = () => page.locator('.sample:visible').count();
+  check(all > 0 && (await shown()) === all, `${name}: ${await shown()} of ${all} samples are shown`);
+  await page.locator('.filter select').first().selectOption({ index: 1 });
+  const ofSource = await shown();
+  check(ofSource > 0 && ofSource < all, `${name}: the filter shows ${ofSource} of ${all} samples`);
+  await page.locator('.filter input').fill('no sample has these words');
+  check((await shown()) === 0, `${name}: a search without a match shows samples`);
+  await page.locator('.filter input').fill('');
+  await page.locator('.filter select').first().selectOption({ index: 0 });
+  check((await shown()) === all, `${name}: an empty search hides samples`);
+  await context.close();
+  const plain = await open(here, { ...options, javaScriptEnabled: false });
+  check((await plain.page.locator('.sample:visible').count()) === all, 'without scripts: samples are hidden');
+  check(!(await plain.page.locator('.filter').isVisible()), 'without scripts: the search is shown');
+  await plain.context.close();
 }
 
 // In a frame.
@@ -166,4 +205,4 @@ if (faults.length) {
   for (const fault of faults.slice(0, 50)) console.error(`  ${fault}`);
   process.exit(1);
 }
-console.log(`${report}: ${Object.keys(metrics).length} figures agree at three widths, in light and dark, and framed`);
+console.log(`${report}: ${Object.keys(metrics).length} figures agree and nothing overflows at 400, 1000 and 1600 px, in light and dark, and framed`);

@@ -272,14 +272,21 @@ fn a_file_of_a_killed_commit_that_cannot_be_read_is_an_error_that_says_so() {
 }
 
 #[test]
-fn retries_are_logged() {
+fn a_logged_retry_names_the_bucket_and_no_secret() {
     let seen = AtomicUsize::new(0);
     let server = server(move |request| {
         let is_busy = request.method() == Method::PUT && seen.fetch_add(1, Ordering::Relaxed) < 2;
         is_busy.then_some((503, "SlowDown"))
     });
     let ran = succeed(&mix("2"), &server.environment());
-    assert!(ran.err.contains("503") && ran.err.contains("; trying again in 0."), "{}", ran.err);
+    let line =
+        ran.err.lines().find(|line| line.contains("; trying again in 0.")).unwrap_or_else(|| panic!("{}", ran.err));
+    assert!(line.starts_with("s3://bucket: ") && line.contains("503"), "{line}");
+    let environment = server.environment();
+    let secret = environment.iter().find(|(name, _)| name == "AWS_SECRET_ACCESS_KEY").map(|(_, value)| value.as_str());
+    for hidden in [secret.unwrap(), "Signature", "Authorization"] {
+        assert!(!ran.err.contains(hidden), "{}", ran.err);
+    }
 }
 
 /// Another run replaces the mix between two requests of `verify`.
@@ -305,6 +312,43 @@ fn a_mix_that_is_replaced_while_it_is_verified_is_no_damage() {
         let ran = run(&["verify", OUT], &server.environment());
         assert_eq!(ran.code, Some(75), "{state}: {}", ran.err);
         assert!(ran.err.contains("the mix was replaced while it was verified"), "{state}: {}", ran.err);
+    }
+}
+
+/// Another run replaces the mix between two requests of a step that reads it back: the object is another one, or gone.
+#[test]
+fn a_mix_that_is_replaced_while_a_step_reads_it_back_is_tried_again() {
+    for content in [Some("of the other run"), None] {
+        let bucket = Arc::new(std::sync::OnceLock::<std::path::PathBuf>::new());
+        let of_bucket = Arc::clone(&bucket);
+        let server = server(move |request| {
+            if let (true, Some(bucket)) =
+                (request.method() == Method::GET && is_for(request, "5x.jsonl"), of_bucket.get())
+            {
+                let file = bucket.join("out/combined_cut_5x.jsonl");
+                match content {
+                    Some(content) => std::fs::write(file, content).unwrap(),
+                    None => _ = std::fs::remove_file(file),
+                }
+            }
+            None
+        });
+        bucket.set(server.bucket("bucket")).unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let artifact = |name: &str| serde_json::json!({"artifacts": [{"name": name, "uri": root.path().join(name)}]});
+        let input = serde_json::json!({
+            "inputs": {"parameterValues": {
+                "input_uri": "s3://bucket/in", "output_uri": OUT, "cut_sizes": "5", "tokenizer_model": "builtin",
+            }},
+            "outputs": {
+                "artifacts": {"mixes": artifact("mixes"), "dataset": artifact("dataset")},
+                "outputFile": root.path().join("executor_output.json"),
+            },
+        });
+        let ran = run(&["kfp-step", "--executor-input", &input.to_string()], &server.environment());
+        assert_eq!(ran.code, Some(75), "{content:?}: {}", ran.err);
+        assert!(ran.err.contains("another run replaced the mix"), "{content:?}: {}", ran.err);
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0, "{content:?}");
     }
 }
 

@@ -214,7 +214,7 @@ fn ready_chats_are_checked() {
         let options = ParseOptions { drop_placeholders: false, reasoning: Reasoning::Auto, template };
         let parser = RowParser::new(&source, options);
         match parser.parse(row.to_string().as_bytes(), &interner) {
-            Ok(ParsedRow::Kept(Body::Chat(Chat { messages, tools, unmask }))) => {
+            Ok(ParsedRow::Kept(Body::Chat(Chat { messages, tools, unmask, .. }))) => {
                 let texts = interner.freeze();
                 Ok((texts.get(messages).to_owned(), texts.get(tools).to_owned(), unmask))
             }

@@ -70,7 +70,7 @@ impl Table {
 
     fn place(&mut self, sources: &[Source], options: &Options) -> Vec<String> {
         let records = self.rows.iter().map(|row| row.record).collect();
-        let index = Index { records, hashes: self.hashes(sources, options.seed) };
+        let index = Index { records, flags: Vec::new(), hashes: self.hashes(sources, options.seed) };
         let warnings;
         (self.rows, warnings) = place(index, sources, options);
         warnings

@@ -81,8 +81,8 @@ fn features(columns: &[(String, Column)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::{Kind, ReasoningKey, Recipe, Source, WrittenReasoning};
-    use crate::sample::{Chat, Pair, Sample, row_layout};
+    use crate::recipe::{Flags, Kind, ReasoningKey, Recipe, Source, WrittenReasoning};
+    use crate::sample::{Body, Chat, Pair, Sample, row_layout};
     use crate::text::{Interner, TextId, TextStore};
     use proptest::prelude::*;
 
@@ -154,7 +154,8 @@ mod tests {
     fn a_row_has_only_the_keys_that_its_sample_has() {
         let chat = r#"[{"role":"assistant","content":"","tool_calls":[{"name":"add"}]},{"role":"tool","content":"4"}]"#;
         let (store, ids) = store(&["O", "R", "S", "Q", "A", "T", chat, "[{\"name\":\"add\"}]"]);
-        let chat = Body::Chat(Chat { messages: ids[6].unwrap(), tools: ids[7], unmask: false });
+        let chat =
+            Body::Chat(Chat { messages: ids[6].unwrap(), tools: ids[7], unmask: false, flags: Flags::default() });
         let samples = [Sample { source: 0, body: pair(&ids) }, Sample { source: 4, body: chat }];
         let sources = sources_with(WrittenReasoning::Under(ReasoningKey::ReasoningContent));
         insta::assert_snapshot!(encoded(Columns::Training, &sources, &samples, store).concat(), @r#"

@@ -13,8 +13,8 @@ const SERIES: usize = 8;
 const SIZES: [(&str, i32); 2] = [("narrow", 328), ("wide", 640)];
 
 /// Upper limits for the width of a character, in pixels: in ticks (11 pixels high) and labels (13 pixels high).
-const TICK_CHARACTER: i32 = 7;
-const LABEL_CHARACTER: i32 = 8;
+pub(super) const TICK_CHARACTER: i32 = 7;
+pub(super) const LABEL_CHARACTER: i32 = 8;
 
 /// The series color of the source at `index`.
 pub(super) fn color(index: usize) -> usize {
@@ -51,7 +51,7 @@ struct Drawing {
 
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-enum Shape {
+pub(super) enum Shape {
     Bar {
         color: usize,
         x: i32,
@@ -100,6 +100,8 @@ pub(super) struct Histogram {
     pub(super) markers: Vec<(i64, String)>,
     /// The series color of the bars.
     pub(super) color: usize,
+    /// What the axes measure: the one at the bottom, and the one at the left.
+    pub(super) titles: [&'static str; 2],
 }
 
 /// Horizontal stacked bars on a common scale.
@@ -108,7 +110,7 @@ pub(super) fn stacked_bars(caption: Caption, bars: &[StackedBar]) -> Chart {
     let longest = bars.iter().map(sum).max().unwrap_or(0);
     let left = 46.max(8 + widest(bars.iter().map(|bar| &bar.label), LABEL_CHARACTER));
     let margin = 118.max(8 + widest(bars.iter().map(|bar| &bar.total), LABEL_CHARACTER));
-    Chart::new(caption, |width| {
+    Chart::new(caption, &SIZES, |width| {
         let right = (width - margin).max(left + 1);
         let mut shapes = Vec::new();
         let mut top = 8;
@@ -134,25 +136,30 @@ pub(super) fn stacked_bars(caption: Caption, bars: &[StackedBar]) -> Chart {
 
 /// A histogram with a count axis at the left.
 pub(super) fn histogram(caption: Caption, data: &Histogram) -> Chart {
-    Chart::new(caption, |width| {
+    Chart::new(caption, &SIZES, |width| {
         let plot = Plot::new(data, width);
         let mut shapes = Vec::new();
         plot.grid(&mut shapes);
         plot.bars(&mut shapes);
         plot.ticks(&mut shapes);
         plot.markers(&mut shapes);
+        plot.titles(&mut shapes);
         (plot.height, shapes)
     })
 }
 
 impl Chart {
     /// Draws every size; `draw` maps a width to a height and the shapes.
-    fn new(caption: Caption, draw: impl Fn(i32) -> (i32, Vec<Shape>)) -> Self {
-        let drawings = SIZES.map(|(class, width)| {
+    pub(super) fn new(
+        caption: Caption,
+        sizes: &[(&'static str, i32)],
+        draw: impl Fn(i32) -> (i32, Vec<Shape>),
+    ) -> Self {
+        let drawings = sizes.iter().map(|&(class, width)| {
             let (height, shapes) = draw(width);
             Drawing { class, width, height, shapes }
         });
-        Self { caption, drawings: drawings.into() }
+        Self { caption, drawings: drawings.collect() }
     }
 }
 
@@ -173,12 +180,12 @@ struct Plot<'d> {
 
 impl<'d> Plot<'d> {
     fn new(data: &'d Histogram, width: i32) -> Self {
-        let height = if width < 400 { 160 } else { 200 };
+        let height = if width < 400 { 190 } else { 230 };
         let highest = data.bins.iter().map(|(_, _, count)| *count).max().unwrap_or(0);
         let step = round_step(highest);
         let top_label = thousands(highest / step * step);
         let left = 58.max(8 + widest([&top_label].into_iter(), TICK_CHARACTER));
-        Self { data, width, height, left, right: width - 14, top: 36, bottom: height - 24, highest, step }
+        Self { data, width, height, left, right: width - 14, top: 52, bottom: height - 42, highest, step }
     }
 
     /// The pixel of a position on the axis.
@@ -231,6 +238,13 @@ impl<'d> Plot<'d> {
         }
     }
 
+    /// The title of the axis at the left stands above it: text on its side is hard to read.
+    fn titles(&self, shapes: &mut Vec<Shape>) {
+        let [bottom, left] = self.data.titles;
+        shapes.push(text("title", "start", (4, 9), left));
+        shapes.push(text("title", "middle", ((self.left + self.right) / 2, self.height - 9), bottom));
+    }
+
     /// Vertical lines with labels at the top, in two rows if they are close. A label without room is left out.
     fn markers(&self, shapes: &mut Vec<Shape>) {
         let (from, to) = self.data.range;
@@ -250,11 +264,11 @@ impl<'d> Plot<'d> {
     }
 }
 
-fn text(class: &'static str, anchor: &'static str, (x, y): (i32, i32), text: &str) -> Shape {
+pub(super) fn text(class: &'static str, anchor: &'static str, (x, y): (i32, i32), text: &str) -> Shape {
     Shape::Text { class, anchor, x, y, text: text.to_owned() }
 }
 
-fn characters(text: &str) -> i32 {
+pub(super) fn characters(text: &str) -> i32 {
     i32::try_from(text.chars().count()).unwrap_or(i32::MAX / 100)
 }
 
@@ -263,7 +277,7 @@ fn widest<'t>(texts: impl Iterator<Item = &'t String>, character: i32) -> i32 {
 }
 
 /// `value` in pixels, if `total` is `length` pixels long; rounded.
-fn scale(value: u128, total: u128, length: i32) -> i32 {
+pub(super) fn scale(value: u128, total: u128, length: i32) -> i32 {
     let length = length.unsigned_abs();
     let pixels = (value * u128::from(length) + total / 2) / total.max(1);
     pixels.min(u128::from(length)) as i32
@@ -283,16 +297,16 @@ fn round_step(highest: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn caption() -> Caption {
+    pub(in super::super) fn caption() -> Caption {
         Caption { id: "c".to_owned(), title: "title".to_owned(), description: "description".to_owned() }
     }
 
     /// Every shape is within its drawing, with the widest text that its characters can make.
-    fn assert_nothing_overflows(chart: &Chart) {
+    pub(in super::super) fn assert_nothing_overflows(chart: &Chart) {
         for drawing in &chart.drawings {
             for shape in &drawing.shapes {
                 let (x, y, width, height) = match shape {
@@ -339,7 +353,8 @@ mod tests {
     #[test]
     fn ticks_are_evenly_spaced() {
         let ticks = (4..=14).map(|octave| (octave * 1000, format!("{}", 1 << octave))).collect();
-        let data = Histogram { bins: vec![], range: (4_000, 15_000), ticks, markers: vec![], color: 0 };
+        let data =
+            Histogram { bins: vec![], range: (4_000, 15_000), ticks, markers: vec![], color: 0, titles: [""; 2] };
         let chart = histogram(caption(), &data);
         let texts = |drawing: &Drawing| -> Vec<String> {
             let texts = drawing.shapes.iter().filter_map(|shape| match shape {
@@ -354,7 +369,8 @@ mod tests {
 
     #[test]
     fn empty_charts_have_no_bars() {
-        let empty = Histogram { bins: vec![], range: (0, 0), ticks: vec![], markers: vec![], color: 0 };
+        let empty =
+            Histogram { bins: vec![], range: (0, 0), ticks: vec![], markers: vec![], color: 0, titles: [""; 2] };
         for chart in [stacked_bars(caption(), &[]), histogram(caption(), &empty)] {
             let mut shapes = chart.drawings.iter().flat_map(|drawing| &drawing.shapes);
             assert!(!shapes.any(|shape| matches!(shape, Shape::Bar { .. })));
@@ -402,6 +418,7 @@ mod tests {
                 ticks: (from..=from + length).map(labeled).collect(),
                 markers: markers.into_iter().map(labeled).collect(),
                 color: 0,
+                titles: ["summaries per raw document", "raw documents"],
             };
             assert_nothing_overflows(&histogram(caption(), &data));
         }

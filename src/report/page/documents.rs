@@ -82,6 +82,7 @@ fn chart(source: &SourceStatistics, index: usize, cuts: &[u32], bins: &Bins) -> 
         ticks: ticks.map(|value| (at(value) + middle, thousands(value))).collect(),
         markers: cuts.iter().map(|cut| (at(u64::from(*cut)), cut_name(*cut))).collect(),
         color: color(index),
+        titles: ["distinct summaries of a raw document", "raw documents"],
     };
     let caption = Caption {
         id: format!("documents-{index}"),

@@ -2,11 +2,14 @@
 //!
 //! Its content is prepared by this module's files; its layout is in `page.html`, `chart.html` and `page.css`. Every figure
 //! that `metrics.json` has comes from there and carries its name (`data-metric`). The template escapes untrusted text
-//! (names, outlines, conversations). The page has no scripts, and its own content security policy forbids them.
+//! (names, outlines, conversations). The page has one script, for searching the samples; its own content security policy allows
+//! that one, by its digest, and no other. Without scripts the page lacks nothing but the search.
 
 mod charts;
 mod documents;
 mod lengths;
+mod overview;
+mod ridges;
 mod views;
 
 use super::format;
@@ -18,6 +21,10 @@ use crate::manifest::Manifest;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, State, context};
+
+/// The page's script, and its SHA-256 digest in Base64, as a content security policy has it.
+const SCRIPT: &str = include_str!("page.js");
+const SCRIPT_DIGEST: &str = "CPXcz66+mQFL2A1YfUx3m6VbNGZe9JaUBZOOwtTJkDo=";
 
 /// The number of input files that the page lists; the manifest has all of them.
 const INPUTS_SHOWN: usize = 100;
@@ -47,9 +54,15 @@ pub(crate) fn page(manifest: &Manifest, statistics: &Statistics) -> Result<Strin
         training_calls => views::training_calls(manifest),
         bars => views::bars(statistics),
         drops => views::drops(manifest),
-        distributions => lengths::distributions(statistics),
+        facts => overview::facts(manifest),
+        tiles => overview::tiles(manifest, statistics),
+        lengths => lengths::lengths(statistics, manifest.settings.max_seq_len).map(Serde),
+        flags => views::flags(statistics),
         documents => documents::documents(manifest, statistics),
-        conversations => views::conversations(statistics),
+        samples => views::samples(statistics),
+        choices => views::sample_choices(statistics),
+        script => Value::from_safe_string(SCRIPT.to_owned()),
+        script_digest => SCRIPT_DIGEST,
         settings => views::settings(&settings),
         recipe,
         manifest => Serde(manifest),
@@ -107,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_shows_every_metric_and_no_other() {
+    fn the_page_shows_every_metric_that_is_not_zero_and_no_other() {
         for (manifest, statistics) in [
             synthetic::small(),
             synthetic::with_recipe(),
@@ -117,17 +130,31 @@ mod tests {
             synthetic::only_documents(),
         ] {
             let figures = metrics(&manifest, &statistics);
-            let expected: BTreeMap<_, _> =
-                figures.iter().map(|(name, value)| (name.clone(), value.as_u64().unwrap())).collect();
-            assert_eq!(shown_metrics(&page(&manifest, &statistics).unwrap()), expected);
+            let shown = shown_metrics(&page(&manifest, &statistics).unwrap());
+            for (name, value) in &shown {
+                assert_eq!(figures.get(name).and_then(serde_json::Value::as_u64), Some(*value), "{name}");
+            }
+            // Rows that say nothing are left out.
+            for (name, value) in figures.iter().filter(|(_, value)| value.as_u64() != Some(0)) {
+                assert!(shown.contains_key(name), "{name}: {value}");
+            }
         }
+    }
+
+    #[test]
+    fn the_policy_allows_the_script() {
+        use base64::Engine as _;
+        use sha2::Digest as _;
+        let digest = base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(SCRIPT));
+        assert_eq!(digest, SCRIPT_DIGEST);
     }
 
     #[test]
     fn untrusted_text_stays_text() {
         let (manifest, statistics) = synthetic::hostile();
         let page = page(&manifest, &statistics).unwrap();
-        for markup in ["<script", "<img", "</script", "\u{1b}", "\0"] {
+        assert_eq!(page.matches("<script").count(), 1);
+        for markup in ["<script ", "<img", "</script><", "\u{1b}", "\0"] {
             assert!(!page.contains(markup), "{markup:?}");
         }
         for text in ["&lt;script&gt;", "&amp;lt;b&amp;gt;", "{{ 7 * 7 }}"] {
@@ -146,7 +173,7 @@ mod tests {
         }
         let tags = text.split('<').skip(1).map(|part| part.split('>').next().unwrap_or_default());
         for tag in tags {
-            let inert = !tag.contains(" src=") && !tag.contains(" on") && !tag.starts_with("script");
+            let inert = !tag.contains(" src=") && !tag.contains(" on");
             assert!(inert && !tag.contains("href=") || tag == "link rel=\"icon\" href=\"data:,\"", "{tag}");
         }
     }

@@ -2,16 +2,15 @@
 
 use super::charts::{self, Caption, StackedBar, color};
 use crate::manifest::{CutRecord, Manifest, Measure, MixKind, ShareRecord};
-use crate::report::format::{counted, cut_name, line, percent, thousands};
+use crate::recipe::Flag;
+use crate::report::example::{Example, Part, Role, Why};
+use crate::report::format::{counted, cut_name, line, percent, thousands, visible};
 use crate::report::metrics::reason_key;
-use crate::report::statistics::{CutSourceStatistics, CutStatistics, Statistics};
+use crate::report::statistics::{CutSourceStatistics, CutStatistics, FlagStatistics, FlaggedPair, Statistics};
 use crate::report::wording::{self, DEFAULT_RULE};
 use minijinja::context;
 use minijinja::value::{Serde, Value};
 use std::collections::BTreeMap;
-
-/// The longest part of a sample conversation that the page shows, in characters.
-const CONVERSATION_SHOWN: usize = 20_000;
 
 /// Every cut that was written, with the contribution of each source and the recipe's targets.
 pub(super) fn cuts(manifest: &Manifest) -> Vec<Value> {
@@ -23,7 +22,9 @@ fn cut_view(cut: &CutRecord) -> Value {
         context! {
             name => share.name.as_str(),
             color => color(index),
+            samples => share.samples,
             rule => share.rule.as_deref().map_or_else(|| DEFAULT_RULE.to_owned(), line),
+            has_rule => share.rule.is_some(),
             requested => share.requested.map(Serde),
         }
     };
@@ -147,40 +148,58 @@ pub(super) fn drops(manifest: &Manifest) -> Vec<Value> {
     reasons.into_iter().map(|(key, (reason, sources, _))| context! { key, reason, sources }).collect()
 }
 
-/// The sample conversations by source.
-pub(super) fn conversations(statistics: &Statistics) -> Vec<Value> {
-    let mut names: Vec<&str> = Vec::new();
-    for example in &statistics.examples {
-        if !names.contains(&example.source.as_str()) {
-            names.push(&example.source);
+/// The sample conversations, in the order of their sources.
+pub(super) fn samples(statistics: &Statistics) -> Vec<Value> {
+    let part = |part: &Part| {
+        context! {
+            text => visible(&part.text),
+            role => part.role.map_or("template", Role::name),
+            is_trained => part.is_trained,
+            elided => (part.elided > 0).then(|| counted(part.elided, "character", "characters")),
         }
-    }
-    let of_source = |name: &str| -> Vec<Value> {
-        let examples = statistics.examples.iter().filter(|example| example.source == name);
-        let shown = examples.map(|example| {
-            let (text, hidden) = visible(&example.text, CONVERSATION_SHOWN);
-            let tokens = counted(u64::from(example.tokens), "token", "tokens");
-            let hidden = (hidden > 0).then(|| counted(hidden, "more character is", "more characters are"));
-            context! { text, hidden, tokens }
-        });
-        shown.collect()
     };
-    names.iter().map(|name| context! { name => line(name), examples => of_source(name) }).collect()
+    let sample = |example: &Example| {
+        context! {
+            source => line(&example.source),
+            why => example.why.name(),
+            tokens => counted(u64::from(example.tokens), "token", "tokens"),
+            loss_tokens => example.loss_tokens.map(|tokens| thousands(u64::from(tokens))),
+            flags => example.flags.iter().map(flag_name).collect::<Vec<_>>(),
+            parts => example.parts.iter().map(part).collect::<Vec<_>>(),
+        }
+    };
+    statistics.examples.iter().map(sample).collect()
 }
 
-/// The first `max` characters, with symbols in place of invisible ones, and the number of characters left out.
-fn visible(text: &str, max: usize) -> (String, u64) {
-    let mut characters = text.chars();
-    let shown = characters.by_ref().take(max).map(|c| match c {
-        '\n' | '\t' => c,
-        // Unicode has a picture for every ASCII control character.
-        '\0'..='\u{1f}' => char::from_u32(0x2400 + c as u32).unwrap_or('\u{fffd}'),
-        '\u{7f}' => '\u{2421}',
-        c if c.is_control() => '\u{fffd}',
-        c => c,
-    });
-    let shown = shown.collect();
-    (shown, characters.count() as u64)
+/// What the samples can be filtered by: their sources and the reasons for which they are shown.
+pub(super) fn sample_choices(statistics: &Statistics) -> Value {
+    let mut sources: Vec<String> = statistics.examples.iter().map(|example| line(&example.source)).collect();
+    sources.dedup();
+    let mut reasons: Vec<Why> = statistics.examples.iter().map(|example| example.why).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    context! { sources, reasons => reasons.into_iter().map(Why::name).collect::<Vec<_>>() }
+}
+
+/// The samples with each flag, and a few of them.
+pub(super) fn flags(statistics: &Statistics) -> Vec<Value> {
+    let pair = |pair: &FlaggedPair| {
+        context! { source => line(&pair.source), question => visible(&pair.question), answer => visible(&pair.answer) }
+    };
+    let view = |flag: &FlagStatistics| {
+        context! {
+            key => flag.flag.name(),
+            name => flag_name(flag.flag),
+            text => flag.flag.text(),
+            dropped => flag.dropped,
+            pairs => flag.examples.iter().map(pair).collect::<Vec<_>>(),
+        }
+    };
+    statistics.flags.iter().map(view).collect()
+}
+
+fn flag_name(flag: Flag) -> String {
+    flag.name().replace('_', " ")
 }
 
 /// Every setting and its value as text, in the order of the manifest.
@@ -190,7 +209,9 @@ pub(super) fn settings(settings: &serde_json::Value) -> Vec<(String, String)> {
         serde_json::Value::Array(values) => values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     };
-    let entries = settings.as_object().into_iter().flatten().filter(|(name, _)| *name != "recipe");
+    // What is not set says nothing.
+    let is_set = |value: &serde_json::Value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty());
+    let entries = settings.as_object().into_iter().flatten().filter(|(name, value)| *name != "recipe" && is_set(value));
     entries.map(|(name, value)| (name.replace('_', "-"), text(value))).collect()
 }
 
@@ -199,8 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_become_visible_and_long_texts_are_cut() {
-        assert_eq!(visible("a\0b\u{1b}c\n\u{85}", 99), ("a\u{2400}b\u{241b}c\n\u{fffd}".to_owned(), 0));
-        assert_eq!(visible("äöü", 2), ("äö".to_owned(), 1));
+    fn control_characters_become_visible() {
+        assert_eq!(visible("a\0b\u{1b}c\n\u{85}"), "a\u{2400}b\u{241b}c\n\u{fffd}");
     }
 }

@@ -94,7 +94,7 @@ impl<'a> HubClient<'a> {
             })?;
         // A network without the hub is common, and the cache may do: nobody should wait a minute to learn of it.
         let http = http_client(&shared.options, CONNECT_TIMEOUT, environment)?;
-        let mut retry = shared.retry();
+        let mut retry = shared.retry(endpoint.host_str().unwrap_or("hub"));
         retry.max_retries = retry.max_retries.min(MAX_RETRIES);
         let (token, warnings) = (token(environment)?, &shared.warnings);
         Ok(Self { environment, http, endpoint, token, repository, retry, warnings })

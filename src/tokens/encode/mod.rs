@@ -7,9 +7,11 @@
 mod documents;
 mod labels;
 mod mask;
+mod parts;
 
 pub(crate) use documents::{DocumentEncoder, DocumentTokenizer};
 pub(crate) use labels::NOT_TRAINED;
+pub(crate) use parts::{TextPart, trained_parts};
 
 use super::config::TokenizerConfig;
 use super::count::{BaseTokenizer, IdEncoder, TextSource};

@@ -1,15 +1,19 @@
 //! What a person or an engine sees: messages, exit codes, files.
 
 mod bad_input;
+mod colours;
 mod exit_codes;
 mod fuzz;
 mod help;
+mod init;
 mod limits;
 mod logs;
 mod modes;
 mod precedence;
 mod replace;
+mod sample;
 mod signals;
+mod stats;
 mod streams;
 
 use crate::in_process;

@@ -47,6 +47,49 @@ fn errors_have_line_and_column() {
 }
 
 #[test]
+fn nested_mistakes_are_all_listed_with_suggestions() {
+    let recipe = "\
+sed: 7
+cut_sizes: [2, x, 0]
+columns: traning
+formats: [messages, token]
+sources:
+  extractive_summary:
+    repat: 2
+    repeat: [2]
+    unit: documents
+  general: {kind: chat, share: 1.5, paths: [7, {a: 1}], enabled: 'yes'}
+  detaild_summary: {weight: 0}
+filter:
+  max_tokns: 4
+  long_samples: kep
+  min_response_chars: 0
+budget:
+  tokns: 5M
+  samples: many
+  samples: 5
+split: {validaton: 0.1}
+measure: {tokens: 1}
+seed: {a: 1}
+";
+    insta::assert_snapshot!(check(recipe));
+}
+
+/// A value that is wrong does not make another key look wrong.
+#[test]
+fn contradictions_are_listed_when_all_values_are_valid() {
+    let recipe = |share: &str| {
+        format!(
+            "filter: {{long_samples: keep}}\nsources:\n  key_facts_to_qa: {{share: {share}, repeat: 2, unit: sample, weight: 1}}\n"
+        )
+    };
+    let messages = check(&recipe("2"));
+    assert_eq!(messages.matches("error: ").count(), 1, "{messages}");
+    let messages = check(&recipe("0.1"));
+    insta::assert_snapshot!(messages);
+}
+
+#[test]
 fn valid_recipes_are_accepted() {
     for entry in std::fs::read_dir("examples/recipes").unwrap() {
         let path = entry.unwrap().path();

@@ -1,6 +1,6 @@
 //! What no example recipe shows: additional sources of each kind, other paths, and edge cases.
 
-use super::program::{EXAMPLES, Mix, run};
+use super::program::{EXAMPLES, Mix, Row, run};
 
 #[test]
 fn additional_sources_of_every_kind() {
@@ -88,6 +88,60 @@ fn long_samples_that_are_kept_are_reported() {
     );
     assert!(samples > 0 && mix.warnings.contains(&warning), "{samples} {tokens}: {}", mix.warnings);
     assert!(mix.read("report.html").contains(&warning) && mix.read("summary.md").contains(&warning));
+}
+
+/// Rows that are held out are not trained: no trainer truncates them.
+#[test]
+fn long_samples_that_are_held_out_are_not_reported() {
+    let mix = Mix::of_text("filter: {max_tokens: 400, long_samples: keep}\nsplit: {validation: 0.5}");
+    let is_long = |row: &&Row| row.tokens() > 400;
+    let (rows, validation) = (mix.rows(8), mix.validation(8));
+    let samples = rows.0.iter().filter(is_long).count();
+    assert!(samples > 0 && validation.0.iter().any(|row| is_long(&row)));
+    let warning = format!("cut 8: {samples} samples are longer than 400 tokens and kept");
+    assert!(mix.warnings.contains(&warning), "{warning}: {}", mix.warnings);
+}
+
+/// Signs of broken questions are counted in every run, and dropped if the recipe says so.
+#[test]
+fn broken_questions_are_counted_and_dropped_by_request() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("key_facts_to_qa")).unwrap();
+    let row = |question: &str, response: &str, document: &str| {
+        serde_json::json!({
+            "question": question, "response": response, "document_outline": "Tides", "document": document,
+            "raw_document": "The tide turns twice a day."
+        })
+    };
+    let rows = [
+        row("When does the tide turn?", "Twice a day.", "The tide turns."),
+        row("<question>", "Twice a day.", "The tide turns."),
+        row("What is ...?", "It is the tide.", "The tide turns."),
+        row("What is high water?", "High water.<|eot_id|>", "The tide turns."),
+        row("What is low water?", "Low water.", "The tide<|im_end|> turns."),
+        row("The tide turns.", "Yes.", "The tide turns."),
+        row("Who measured it?", "I'm sorry, but the text does not say.", "The tide turns."),
+        row("[Insert question]?", "The document does not mention it.", "The tide turns."),
+    ];
+    let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    std::fs::write(folder.path().join("key_facts_to_qa/rows.jsonl"), text).unwrap();
+    let recipe = format!("input: ['{}']\ntokenizer_model: builtin\ncut_sizes: [4]\n", folder.path().display());
+    let counted = Mix::of(&recipe, &[]);
+    let metrics: serde_json::Value = serde_json::from_str(&counted.read("metrics.json")).unwrap();
+    let figures: Vec<_> = ["", ".placeholder", ".ellipsis", ".template_token", ".no_question", ".refusal"]
+        .map(|flag| metrics[format!("rows.flagged{flag}")].as_u64())
+        .into();
+    // `<question>` has no question mark, and key facts are asked without their document.
+    assert_eq!(figures, [Some(7), Some(2), Some(1), Some(2), Some(2), Some(2)]);
+    assert_eq!(metrics["rows.dropped"], 0);
+    let page = counted.read("report.html");
+    assert!(page.contains("Examples: template token") && page.contains("Low water."));
+    assert!(counted.read("summary.md").contains("| question that asks nothing | 2 | 0 |"));
+    let dropped = Mix::of(&format!("{recipe}filter: {{drop_flagged: [placeholder, template_token]}}"), &[]);
+    let metrics: serde_json::Value = serde_json::from_str(&dropped.read("metrics.json")).unwrap();
+    let reasons = ["rows.dropped.placeholder", "rows.dropped.template_token", "rows.kept", "rows.flagged"];
+    assert_eq!(reasons.map(|name| metrics[name].as_u64()), [Some(2), Some(2), Some(4), Some(7)]);
+    assert_eq!(dropped.rows(4).0.len(), 4);
 }
 
 #[test]
