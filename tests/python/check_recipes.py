@@ -39,7 +39,7 @@ INVALID = {
 EXCEPTIONS = {
     "a key that occurs twice": "duplicate key",
     "keys that exclude or need each other": "exclude each other|needs? (a|max_tokens)|one amount, not both|budget is empty|chats (have|are)"
-    "|cannot be measured in|every source is disabled|shares add up",
+    "|cannot be measured in|every source is disabled|shares add up|condition is empty|no number is at least|only documents are|the kind decides|documents have no",
     "more than six decimal places": "with at most six decimal places",
     "the range of a number in quotes": "invalid value `(?P<quoted>[^`]*)`: expected (a|whole) (whole )?(numbers? |share )",
     "the form of a location, a path or a limit": "NAME=LIMIT|location|empty path|URL|a column",
