@@ -17,7 +17,7 @@ trap 'rm -rf "$work"' EXIT
 cd "$here/../.."
 training="--formats messages,tokens --max-seq-len 200 --max-tokens-per-gpu 4000 --effective-batch-size 16 --gpus 2 --epochs 2"
 runs=0
-for flags in "" "--recipe examples/recipes/everything.yaml" "$training"; do
+for flags in "" "--recipe examples/recipes/everything.yaml" "$training" "--documents --raw-documents once --block-size 512" "--documents=only"; do
     # The flags are words without spaces.
     # shellcheck disable=SC2086
     "$binary" mix --input examples/step_02 --output "$work/out" --tokenizer-model builtin --quiet --cut-sizes 2,4,8 $flags
