@@ -48,7 +48,7 @@ pub(crate) fn summary(manifest: &Manifest, statistics: &Statistics) -> String {
     text.push_str(&lengths(statistics));
     text.push_str(&targets(statistics));
     text.push_str(&training(manifest));
-    text.push_str(&rows(statistics));
+    text.push_str(&rows(manifest, statistics));
     text.push_str(&flags(statistics));
     text.truncate(text.trim_end().len());
     text + "\n"
@@ -196,13 +196,14 @@ fn targets(statistics: &Statistics) -> String {
     table_of("Recipe targets", &header, 3..7, rows)
 }
 
-fn rows(statistics: &Statistics) -> String {
+fn rows(manifest: &Manifest, statistics: &Statistics) -> String {
     let reasons = |source: &SourceStatistics| {
         let reasons: Vec<String> =
             source.dropped.iter().map(|(reason, rows)| format!("{} {}", thousands(*rows), escape(reason))).collect();
         reasons.join(", ")
     };
-    let rows = statistics.sources.iter().map(|source| {
+    // Documents that are made of rows are no rows.
+    let rows = statistics.sources.iter().filter(|source| !manifest.is_made(&source.name)).map(|source| {
         vec![
             escape(&source.name),
             thousands(source.read),
