@@ -2,6 +2,8 @@
 
 mod budget;
 mod conversation;
+#[cfg(test)]
+mod corpus;
 mod filters;
 mod find;
 mod json;

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 const MESSAGES: &str = r#"[{"role":"user","content":"hi <b> \"q\" é\n","thinking":null},
     {"role":"assistant","content":"yo  ","thinking":"t"}]"#;
 
-fn now() -> NaiveDateTime {
+pub(super) fn now() -> NaiveDateTime {
     chrono::NaiveDate::from_ymd_opt(2026, 3, 7).unwrap().and_hms_micro_opt(14, 5, 9, 123_456).unwrap()
 }
 
