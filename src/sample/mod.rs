@@ -9,6 +9,7 @@ mod conversation;
 mod flags;
 mod json;
 mod kind;
+pub(crate) mod numbers;
 mod options;
 mod outcome;
 mod pair;

@@ -66,7 +66,10 @@ fn the_template_corpus_renders_as_transformers_renders_it() {
                 let fails_at_its_line = found.as_ref().is_err_and(|line| line.starts_with("corpus:"));
                 if found.as_ref().ok() != expected.as_ref() || (found.is_err() && !fails_at_its_line) {
                     wrong += 1;
-                    let _ = writeln!(report, "{template} / {chat} / {rules:?}\n  expected {expected:?}\n  found    {found:?}");
+                    let _ = writeln!(
+                        report,
+                        "{template} / {chat} / {rules:?}\n  expected {expected:?}\n  found    {found:?}"
+                    );
                 }
             }
         }

@@ -130,7 +130,9 @@ impl<'t> Tag<'t> {
         let byte = bytes[at];
         if matches!(byte, b'"' | b'\'') {
             self.operand(at);
-            return string_end(bytes, at);
+            let end = string_end(bytes, at)?;
+            self.escapes(at, end);
+            return Some(end);
         }
         if is_word(&byte) {
             let mut end = at + bytes[at..].iter().take_while(|b| is_word(b)).count();
@@ -153,6 +155,22 @@ impl<'t> Tag<'t> {
             _ => return Some(self.operator(at)),
         }
         Some(at + 1)
+    }
+
+    /// Writes escapes that the engine does not know as codes.
+    fn escapes(&mut self, mut at: usize, end: usize) {
+        while let Some(found) = self.text[at..end].find('\\') {
+            at += found;
+            match self.text.as_bytes()[at + 1] {
+                b'a' => self.replace(at, 2, "\\x07"),
+                b'v' => self.replace(at, 2, "\\x0b"),
+                _ => {}
+            }
+            at += 2;
+            if !self.text.is_char_boundary(at) {
+                return;
+            }
+        }
     }
 
     fn level(&mut self) -> &mut Level {

@@ -40,6 +40,8 @@ pub(super) fn install(environment: &mut Environment<'_>, now: chrono::NaiveDateT
     environment.add_filter("attr", attr);
     environment.add_filter("wordcount", wordcount);
     environment.add_filter("truncate", truncate);
+    environment.add_filter("escape", escape);
+    environment.add_filter("e", escape);
     environment.add_filter("forceescape", |value: &Value| {
         text(value).map(|text| Value::from_safe_string(python::escape(&text)))
     });
@@ -48,6 +50,7 @@ pub(super) fn install(environment: &mut Environment<'_>, now: chrono::NaiveDateT
     environment.set_unknown_method_callback(methods::call);
     environment.set_formatter(|out, state, value| match state.auto_escape() {
         AutoEscape::None => RenderBudget::write(out, value),
+        AutoEscape::Html => RenderBudget::write(out, &escape(value)?),
         _ => minijinja::escape_formatter(out, state, value),
     });
     environment.add_function("raise_exception", |message: Value| -> Result<Value, Error> {
@@ -252,6 +255,10 @@ fn attr(value: &Value, name: &Value) -> Result<Value, Error> {
     }
 }
 
+fn escape(value: &Value) -> Result<Value, Error> {
+    Ok(if value.is_safe() { value.clone() } else { Value::from_safe_string(python::escape(&text(value)?)) })
+}
+
 fn wordcount(value: &Value) -> Result<usize, Error> {
     let mut in_word = false;
     let starts = |c: char| !std::mem::replace(&mut in_word, c.is_alphanumeric() || c == '_') && in_word;
@@ -395,7 +402,7 @@ fn format(pattern: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
         false => {
             let pairs: Result<Vec<_>, Error> =
                 names.iter().map(|name| Ok((name.clone(), options.get::<Value>(name)?))).collect();
-            Value::from_iter(pairs?)
+            Value::from_pairs(pairs?)
         }
     };
     percent::format(pattern, &text(pattern)?, &values)

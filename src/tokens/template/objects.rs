@@ -1,7 +1,8 @@
-//! The global functions of jinja2 that minijinja lacks: `joiner` and `cycler`.
+//! The global functions of jinja2 that minijinja lacks, `joiner` and `cycler`, its `dict`, and integers of any length.
 
-use minijinja::value::{Object, ObjectRepr, Rest, Value};
+use minijinja::value::{Kwargs, Object, ObjectRepr, Rest, Value, ValueKind, ValueOrKwargs, from_args};
 use minijinja::{Environment, Error, ErrorKind, State};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -11,6 +12,7 @@ pub(super) fn install(environment: &mut Environment<'_>) {
         let separator = separator.unwrap_or_else(|| Value::from(", "));
         Value::from_object(Joiner { separator, is_used: AtomicBool::new(false) })
     });
+    environment.add_function("dict", dict);
     environment.add_function("cycler", |items: Rest<Value>| match items.is_empty() {
         true => Err(Error::new(ErrorKind::InvalidOperation, "cycler: expected at least one value")),
         false => Ok(Value::from_object(Cycler { items: items.0, position: AtomicUsize::new(0) })),
@@ -36,7 +38,7 @@ impl Object for Joiner {
 
 /// Returns its values one after the other, again and again.
 #[derive(Debug)]
-struct Cycler {
+pub(super) struct Cycler {
     items: Vec<Value>,
     position: AtomicUsize,
 }
@@ -63,5 +65,38 @@ impl Object for Cycler {
             }
             _ => Err(Error::from(ErrorKind::UnknownMethod)),
         }
+    }
+}
+
+/// `dict(map or list of pairs, key=value)`.
+fn dict(args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let args = args.into_values();
+    let (given, options) = from_args::<(Option<Value>, Kwargs)>(&args)?;
+    let mut pairs = Vec::new();
+    if let Some(given) = given {
+        for entry in given.try_iter()? {
+            pairs.push(match given.kind() {
+                ValueKind::Map => (entry.clone(), given.get_item(&entry)?),
+                _ => (entry.get_item(&Value::from(0))?, entry.get_item(&Value::from(1))?),
+            });
+        }
+    }
+    for name in options.args() {
+        pairs.push((Value::from(name), options.peek(name)?));
+    }
+    Ok(Value::from_pairs(pairs))
+}
+
+/// An integer that is too long for the engine.
+#[derive(Debug)]
+pub(super) struct Digits(pub(super) String);
+
+impl Object for Digits {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }

@@ -27,10 +27,16 @@ pub(super) fn install(environment: &mut Environment<'_>) {
     environment.add_filter("__add", add);
     environment.add_filter("__concat", concat);
     environment.add_filter("__mod", modulo);
-    environment.add_filter("__less", |a: &Value, b: &Value| Ok::<_, Error>(order(a, "<", b)?.is_some_and(Ordering::is_lt)));
-    environment.add_filter("__at_most", |a: &Value, b: &Value| Ok::<_, Error>(order(a, "<=", b)?.is_some_and(Ordering::is_le)));
-    environment.add_filter("__more", |a: &Value, b: &Value| Ok::<_, Error>(order(a, ">", b)?.is_some_and(Ordering::is_gt)));
-    environment.add_filter("__at_least", |a: &Value, b: &Value| Ok::<_, Error>(order(a, ">=", b)?.is_some_and(Ordering::is_ge)));
+    environment
+        .add_filter("__less", |a: &Value, b: &Value| Ok::<_, Error>(order(a, "<", b)?.is_some_and(Ordering::is_lt)));
+    environment.add_filter("__at_most", |a: &Value, b: &Value| {
+        Ok::<_, Error>(order(a, "<=", b)?.is_some_and(Ordering::is_le))
+    });
+    environment
+        .add_filter("__more", |a: &Value, b: &Value| Ok::<_, Error>(order(a, ">", b)?.is_some_and(Ordering::is_gt)));
+    environment.add_filter("__at_least", |a: &Value, b: &Value| {
+        Ok::<_, Error>(order(a, ">=", b)?.is_some_and(Ordering::is_ge))
+    });
     environment.add_filter("__in", |a: &Value, b: &Value| contains(b, a));
     environment.add_filter("__not_in", |a: &Value, b: &Value| contains(b, a).map(|found| !found));
     environment.add_filter("__iterated", |value: Value| check_iterable(&value).map(|()| value));

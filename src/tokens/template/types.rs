@@ -1,5 +1,6 @@
 //! The tests (`x is ...`) whose answers differ between minijinja and jinja2.
 
+use super::objects::{Cycler, Digits};
 use super::operators::is_iterable;
 use super::python::{Number, is_namespace, type_name};
 use minijinja::value::{Value, ValueKind};
@@ -23,10 +24,10 @@ pub(super) fn install(environment: &mut Environment<'_>) {
 
 /// Functions and macros are plain objects; the engine has no others that a template can reach, except `loop`.
 fn is_callable(value: &Value) -> bool {
-    value.kind() == ValueKind::Plain
-        || value.as_object().is_some_and(|object| {
-            ["::Macro", "::BoxedFunction", "::Joiner"].iter().any(|name| object.type_name().ends_with(name))
-        })
+    // jinja2's undefined values can be called, and raise.
+    let is_function = value.is_undefined() || value.kind() == ValueKind::Plain;
+    let is_data = value.downcast_object_ref::<Cycler>().is_some() || value.downcast_object_ref::<Digits>().is_some();
+    (is_function && !is_data) || value.as_object().is_some_and(|object| object.type_name().ends_with("::Macro"))
 }
 
 /// The rest of a division by two, between 0 and 2.
