@@ -73,6 +73,7 @@ fn of_text(state: &mut State<'_, '_>, value: &Value, name: &str, args: &[Value])
             });
             Value::from(swapped.collect::<String>())
         }
+        "title" => Value::from(title(receiver)),
         "expandtabs" => {
             let [size] = bind(args, ["tabsize"])?;
             expandtabs(receiver, size.map_or(Ok(8), usize::try_from)?)?
@@ -87,6 +88,20 @@ fn of_text(state: &mut State<'_, '_>, value: &Value, name: &str, args: &[Value])
         }
         _ => return Ok(None),
     }))
+}
+
+/// Each letter after something else is upper case, an apostrophe included.
+fn title(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut in_word = false;
+    for c in text.chars() {
+        match in_word {
+            true => out.extend(c.to_lowercase()),
+            false => out.extend(c.to_uppercase()),
+        }
+        in_word = c.is_alphabetic();
+    }
+    out
 }
 
 fn required(value: Option<Value>) -> Result<Value, Error> {
