@@ -3,7 +3,7 @@
 use super::budget::RenderBudget;
 use super::percent;
 use super::python::{self, Number};
-use minijinja::value::{Rest, Tuple, Value, ValueKind};
+use minijinja::value::{Tuple, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind};
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -92,10 +92,10 @@ pub(super) fn string(text: String, is_safe: bool) -> Value {
     if is_safe { Value::from_safe_string(text) } else { Value::from(text) }
 }
 
-fn add(first: &Value, rest: Rest<Value>) -> Result<Value, Error> {
+fn add(first: &Value, rest: &[Value]) -> Result<Value, Error> {
     let is_text = |value: &Value| value.as_str().is_some() && !value.is_safe();
     if is_text(first) && rest.iter().all(is_text) {
-        return concat(first, rest);
+        return joined(first, rest);
     }
     let mut sum = first.clone();
     for value in rest.iter() {
@@ -131,8 +131,22 @@ pub(super) fn add_pair(a: &Value, b: &Value) -> Result<Value, Error> {
     Err(unsupported(a, "+", b))
 }
 
+/// Texts, one after the other.
+fn joined(first: &Value, rest: &[Value]) -> Result<Value, Error> {
+    let texts = || std::iter::once(first).chain(rest).filter_map(Value::as_str);
+    let length = texts().map(str::len).sum();
+    RenderBudget::spend(length as u64)?;
+    let mut out = String::with_capacity(length);
+    texts().for_each(|text| out.push_str(text));
+    Ok(Value::from(out))
+}
+
 /// `~`: the texts that the values print, one after the other.
-fn concat(first: &Value, rest: Rest<Value>) -> Result<Value, Error> {
+fn concat(first: &Value, rest: &[Value]) -> Result<Value, Error> {
+    let is_text = |value: &Value| value.as_str().is_some();
+    if is_text(first) && rest.iter().all(is_text) {
+        return joined(first, rest);
+    }
     let values = || std::iter::once(first).chain(rest.iter());
     let known: usize = values().map(|value| value.as_str().map_or(8, str::len)).sum();
     RenderBudget::check(known)?;
