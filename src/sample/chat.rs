@@ -5,12 +5,14 @@ use super::conversation::Conversation;
 use super::flags::{flags, has_template_token};
 use super::json::{RowJson, TOOLS_KEY, put};
 use super::kind::SampleKind;
+use super::numbers;
 use super::outcome::{DropReason, ParsedRow, RejectReason, RowError};
 use super::reasoning::TemplateProbe;
 use crate::index::{PartsHasher, Record, SplitBuilder};
 use crate::recipe::{Flag, Flags, ReasoningKey, Source, WrittenReasoning};
 use crate::text::{Interner, TextId, TextStore};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// What `metadata.dataset` says of chats.
 const DATASET: &str = "messages";
@@ -52,7 +54,7 @@ pub(super) fn parse(
 ) -> Result<ParsedRow<Chat>, RowError> {
     let Some(messages) = columns.get(MESSAGES) else { return Err(columns.missing(MESSAGES, "messages")) };
     let json = messages.get();
-    let mut messages: Value = serde_json::from_str(json).map_err(|error| invalid_escape("messages", &error))?;
+    let mut messages: Value = numbers::parse(json).map_err(|error| invalid_escape("messages", &error))?;
     parse_texts(&mut messages);
     let Some(list) = messages.as_array() else { return Err(wrong_type("messages", json, "a list")) };
     for (number, message) in (1..).zip(list) {
@@ -80,7 +82,7 @@ pub(super) fn parse(
 /// Parses messages that are JSON in a string: a Parquet file has them so if its messages have different keys.
 fn parse_texts(messages: &mut Value) {
     for message in messages.as_array_mut().into_iter().flatten() {
-        let parsed = message.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let parsed = message.as_str().and_then(|text| numbers::parse(text).ok());
         if let Some(parsed) = parsed.filter(Value::is_object) {
             *message = parsed;
         }
@@ -122,29 +124,38 @@ fn written_messages(
         }
         WrittenReasoning::Under(_) | WrittenReasoning::Nowhere => is_complete = reasonings.iter().all(Option::is_none),
     }
-    (Value::from_iter(messages).to_string(), is_complete)
+    (numbers::write(&Value::from_iter(messages)), is_complete)
 }
 
 /// The flags of a chat: those of each of the user's messages and the answer that follows it. Control tokens are looked for in all
 /// messages; whether a message asks something is judged for the first one only.
 fn flags_of(messages: &[Value]) -> Flags {
     let mut all = Flags::default();
-    let mut question = None;
+    let mut question: Option<String> = None;
     let mut is_first = true;
     for message in messages {
-        let content = message.get("content").and_then(Value::as_str).unwrap_or_default();
+        let content = &*content_text(message.get("content"));
         all = all.with(Flag::TemplateToken, has_template_token(content));
-        match (message.get("role").and_then(Value::as_str), question) {
-            (Some("user"), _) => question = Some(content),
+        match (message.get("role").and_then(Value::as_str), question.take()) {
+            (Some("user"), _) => question = Some(content.to_owned()),
             (Some("assistant"), Some(asked)) if !content.is_empty() => {
-                let found = flags(asked, content);
+                let found = flags(&asked, content);
                 all = all.or(if is_first { found } else { found.without(Flag::NoQuestion) });
-                (question, is_first) = (None, false);
+                is_first = false;
             }
-            _ => {}
+            (_, asked) => question = asked,
         }
     }
     all
+}
+
+/// The text of a content: a string, or a list of parts of which some are texts.
+fn content_text(content: Option<&Value>) -> Cow<'_, str> {
+    match content {
+        Some(Value::String(text)) => Cow::Borrowed(text),
+        Some(Value::Array(parts)) => parts.iter().filter_map(|part| part.get("text")?.as_str()).collect(),
+        _ => Cow::default(),
+    }
 }
 
 /// A message and its reasoning, if it has some. Keys that say nothing are left out: those whose value is null, an empty list, or,
@@ -162,7 +173,7 @@ fn without_reasoning(message: &Map<String, Value>) -> (Map<String, Value>, Optio
         if says_nothing || MESSAGE_KEYS.contains(&key.as_str()) || REASONING_KEYS.contains(&key.as_str()) {
             continue;
         }
-        let parsed = value.as_str().filter(|_| key == "tool_calls").and_then(|text| serde_json::from_str(text).ok());
+        let parsed = value.as_str().filter(|_| key == "tool_calls").and_then(|text| numbers::parse(text).ok());
         written.insert(key.clone(), parsed.unwrap_or_else(|| value.clone()));
     }
     (written, reasoning.map(str::to_owned))
@@ -176,7 +187,7 @@ fn parse_arguments(messages: &mut Vec<Map<String, Value>>, tools: Option<&str>, 
     for call in parsed.iter_mut().filter_map(|message| message.get_mut("tool_calls")?.as_array_mut()).flatten() {
         for place in ["/function/arguments", "/arguments"] {
             if let Some(arguments) = call.pointer_mut(place)
-                && let Some(object) = arguments.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok())
+                && let Some(object) = arguments.as_str().and_then(|text| numbers::parse::<Value>(text).ok())
                 && object.is_object()
             {
                 *arguments = object;
@@ -192,17 +203,17 @@ fn parse_arguments(messages: &mut Vec<Map<String, Value>>, tools: Option<&str>, 
 /// A chat's tools as compact JSON, empty if there are none. They are a list, or a string that contains one.
 fn tools(columns: &Columns<'_>) -> Result<String, RowError> {
     let Some(value) = columns.get(TOOLS).filter(|_| columns.has(TOOLS)) else { return Ok(String::new()) };
-    let mut tools: Value = serde_json::from_str(value.get()).map_err(|error| invalid_escape("tools", &error))?;
+    let mut tools: Value = numbers::parse(value.get()).map_err(|error| invalid_escape("tools", &error))?;
     if let Some(text) = tools.as_str() {
         if text.trim().is_empty() {
             return Ok(String::new());
         }
-        tools = serde_json::from_str(text)
+        tools = numbers::parse(text)
             .map_err(|_| RowError::bad(RejectReason::WrongType, "column `tools`: the string is not valid JSON"))?;
     }
     match tools.as_array() {
         Some(list) if list.is_empty() => Ok(String::new()),
-        Some(_) => Ok(tools.to_string()),
+        Some(_) => Ok(numbers::write(&tools)),
         None => Err(wrong_type("tools", &tools.to_string(), "a list")),
     }
 }
@@ -212,18 +223,22 @@ fn check_message(message: &Value) -> Result<(), String> {
     let Some(message) = message.as_object() else {
         return Err(format!("expected an object, found {}", type_of(&message.to_string())));
     };
-    match message.get("role").and_then(|role| role.as_str()) {
-        Some("system" | "user" | "assistant" | "tool") => {}
-        Some(role) => return Err(format!("invalid role `{role}`: expected system, user, assistant or tool")),
-        None => return Err("no role".to_owned()),
+    // Templates know more roles than the four of the OpenAI format (`developer`), and refuse those that they do not know.
+    if message.get("role").and_then(Value::as_str).is_none_or(str::is_empty) {
+        return Err("no role".to_owned());
     }
     for key in ["content"].into_iter().chain(REASONING_KEYS) {
         match message.get(key) {
-            None | Some(Value::Null | Value::String(_)) => {}
-            Some(other) => return Err(format!("{key}: expected a string, found {}", type_of(&other.to_string()))),
+            None | Some(Value::Null) => {}
+            Some(Value::String(text)) if numbers::marked(text).is_none() => {}
+            Some(Value::Array(parts)) if key == "content" && parts.iter().all(Value::is_object) => {}
+            Some(other) => {
+                let expected = if key == "content" { "a string or a list of objects" } else { "a string" };
+                return Err(format!("{key}: expected {expected}, found {}", type_of(&numbers::write(other))));
+            }
         }
     }
-    let has_content = message.get("content").is_some_and(|content| content.is_string());
+    let has_content = message.get("content").is_some_and(|content| !content.is_null());
     if !has_content && message.get("tool_calls").is_none_or(|calls| calls.is_null()) {
         return Err("neither content nor tool_calls".to_owned());
     }
@@ -255,7 +270,7 @@ impl SampleKind for Chat {
     fn response_chars(&self, texts: &TextStore) -> usize {
         let messages = self.parsed_messages(texts);
         let answers = messages.iter().filter(|message| message.get("role").is_some_and(|role| role == "assistant"));
-        let contents = answers.filter_map(|message| message.get("content")?.as_str());
+        let contents = answers.map(|message| content_text(message.get("content")));
         contents.map(|text| text.chars().count()).sum()
     }
 

@@ -10,6 +10,7 @@ mod document;
 mod flags;
 mod json;
 mod kind;
+pub(crate) mod numbers;
 mod options;
 mod outcome;
 mod pair;

@@ -2,6 +2,7 @@
 
 use super::files::{TOOL_USE_TEMPLATE, TokenizerFiles};
 use super::template::GivenTemplate;
+use super::vocabulary;
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::{Location, Storage, hub};
 use bytes::Bytes;
@@ -63,11 +64,9 @@ pub(crate) fn builtin() -> TokenizerFiles {
 
 async fn from_folder(storage: &Storage, folder: &Location) -> Result<TokenizerFiles> {
     let read = async |name: &str| storage.read(&folder.join(name), MAX_FILE_BYTES).await;
-    let Some(tokenizer_json) = read("tokenizer.json").await? else {
-        return Err(Error::new(ErrorKind::NotFound, "tokenizer.json not found").at(folder).hint(
-            "set --tokenizer-model (TOKENIZER_MODEL) to a folder or URL that contains tokenizer.json and \
-             tokenizer_config.json, to a Hugging Face repository id (OWNER/NAME), or to builtin",
-        ));
+    let tokenizer_json = match read("tokenizer.json").await? {
+        Some(tokenizer_json) => tokenizer_json,
+        None => from_vocabulary(storage, folder).await?,
     };
     let (tokenizer_config, special_tokens_map, added_tokens, config) = tokio::try_join!(
         read("tokenizer_config.json"),
@@ -88,6 +87,36 @@ async fn from_folder(storage: &Storage, folder: &Location) -> Result<TokenizerFi
         chat_template_jinja,
         tool_use_jinja,
         chat_template_json,
+    })
+}
+
+/// `tokenizer.json` of a folder that has none.
+///
+/// # Errors
+/// If there is nothing that it can be made of here; the error says how to convert what there is.
+async fn from_vocabulary(storage: &Storage, folder: &Location) -> Result<Bytes> {
+    let read = async |name: &str| storage.read(&folder.join(name), MAX_FILE_BYTES).await;
+    let not_found = Error::new(ErrorKind::NotFound, "tokenizer.json not found").at(folder);
+    let (vocabulary, merges) = tokio::try_join!(read(vocabulary::VOCABULARY), read(vocabulary::MERGES))?;
+    let mut has_other = vocabulary.is_some() || merges.is_some();
+    if let (Some(vocabulary), Some(merges)) = (vocabulary, merges) {
+        let (tokenizer_config, config) = tokio::try_join!(read("tokenizer_config.json"), read("config.json"))?;
+        let (tokenizer_config, config) = (tokenizer_config.as_deref(), config.as_deref());
+        let place = folder.to_string();
+        let made = vocabulary::tokenizer_json(&vocabulary, &merges, tokenizer_config, config, &place)?;
+        if let Some(made) = made {
+            return Ok(made.into());
+        }
+    }
+    for name in vocabulary::FOREIGN {
+        has_other = has_other || read(name).await?.is_some();
+    }
+    Err(match has_other {
+        true => not_found.hint(vocabulary::conversion_hint(folder.name())),
+        false => not_found.hint(
+            "set --tokenizer-model (TOKENIZER_MODEL) to a folder or URL that contains tokenizer.json and \
+             tokenizer_config.json, to a Hugging Face repository id (OWNER/NAME), or to builtin",
+        ),
     })
 }
 

@@ -13,6 +13,7 @@ mod fixtures;
 mod loaded;
 mod rules;
 mod template;
+mod vocabulary;
 
 pub(crate) use count::{Counter, TextSource};
 pub(crate) use encode::{

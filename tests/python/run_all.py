@@ -142,6 +142,7 @@ def main():
         print(f"{'ok    ' if error is None else 'FAILED'} {name}" + (f"\n{error}" if error else ""), flush=True)
 
     checks = [["tests/python/test_judge.py"], ["tests/python/check_recipes.py", "--binary", binary], ["tests/python/check_card.py", "--binary", binary]]
+    checks += [["tests/python/check_templates.py", *(["--transformers4", given.transformers4] if given.transformers4 else [])]]
     checks += [[f"scripts/{script}.py", "--check"] for script in ("train_builtin_tokenizer", "make_test_tokenizers", "make_examples")]
     for check in (check for check in checks if only in check[0]):
         code, text = run(sys.executable, *check)

@@ -236,8 +236,8 @@ fn ready_chats_are_checked() {
         (json!({"messages": "x"}), "column `messages`: expected a list, found a string"),
         (json!({"messages": [1]}), "column `messages`, message 1: expected an object, found a number"),
         (
-            json!({"messages": [{"role": "robot", "content": ""}]}),
-            "column `messages`, message 1: invalid role `robot`: expected system, user, assistant or tool",
+            json!({"messages": [{"role": "user", "content": 5}]}),
+            "column `messages`, message 1: content: expected a string or a list of objects, found a number",
         ),
         (json!({"messages": [{"role": "user"}]}), "column `messages`, message 1: neither content nor tool_calls"),
         (json!({"messages": hello, "tools": "[{"}), "column `tools`: the string is not valid JSON"),

@@ -3,7 +3,7 @@
 use super::labels::TrainedMessage;
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::ReasoningKey;
-use crate::sample::Conversation;
+use crate::sample::{Conversation, numbers};
 use serde_json::{Map, Value};
 
 /// The markers around contents.
@@ -46,12 +46,12 @@ impl Masked {
             }
             Conversation::Messages { messages, .. } => {
                 let invalid = |error| Error::new(ErrorKind::Data, "messages: not a list of objects").caused_by(error);
-                let mut messages: Vec<Map<String, Value>> = serde_json::from_str(messages).map_err(invalid)?;
+                let mut messages: Vec<Map<String, Value>> = numbers::parse(messages).map_err(invalid)?;
                 let mut trained = Vec::new();
                 for message in &mut messages {
                     trained.extend(mask_message(message, unmask)?);
                 }
-                Ok((Self::Messages(Value::from_iter(messages).to_string()), trained))
+                Ok((Self::Messages(numbers::write(&Value::from_iter(messages))), trained))
             }
             Conversation::Document(_) => Err(Error::new(ErrorKind::Bug, "a document has no messages")),
         }

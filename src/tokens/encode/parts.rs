@@ -23,7 +23,7 @@ const FIRST_PIECE: u32 = 5;
 /// Renders a conversation as the trainer gets it. No two neighbours are both trained or both not. The rules are those of the encoder
 /// ([`super::TrainingEncoder`]), on pieces of text instead of tokens; `eos` is the text of the end-of-sequence token.
 ///
-/// If the template tears contents apart, nothing is trained.
+/// If the template tears contents apart, or contents are lists of parts, nothing is trained.
 ///
 /// # Errors
 /// If the conversation cannot be rendered.
@@ -33,7 +33,10 @@ pub(crate) fn trained_parts(
     conversation: &Conversation<'_>,
     unmask: bool,
 ) -> Result<Vec<TextPart>> {
-    let (masked, messages) = Masked::new(conversation, unmask)?;
+    let Ok((masked, messages)) = Masked::new(conversation, unmask) else {
+        // Trainers take only contents that are strings.
+        return Ok(vec![TextPart { text: template.render(conversation)?, is_trained: false }]);
+    };
     let text = template.render(&masked.conversation())?;
     let (ids, pieces) = split(&text, eos);
     let Ok(labelled) = label(&ids, MARKERS, Some(EOS), &messages) else {

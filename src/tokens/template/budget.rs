@@ -2,10 +2,10 @@
 //! times over. So each render has a budget of bytes, and every operation that builds a text spends from it first.
 
 use super::python;
-use minijinja::value::{Value, ValueKind};
+use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind};
 use std::cell::Cell;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 /// Bytes that every render may build, whatever the size of its conversation.
 const BASE_BYTES: u64 = 16 << 20;
@@ -55,12 +55,8 @@ impl RenderBudget {
             Self::spend(text.len() as u64)?;
             return out.write_str(text).map_err(Error::from);
         }
-        if value.kind() == ValueKind::Number && !value.is_integer() {
-            let text = f64::try_from(value.clone()).map_or_else(|_| value.to_string(), python::float);
-            return out.write_str(&text).map_err(Error::from);
-        }
         // Printing a value stops at the first error of its writer.
-        write!(SpendingWriter(out), "{value}").map_err(|_| exhausted())
+        python::print(&mut SpendingWriter(out), value).map_err(|_| exhausted())
     }
 }
 
@@ -80,36 +76,11 @@ impl<W: fmt::Write> fmt::Write for SpendingWriter<'_, W> {
     }
 }
 
-/// A writer that discards everything.
-struct Discard;
-
-impl fmt::Write for Discard {
-    fn write_str(&mut self, _: &str) -> fmt::Result {
-        Ok(())
-    }
-}
-
-/// The filter for operands of `~`, which become text.
-pub(super) const SPEND_TEXT: &str = "__spend_text";
-/// The filter for operands of `+`: lists stay lists. (Its name sorts before [`SPEND_TEXT`], so that an operand between both
-/// operators gets the more expensive filter.)
-pub(super) const SPEND_ENTRIES: &str = "__spend_entries";
 /// The filter that spends the length of a long piece of plain text.
 pub(super) const SPEND_PLAIN: &str = "__spend_plain";
 
 /// Adds the filters that the rewritten template calls.
 pub(super) fn install(environment: &mut Environment<'_>) {
-    environment.add_filter(SPEND_TEXT, |value: Value| -> Result<Value, Error> {
-        RenderBudget::write(&mut Discard, &value)?;
-        Ok(value)
-    });
-    environment.add_filter(SPEND_ENTRIES, |value: Value| -> Result<Value, Error> {
-        match value.as_str() {
-            Some(text) => RenderBudget::spend(text.len() as u64)?,
-            None => RenderBudget::spend(value.len().unwrap_or(0) as u64)?,
-        }
-        Ok(value)
-    });
     environment.add_filter(SPEND_PLAIN, |bytes: u64| -> Result<&'static str, Error> {
         RenderBudget::spend(bytes)?;
         Ok("")

@@ -1,10 +1,12 @@
 //! A conversation in the form that the template engine takes.
 
+use super::objects::Digits;
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::TokenizerRules;
-use crate::sample::Conversation;
+use crate::sample::{Conversation, numbers};
 use minijinja::context;
 use minijinja::value::{Value, ValueKind};
+use std::borrow::Cow;
 
 impl Conversation<'_> {
     /// Its length in bytes, which limits what its render may build.
@@ -62,8 +64,36 @@ impl Conversation<'_> {
 
 /// Parses JSON into the engine's values, which keep the order of keys.
 fn parse(text: &str, what: &str) -> Result<Value> {
-    serde_json::from_str(text)
-        .map_err(|error| Error::new(ErrorKind::Data, format!("{what}: not valid JSON")).caused_by(error))
+    let value = match numbers::mark(text) {
+        Cow::Borrowed(text) => serde_json::from_str(text),
+        Cow::Owned(text) => serde_json::from_str(&text).map(with_numbers),
+    };
+    value.map_err(|error| Error::new(ErrorKind::Data, format!("{what}: not valid JSON")).caused_by(error))
+}
+
+/// The engine's value, with numbers in place of marked texts.
+fn with_numbers(value: serde_json::Value) -> Value {
+    match value {
+        serde_json::Value::String(text) => match numbers::marked(&text) {
+            None => Value::from(text),
+            Some(number) => match (number.parse::<i128>(), number.parse::<f64>()) {
+                (Ok(integer), _) => Value::from(integer),
+                (_, Ok(float)) if number.contains(['.', 'e', 'E']) => Value::from(float),
+                _ => Value::from_object(Digits(number.to_owned())),
+            },
+        },
+        serde_json::Value::Array(list) => list.into_iter().map(with_numbers).collect::<Vec<_>>().into(),
+        serde_json::Value::Object(map) => {
+            Value::from_pairs(map.into_iter().map(|(key, value)| (key, with_numbers(value))))
+        }
+        serde_json::Value::Null => Value::from(()),
+        serde_json::Value::Bool(value) => Value::from(value),
+        serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(integer), _) => Value::from(integer),
+            (_, Some(integer)) => Value::from(integer),
+            _ => Value::from(number.as_f64()),
+        },
+    }
 }
 
 /// The keys of a message that can contain its reasoning, in order of precedence.

@@ -2,8 +2,11 @@
 
 use super::budget::RenderBudget;
 use super::json::JsonFormat;
+use super::operators::{self, check_iterable};
+use super::python::{self, Number};
 use super::strftime::strftime;
-use minijinja::value::{Kwargs, Rest, Value, ValueKind, from_args};
+use super::{methods, percent};
+use minijinja::value::{Kwargs, Rest, Tuple, Value, ValueKind, ValueOrKwargs, from_args};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, State};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,11 +21,36 @@ pub(super) fn install(environment: &mut Environment<'_>, now: chrono::NaiveDateT
     environment.add_filter("join", join);
     environment.add_filter("indent", indent);
     environment.add_filter("format", format);
+    environment.add_filter("length", length);
+    environment.add_filter("count", length);
+    environment.add_filter("list", list);
+    environment.add_filter("first", first);
+    environment.add_filter("sort", sort);
+    environment.add_filter("unique", unique);
+    environment.add_filter("min", min);
+    environment.add_filter("max", max);
+    environment.add_filter("sum", sum);
+    environment.add_filter("groupby", groupby);
+    environment.add_filter("dictsort", dictsort);
+    environment.add_filter("items", items);
+    environment.add_filter("default", default);
+    environment.add_filter("d", default);
+    environment.add_filter("int", int);
+    environment.add_filter("float", float);
+    environment.add_filter("attr", attr);
+    environment.add_filter("wordcount", wordcount);
+    environment.add_filter("truncate", truncate);
+    environment.add_filter("escape", escape);
+    environment.add_filter("e", escape);
+    environment.add_filter("forceescape", |value: &Value| {
+        text(value).map(|text| Value::from_safe_string(python::escape(&text)))
+    });
     environment.add_filter("batch", batch);
     environment.add_filter("slice", slice);
-    environment.set_unknown_method_callback(method);
+    environment.set_unknown_method_callback(methods::call);
     environment.set_formatter(|out, state, value| match state.auto_escape() {
         AutoEscape::None => RenderBudget::write(out, value),
+        AutoEscape::Html => RenderBudget::write(out, &escape(value)?),
         _ => minijinja::escape_formatter(out, state, value),
     });
     environment.add_function("raise_exception", |message: Value| -> Result<Value, Error> {
@@ -34,33 +62,229 @@ pub(super) fn install(environment: &mut Environment<'_>, now: chrono::NaiveDateT
     });
 }
 
+/// Assigns arguments to names as a call in Python does.
+///
+/// # Errors
+/// If there are more, or others.
+pub(super) fn bind<const N: usize>(args: &[Value], names: [&str; N]) -> Result<[Option<Value>; N], Error> {
+    let (positional, options) = from_args::<(&[Value], Kwargs)>(args)?;
+    if positional.len() > N {
+        return Err(Error::from(ErrorKind::TooManyArguments));
+    }
+    let mut out = [const { None }; N];
+    for (index, name) in names.into_iter().enumerate() {
+        out[index] = match positional.get(index) {
+            Some(value) => Some(value.clone()),
+            None if options.has(name) => Some(options.get::<Value>(name)?),
+            None => None,
+        };
+    }
+    options.assert_all_used()?;
+    Ok(out)
+}
+
+/// The arguments of a filter after the first, assigned to names.
+fn options<const N: usize>(args: Rest<ValueOrKwargs>, names: [&str; N]) -> Result<[Option<Value>; N], Error> {
+    bind(&args.into_values(), names)
+}
+
+/// The arguments of a filter that takes them by name only.
+fn named<const N: usize>(args: Rest<ValueOrKwargs>, names: [&'static str; N]) -> Result<Kwargs, Error> {
+    let values = options(args, names)?;
+    let given = |(name, value): (&'static str, Option<Value>)| Some((name, value.filter(|value| !value.is_none())?));
+    Ok(Kwargs::from_iter(names.into_iter().zip(values).filter_map(given)))
+}
+
+fn failure(message: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::InvalidOperation, message)
+}
+
 /// `json.dumps` with the options that transformers accepts.
-fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
-    let indent = match options.get::<Option<Value>>("indent")? {
+fn tojson(value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
+    let [ensure_ascii, indent, separators, sort_keys] =
+        options(args, ["ensure_ascii", "indent", "separators", "sort_keys"])?;
+    let indent = match indent.filter(|value| !value.is_none()) {
         None => None,
-        Some(v) if v.is_none() => None,
         Some(v) => Some(match v.as_str() {
             Some(text) => text.to_owned(),
             None => " ".repeat(indentation(&v)?),
         }),
     };
-    let separators = match options.get::<Option<Vec<String>>>("separators")? {
+    let separators = match separators.filter(|value| !value.is_none()) {
         None => None,
-        Some(pair) => match <[String; 2]>::try_from(pair) {
-            Ok([item, key]) => Some((item, key)),
-            Err(_) => return Err(Error::new(ErrorKind::InvalidOperation, "separators: expected two strings")),
-        },
+        Some(pair) => {
+            let pair: Vec<Value> = pair.try_iter()?.collect();
+            match pair.as_slice() {
+                [item, key] if item.as_str().is_some() && key.as_str().is_some() => {
+                    Some((item.to_string(), key.to_string()))
+                }
+                _ => return Err(failure("separators: expected two strings")),
+            }
+        }
     };
-    let json = JsonFormat {
-        ensure_ascii: options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
-        indent,
-        separators,
-        sort_keys: options.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
-    };
-    options.assert_all_used()?;
+    let is_true = |value: Option<Value>| value.is_some_and(|value| value.is_true());
+    let json = JsonFormat { ensure_ascii: is_true(ensure_ascii), indent, separators, sort_keys: is_true(sort_keys) };
     let text = json.format(value)?;
     RenderBudget::spend(text.len() as u64)?;
     Ok(text)
+}
+
+/// What has no length in Python has none here; an undefined value is empty.
+fn length(value: &Value) -> Result<usize, Error> {
+    match value.kind() {
+        ValueKind::Undefined => Ok(0),
+        _ => value.len().ok_or_else(|| failure(format!("{} has no length", python::type_name(value)))),
+    }
+}
+
+fn list(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
+    check_iterable(&value)?;
+    minijinja::filters::list(state, value)
+}
+
+fn first(value: &Value) -> Result<Value, Error> {
+    check_iterable(value)?;
+    Ok(value.try_iter()?.next().unwrap_or(Value::UNDEFINED))
+}
+
+fn sort(state: &State<'_, '_>, value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    check_iterable(&value)?;
+    minijinja::filters::sort(state, value, named(args, ["reverse", "case_sensitive", "attribute"])?)
+}
+
+fn unique(state: &State<'_, '_>, value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    check_iterable(&value)?;
+    minijinja::filters::unique(state, value, named(args, ["case_sensitive", "attribute"])?)
+}
+
+fn min(state: &State<'_, '_>, value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    check_iterable(&value)?;
+    minijinja::filters::min(state, value, named(args, ["case_sensitive", "attribute"])?)
+}
+
+fn max(state: &State<'_, '_>, value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    check_iterable(&value)?;
+    minijinja::filters::max(state, value, named(args, ["case_sensitive", "attribute"])?)
+}
+
+fn sum(state: &mut State<'_, '_>, value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let [attribute, start] = options(args, ["attribute", "start"])?;
+    check_iterable(&value)?;
+    let values = match attribute.filter(|attribute| !attribute.is_none()) {
+        None => value,
+        Some(attribute) => {
+            let attribute = Kwargs::from_iter([("attribute", attribute)]);
+            state.apply_filter("map", &[value, Value::from(attribute)])?
+        }
+    };
+    let mut total = start.unwrap_or_else(|| Value::from(0));
+    for value in values.try_iter()? {
+        total = operators::add_pair(&total, &value)?;
+    }
+    Ok(total)
+}
+
+fn groupby(value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    check_iterable(&value)?;
+    minijinja::filters::groupby(value, None, named(args, ["attribute", "default", "case_sensitive"])?)
+}
+
+fn dictsort(value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    minijinja::filters::dictsort(value, named(args, ["case_sensitive", "by", "reverse"])?)
+}
+
+fn items(value: &Value) -> Result<Value, Error> {
+    match value.kind() {
+        ValueKind::Undefined => Ok(Value::from(Vec::<Value>::new())),
+        _ => minijinja::filters::items(value),
+    }
+}
+
+fn default(value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let [default, boolean] = options(args, ["default_value", "boolean"])?;
+    let is_replaced = value.is_undefined() || (boolean.is_some_and(|boolean| boolean.is_true()) && !value.is_true());
+    Ok(if is_replaced { default.unwrap_or_else(|| Value::from("")) } else { value.clone() })
+}
+
+fn defined(value: &Value) -> Result<(), Error> {
+    if value.is_undefined() { Err(Error::from(ErrorKind::UndefinedError)) } else { Ok(()) }
+}
+
+fn int(value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    defined(value)?;
+    let [default, base] = options(args, ["default", "base"])?;
+    let base = base.map(u32::try_from).transpose()?.unwrap_or(10);
+    let default = default.unwrap_or_else(|| Value::from(0));
+    if let Some(text) = value.as_str() {
+        let trimmed = text.trim().replace('_', "");
+        let prefix = match base {
+            16 => "0x",
+            8 => "0o",
+            2 => "0b",
+            _ => "",
+        };
+        let digits = trimmed.strip_prefix(prefix).unwrap_or(&trimmed);
+        if let Some(number) = (2..=36).contains(&base).then(|| i128::from_str_radix(digits, base).ok()).flatten() {
+            return Ok(Value::from(number));
+        }
+        let number = trimmed.parse::<f64>().ok().filter(|number| number.is_finite());
+        return Ok(number.map_or(default, |number| Value::from(number.trunc() as i128)));
+    }
+    Ok(match Number::of(value) {
+        Some(Number::Integer(number)) => Value::from(number),
+        Some(Number::Float(number)) if number.is_finite() => Value::from(number.trunc() as i128),
+        _ => default,
+    })
+}
+
+fn float(value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    defined(value)?;
+    let [default] = options(args, ["default"])?;
+    let number = match value.as_str() {
+        Some(text) => text.trim().replace('_', "").parse().ok(),
+        None => Number::of(value).map(Number::float),
+    };
+    Ok(number.map(Value::from).or(default).unwrap_or_else(|| Value::from(0.0)))
+}
+
+/// An attribute, which the keys of a map are not.
+fn attr(value: &Value, name: &Value) -> Result<Value, Error> {
+    match value.kind() {
+        ValueKind::Map if !python::is_namespace(value) => Ok(Value::UNDEFINED),
+        _ => minijinja::filters::attr(value, name),
+    }
+}
+
+fn escape(value: &Value) -> Result<Value, Error> {
+    Ok(if value.is_safe() { value.clone() } else { Value::from_safe_string(python::escape(&text(value)?)) })
+}
+
+fn wordcount(value: &Value) -> Result<usize, Error> {
+    let mut in_word = false;
+    let starts = |c: char| !std::mem::replace(&mut in_word, c.is_alphanumeric() || c == '_') && in_word;
+    Ok(text(value)?.chars().map(starts).filter(|starts| *starts).count())
+}
+
+fn truncate(value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let [length, killwords, end, leeway] = options(args, ["length", "killwords", "end", "leeway"])?;
+    let number = |value: Option<Value>, default: usize| {
+        value.filter(|value| !value.is_none()).map_or(Ok(default), usize::try_from)
+    };
+    let (length, leeway) = (number(length, 255)?, number(leeway, 5)?);
+    let end = end.map_or_else(|| "...".to_owned(), |end| end.to_string());
+    let Some(kept) = length.checked_sub(end.chars().count()) else {
+        return Err(failure("truncate: the length is shorter than the end"));
+    };
+    let text = text(value)?;
+    if text.chars().count() <= length.saturating_add(leeway) {
+        return Ok(Value::from(text.into_owned()));
+    }
+    let start: String = text.chars().take(kept).collect();
+    let cut = match start.rfind(' ') {
+        Some(at) if !killwords.is_some_and(|killwords| killwords.is_true()) => &start[..at],
+        _ => &start,
+    };
+    Ok(Value::from(format!("{cut}{end}")))
 }
 
 /// The width of an indentation. A negative one is 0, as in Python; a huge one is an error, as it would fill the memory.
@@ -73,7 +297,7 @@ fn indentation(value: &Value) -> Result<usize, Error> {
 }
 
 /// The text that a value prints.
-fn text(value: &Value) -> Result<Cow<'_, str>, Error> {
+pub(super) fn text(value: &Value) -> Result<Cow<'_, str>, Error> {
     match value.as_str() {
         Some(text) => Ok(Cow::Borrowed(text)),
         None => {
@@ -92,7 +316,7 @@ fn string(value: &Value) -> Result<Value, Error> {
 }
 
 /// `str.replace`. The length of the result is spent before it is built.
-fn replaced(value: &str, old: &str, new: &str, count: Option<i64>) -> Result<Value, Error> {
+pub(super) fn replaced(value: &str, old: &str, new: &str, count: Option<i64>) -> Result<Value, Error> {
     let limit = count.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX);
     let found = value.matches(old).take(limit).count();
     RenderBudget::spend(value.len() as u64 + found as u64 * new.len() as u64)?;
@@ -101,17 +325,6 @@ fn replaced(value: &str, old: &str, new: &str, count: Option<i64>) -> Result<Val
 
 fn replace(value: &Value, old: &Value, new: &Value, count: Option<i64>) -> Result<Value, Error> {
     replaced(&text(value)?, &text(old)?, &text(new)?, count)
-}
-
-/// Spends the length of a list's items joined by a separator.
-fn spend_join(items: &Value, separator: usize) -> Result<(), Error> {
-    if items.is_undefined() || items.is_none() {
-        return Ok(());
-    }
-    for item in items.try_iter()? {
-        RenderBudget::spend((separator + item.as_str().map_or(16, str::len)) as u64)?;
-    }
-    Ok(())
 }
 
 fn join(
@@ -133,20 +346,14 @@ fn join(
         None => String::new(),
     };
     options.assert_all_used()?;
-    if let Some(text) = value.as_str() {
-        RenderBudget::spend(text.len() as u64 * (separator.len() as u64 + 1))?;
-    } else {
-        spend_join(&value, separator.len())?;
-    }
+    check_iterable(&value)?;
     let mut out = String::new();
-    if value.is_undefined() {
-        return Ok(Value::from(out));
-    }
     for (index, item) in value.try_iter()?.enumerate() {
         if index > 0 {
+            RenderBudget::spend(separator.len() as u64)?;
             out.push_str(&separator);
         }
-        out.push_str(&text(&item)?);
+        RenderBudget::write(&mut out, &item)?;
     }
     Ok(Value::from(out))
 }
@@ -185,102 +392,50 @@ fn indent(
     Ok(Value::from(out))
 }
 
-/// printf-style formatting. A width can produce a long text from nothing, so widths are limited.
-fn format(state: &mut State<'_, '_>, pattern: &Value, values: Rest<Value>) -> Result<Value, Error> {
-    check_widths(pattern.as_str().unwrap_or_default())?;
-    let mut all = vec![pattern.clone()];
-    all.extend(values.0);
-    for value in &all {
-        RenderBudget::spend(text(value)?.len() as u64)?;
-    }
-    minijinja_format(state, all)
-}
-
-fn minijinja_format(state: &mut State<'_, '_>, all: Vec<Value>) -> Result<Value, Error> {
-    let (pattern, rest) = from_args::<(&Value, Rest<minijinja::value::ValueOrKwargs>)>(&all)?;
-    minijinja::filters::format(state, pattern, rest)
-}
-
-/// Fails if a width or precision has more than four digits.
-fn check_widths(pattern: &str) -> Result<(), Error> {
-    let mut digits = 0;
-    for byte in pattern.bytes() {
-        digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
-        if digits > 4 && pattern.contains(['%', '{']) {
-            return Err(Error::new(ErrorKind::InvalidOperation, "width or precision above 9999 in a format"));
+/// `pattern % values`, with the values as arguments.
+fn format(pattern: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let args = args.into_values();
+    let (values, options) = from_args::<(&[Value], Kwargs)>(&args)?;
+    let names: Vec<String> = options.args().map(str::to_owned).collect();
+    let values = match names.is_empty() {
+        true => Value::from(Tuple::from(values)),
+        false => {
+            let pairs: Result<Vec<_>, Error> =
+                names.iter().map(|name| Ok((name.clone(), options.get::<Value>(name)?))).collect();
+            Value::from_pairs(pairs?)
         }
-    }
-    Ok(())
+    };
+    percent::format(pattern, &text(pattern)?, &values)
 }
 
-fn batch(state: &State<'_, '_>, value: Value, count: usize, fill: Option<Value>) -> Result<Value, Error> {
+fn batch(state: &State<'_, '_>, value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let [count, fill] = options(args, ["linecount", "fill_with"])?;
+    let count = usize::try_from(count.unwrap_or_default())?;
+    check_iterable(&value)?;
     RenderBudget::spend(count as u64)?;
     minijinja::filters::batch(state, value, count, fill)
 }
 
-fn slice(state: &State<'_, '_>, value: Value, count: usize, fill: Option<Value>) -> Result<Value, Error> {
+fn slice(state: &State<'_, '_>, value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let [count, fill] = options(args, ["slices", "fill_with"])?;
+    let count = usize::try_from(count.unwrap_or_default())?;
+    check_iterable(&value)?;
     RenderBudget::spend(count as u64)?;
     minijinja::filters::slice(state, value, count, fill)
 }
 
 /// Python's white space: Unicode's, and the four separators of ASCII.
-fn is_space(c: char) -> bool {
+pub(super) fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
 
 /// jinja2's `trim`: Python's `strip` on the text that a value prints.
-fn trim(value: &Value, chars: Option<&str>) -> Result<Value, Error> {
+fn trim(value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let [chars] = options(args, ["chars"])?;
     let text = text(value)?;
-    Ok(Value::from(match chars {
-        Some(chars) => text.trim_matches(|c| chars.contains(c)),
+    let trimmed = match chars.filter(|chars| !chars.is_none()) {
+        Some(chars) => text.trim_matches(|c| chars.as_str().unwrap_or_default().contains(c)),
         None => text.trim_matches(is_space),
-    }))
-}
-
-/// Python's string methods: those of minijinja-contrib, within the budget if they can build long texts, and some that it lacks.
-fn method(state: &mut State<'_, '_>, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
-    if let Some(receiver) = value.as_str() {
-        match name {
-            "replace" => {
-                let (old, new, count) = from_args::<(&str, &str, Option<i64>)>(args)?;
-                return replaced(receiver, old, new, count);
-            }
-            "join" => spend_join(from_args::<(&Value,)>(args)?.0, receiver.len())?,
-            "format" => {
-                check_widths(receiver)?;
-                RenderBudget::spend(receiver.len() as u64)?;
-                for arg in args {
-                    RenderBudget::spend(text(arg)?.len() as u64)?;
-                }
-            }
-            "removeprefix" | "removesuffix" => {
-                let (part,) = from_args::<(&str,)>(args)?;
-                let rest =
-                    if name == "removeprefix" { receiver.strip_prefix(part) } else { receiver.strip_suffix(part) };
-                return Ok(Value::from(rest.unwrap_or(receiver)));
-            }
-            "partition" | "rpartition" => {
-                let (part,) = from_args::<(&str,)>(args)?;
-                let split = if name == "partition" { receiver.split_once(part) } else { receiver.rsplit_once(part) };
-                return Ok(Value::from_iter(match (split, name) {
-                    (Some((before, after)), _) => [before, part, after],
-                    (None, "partition") => [receiver, "", ""],
-                    (None, _) => ["", "", receiver],
-                }));
-            }
-            "isspace" => {
-                from_args::<()>(args)?;
-                return Ok(Value::from(!receiver.is_empty() && receiver.chars().all(is_space)));
-            }
-            "strip" | "lstrip" | "rstrip" if args.iter().all(Value::is_none) => {
-                return Ok(Value::from(match name {
-                    "strip" => receiver.trim_matches(is_space),
-                    "lstrip" => receiver.trim_start_matches(is_space),
-                    _ => receiver.trim_end_matches(is_space),
-                }));
-            }
-            _ => {}
-        }
-    }
-    minijinja_contrib::pycompat::unknown_method_callback(state, value, name, args)
+    };
+    Ok(operators::string(trimmed.to_owned(), value.is_safe()))
 }

@@ -1,6 +1,7 @@
 //! Formats values as Python's `json.dumps` does.
 
 use super::budget::RenderBudget;
+use super::objects::Digits;
 use super::python;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
@@ -81,6 +82,9 @@ impl JsonFormat {
                 self.close(out, empty, depth);
                 out.push('}');
             }
+            _ if value.downcast_object_ref::<Digits>().is_some() => {
+                let _ = write!(out, "{value}");
+            }
             other => {
                 return Err(Error::new(
                     ErrorKind::InvalidOperation,
@@ -125,8 +129,7 @@ impl JsonFormat {
                 '\u{8}' => out.push_str("\\b"),
                 '\u{c}' => out.push_str("\\f"),
                 c if c < ' ' => unit(out, c as u16),
-                '\u{7f}' if self.ensure_ascii => out.push(c),
-                c if self.ensure_ascii && !c.is_ascii() => {
+                c if self.ensure_ascii && (!c.is_ascii() || c == '\u{7f}') => {
                     for half in c.encode_utf16(&mut [0; 2]) {
                         unit(out, *half);
                     }

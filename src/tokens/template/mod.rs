@@ -2,9 +2,16 @@
 
 mod budget;
 mod conversation;
+#[cfg(test)]
+mod corpus;
+mod expression;
 mod filters;
 mod find;
 mod json;
+mod methods;
+mod objects;
+mod operators;
+mod percent;
 mod probe;
 mod python;
 mod rewrite;
@@ -14,6 +21,7 @@ mod snippets;
 mod strftime;
 #[cfg(test)]
 mod tests;
+mod types;
 
 pub(crate) use find::GivenTemplate;
 
@@ -186,6 +194,9 @@ fn environment(now: NaiveDateTime, date_used: Arc<AtomicBool>) -> Environment<'s
     environment.add_global("add_generation_prompt", false);
     filters::install(&mut environment, now, date_used);
     budget::install(&mut environment);
+    operators::install(&mut environment);
+    types::install(&mut environment);
+    objects::install(&mut environment);
     environment
 }
 

@@ -2,7 +2,7 @@
 
 use super::{ChatTemplate, NAME};
 use crate::recipe::ReasoningKey;
-use crate::sample::{Conversation, TemplateProbe};
+use crate::sample::{Conversation, TemplateProbe, numbers};
 use minijinja::context;
 use serde_json::{Map, Value};
 
@@ -35,14 +35,14 @@ impl TemplateProbe for ChatTemplate {
             }
             message
         });
-        let marked = Value::from_iter(marked).to_string();
+        let marked = numbers::write(&Value::from_iter(marked));
         // A template can refuse reasoning, next to a tool call for instance: then the conversation has to do without.
         let rendered = self.render(&Conversation::Messages { messages: &marked, tools }).unwrap_or_default();
         (0..messages.len()).map(|number| rendered.contains(&mark(number))).collect()
     }
 
     fn renders(&self, messages: &[Map<String, Value>], tools: Option<&str>) -> bool {
-        let messages = Value::from_iter(messages.iter().cloned()).to_string();
+        let messages = numbers::write(&Value::from_iter(messages.iter().cloned()));
         self.render(&Conversation::Messages { messages: &messages, tools }).is_ok()
     }
 }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 const MESSAGES: &str = r#"[{"role":"user","content":"hi <b> \"q\" é\n","thinking":null},
     {"role":"assistant","content":"yo  ","thinking":"t"}]"#;
 
-fn now() -> NaiveDateTime {
+pub(super) fn now() -> NaiveDateTime {
     chrono::NaiveDate::from_ymd_opt(2026, 3, 7).unwrap().and_hms_micro_opt(14, 5, 9, 123_456).unwrap()
 }
 
@@ -283,4 +283,28 @@ proptest! {
         let pair = Conversation::Pair { user: user.as_str().into(), assistant: assistant.as_str().into(), reasoning, null_thinking: false };
         prop_assert_eq!(template.render(&pair).unwrap(), format!("user:{user};assistant:{assistant}{thinking};"));
     }
+}
+
+#[test]
+fn numbers_of_messages_print_as_pythons_json_reads_them() {
+    let template = given("{{ messages[0].n }} {{ messages[0].n|tojson }}").unwrap();
+    let messages = r#"[{"role": "user", "n": [123456789012345678901234567890123456789012345678901, -0, -0.0, 1e22, 18446744073709551616]}]"#;
+    let text = template.render(&Conversation::Messages { messages, tools: None }).unwrap();
+    let list = "[123456789012345678901234567890123456789012345678901, 0, -0.0, 1e+22, 18446744073709551616]";
+    assert_eq!(text, format!("{list} {list}"));
+}
+
+#[test]
+fn what_raises_in_jinja2_is_an_error_that_names_its_line() {
+    insta::assert_snapshot!(error("\n{% for tool in tools %}{% endfor %}"), @"my.jinja:2: chat template failed: invalid operation: cannot iterate over None");
+    insta::assert_snapshot!(error("\n\n{{ 'a' +\n none }}"), @"my.jinja:4: chat template failed: invalid operation: cannot use `+` between a text and None");
+    insta::assert_snapshot!(error("{{ tools|length }}"), @"my.jinja:1: chat template failed: invalid operation: None has no length");
+    insta::assert_snapshot!(error("{{ tools in 'a' }}"), @"my.jinja:1: chat template failed: invalid operation: cannot look for None in a text");
+    insta::assert_snapshot!(error("{{ nope < 1 }}"), @"my.jinja:1: chat template failed: undefined value");
+    insta::assert_snapshot!(error("{{ '%d' % 'a' }}"), @"my.jinja:1: chat template failed: invalid operation: cannot format: `%d` needs a number, found a text");
+}
+
+#[test]
+fn a_namespace_within_itself_prints_its_type() {
+    assert_eq!(render("{% set ns = namespace() %}{% set ns.a = ns %}{{ ns }}").unwrap(), "<Namespace {...}>");
 }
