@@ -22,7 +22,7 @@ pub(crate) use choices::{
     BadRows, Choice, Columns, Compression, Documents, Format, InfeasibleCuts, Kind, OnDuplicate, OnLong, OnShortfall,
     Order, RawDocuments, ReasoningKey, RepeatUnit, Thinking, TokenizerRules, Word, WrittenReasoning,
 };
-pub(crate) use condition::Condition;
+pub(crate) use condition::Conditions;
 pub(crate) use decimal::Decimal;
 pub(crate) use flag::{Flag, Flags};
 pub(crate) use model::Recipe;
