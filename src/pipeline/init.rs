@@ -59,7 +59,7 @@ pub(crate) async fn init(settings: &Settings, tokenizer: &str, context: &Context
     let deciding = move |context: &Context| {
         let (rows, _) = context.pool.install(|| mixing::place(index, &job_sources, &mixing_options));
         if !rows.iter().any(Row::is_kept) {
-            return Err(nothing_left(&survey.ledgers, &rows));
+            return Err(nothing_left(&job_sources, &survey.ledgers, &rows));
         }
         let cuts = mixing::feasible(&rows, &job_sources, &[1], InfeasibleCuts::Keep)?;
         Ok((cuts, survey, job_sources))

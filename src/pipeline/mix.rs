@@ -155,7 +155,7 @@ fn plan_survey(
     context: &Context,
 ) -> Result<(MixPlan, Statistics, TokenizerRecord, Encoding)> {
     if survey.samples.is_empty() {
-        return Err(nothing_left(&survey.ledgers, &[]));
+        return Err(nothing_left(sources, &survey.ledgers, &[]));
     }
     let LoadedTokenizer { template, counter, training, documents, eos, .. } = tokenizer;
     let samples =
