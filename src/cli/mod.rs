@@ -273,7 +273,7 @@ pub(crate) struct StatsArguments {
     #[arg(long, value_name = "LOCATION")]
     pub(crate) chat_template: Option<String>,
 
-    /// Sequence length of the trainer: counts longer rows, too.
+    /// Sequence length at which the trainer drops rows: counts those with at least this many tokens, too.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_seq_len: Option<u32>,
 
