@@ -55,7 +55,7 @@ Examples:
   knowledge-mixing report s3://bucket/step_03 --format html > report.html")]
     Report(ReportArguments),
 
-    /// Print conversations of a finished mix, and what of them is trained.
+    /// Print conversations or documents of a finished mix, and what of them is trained.
     ///
     /// The chat template of the mix's tokenizer renders them, if it is built in, in a folder of its name, or given. Which samples are
     /// printed depends on the seed alone. Long contexts are shown without their middle, questions and answers as a whole. Characters
@@ -225,7 +225,7 @@ pub(crate) struct SampleArguments {
     #[arg(short = 'n', long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) count: u16,
 
-    /// Only samples of this source.
+    /// Only samples of this source; documents, if it is a source of documents.
     #[arg(long, value_name = "NAME")]
     pub(crate) source: Option<String>,
 
