@@ -29,7 +29,7 @@ pub(crate) use model::Recipe;
 pub(crate) use nearest::nearest;
 pub(crate) use reading::Mistake;
 pub(crate) use settings::{RecipeSetting, RecipeValue};
-pub(crate) use sources::{Amount, KNOWN_SOURCES, Source, document_source, is_known_documents};
+pub(crate) use sources::{Amount, KNOWN_DOCUMENTS, KNOWN_SOURCES, Source, document_source, is_known_documents};
 
 #[cfg(test)]
 mod tests;
