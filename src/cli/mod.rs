@@ -6,7 +6,8 @@ mod flags;
 pub(crate) use flags::{InputFlags, RunFlags};
 
 use crate::error::{Error, exit_code};
-use crate::settings::SettingValues;
+use crate::settings::{self, SettingValues};
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::sync::OnceLock;
@@ -54,7 +55,7 @@ Examples:
   knowledge-mixing report s3://bucket/step_03 --format html > report.html")]
     Report(ReportArguments),
 
-    /// Print conversations of a finished mix, and what of them is trained.
+    /// Print conversations or documents of a finished mix, and what of them is trained.
     ///
     /// The chat template of the mix's tokenizer renders them, if it is built in, in a folder of its name, or given. Which samples are
     /// printed depends on the seed alone. Long contexts are shown without their middle, questions and answers as a whole. Characters
@@ -224,7 +225,7 @@ pub(crate) struct SampleArguments {
     #[arg(short = 'n', long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) count: u16,
 
-    /// Only samples of this source.
+    /// Only samples of this source; documents, if it is a source of documents.
     #[arg(long, value_name = "NAME")]
     pub(crate) source: Option<String>,
 
@@ -272,7 +273,7 @@ pub(crate) struct StatsArguments {
     #[arg(long, value_name = "LOCATION")]
     pub(crate) chat_template: Option<String>,
 
-    /// Sequence length of the trainer: counts longer rows, too.
+    /// Sequence length at which the trainer drops rows: counts those with at least this many tokens, too.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_seq_len: Option<u32>,
 
@@ -427,8 +428,24 @@ pub(crate) enum Stop {
 /// [`Stop`], also for `--help` and `--version`.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Stop> {
     let arguments = at_files::expand(arguments).map_err(Stop::Error)?;
-    let matches = command().try_get_matches_from(arguments).map_err(|error| Stop::Clap(Box::new(error)))?;
+    let failed = |error| Stop::Clap(Box::new(with_switch_tip(error, &arguments)));
+    let matches = command().try_get_matches_from(&arguments).map_err(failed)?;
     Cli::from_arg_matches(&matches).map_err(|error| Stop::Clap(Box::new(error)))
+}
+
+/// Adds a tip if the value of a switch stands behind a space: `--documents only`.
+fn with_switch_tip(mut error: clap::Error, arguments: &[OsString]) -> clap::Error {
+    let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidArg).cloned() else { return error };
+    let flag = arguments.windows(2).find_map(|pair| {
+        let name = pair[0].to_str()?.strip_prefix("--")?;
+        let setting = settings::all().find(|setting| setting.name.replace('_', "-") == name)?;
+        (pair[1] == *value && setting.takes_after_equals_sign(&value)).then_some(name)
+    });
+    if let Some(flag) = flag.filter(|_| error.kind() == clap::error::ErrorKind::UnknownArgument) {
+        let tip = format!("a value needs an equals sign: write '--{flag}={value}'");
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
 }
 
 /// The command line, with the exit codes in the long help of every sub-command that has more than two.

@@ -48,7 +48,8 @@ pub fn main(arguments: Vec<OsString>, commit: Option<&'static str>) -> u8 {
         Ok(cli) => cli,
         Err(cli::Stop::Clap(error)) if error.use_stderr() => {
             if logging.is_json() {
-                logging.usage_error(error.render().to_string().trim_end());
+                let message = error.render().to_string();
+                logging.usage_error(message.strip_prefix("error: ").unwrap_or(&message).trim_end());
             } else {
                 print::print_usage_error(&error);
             }

@@ -1,10 +1,11 @@
-//! `sample`: prints conversations of a finished mix.
+//! `sample`: prints conversations or documents of a finished mix.
 
 use super::print::print;
 use super::session::Session;
 use crate::cli::SampleArguments;
 use crate::colour::has_colours;
 use crate::error::Result;
+use crate::manifest::MixKind;
 use crate::pipeline::{self, SampleOptions, Samples};
 use crate::report::conversation;
 use crate::report::format::{counted, line};
@@ -23,14 +24,17 @@ pub(super) async fn run(arguments: &SampleArguments, session: &Session<'_>) -> R
         tokenizer: arguments.tokenizer_model.as_deref().map(settings::tokenizer_model).transpose()?,
         chat_template: chat_template.map_err(|error| error.at("--chat-template"))?,
     };
-    let Samples { file, rendering, samples } = pipeline::sample(&mix, options, &session.context()?).await?;
+    let Samples { file, kind, rendering, samples } = pipeline::sample(&mix, options, &session.context()?).await?;
     let which = match (&arguments.source, arguments.flagged) {
         (Some(source), true) => format!(" of {} with a flag", line(source)),
         (Some(source), false) => format!(" of {}", line(source)),
         (None, true) => " with a flag".to_owned(),
         (None, false) => String::new(),
     };
-    let count = counted(samples.len() as u64, "sample", "samples");
+    let count = match kind {
+        MixKind::Chat => counted(samples.len() as u64, "sample", "samples"),
+        MixKind::Document => counted(samples.len() as u64, "document", "documents"),
+    };
     let head =
         format!("{file}: {count}{which}, {}\nthe trainer learns from lines that begin with |\n", line(&rendering));
     print(&(head + &conversation::text(&samples, has_colours(&std::io::stdout()))))

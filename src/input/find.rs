@@ -89,6 +89,7 @@ pub(crate) fn check_output<'a>(output: &Location, inputs: impl Iterator<Item = &
 /// [`ErrorKind::NotFound`] if no source has a file, or if a location given for a source has none.
 pub(crate) async fn find(storage: &Storage, options: &FindOptions<'_>) -> Result<Inputs> {
     let mut found = Inputs::default();
+    let mut beside = Beside::default();
     for (number, source) in options.sources.iter().enumerate() {
         for (folder, location) in source.locations.iter().enumerate() {
             let (objects, files) = list_source(storage, number, location).await?;
@@ -101,7 +102,7 @@ pub(crate) async fn find(storage: &Storage, options: &FindOptions<'_>) -> Result
         }
     }
     if options.search_inputs && options.sources.iter().any(|source| source.locations.is_empty()) {
-        find_in_inputs(storage, options, &mut found).await?;
+        beside = find_in_inputs(storage, options, &mut found).await?;
     }
     // Files of a source are read together: folder by folder, each in the byte order of its keys.
     found.files.sort_by_key(|file| (file.source, file.folder));
@@ -114,21 +115,56 @@ pub(crate) async fn find(storage: &Storage, options: &FindOptions<'_>) -> Result
         .map(|(_, source)| source.name)
         .collect();
     if found.files.is_empty() {
-        let places: Vec<String> = options.inputs.iter().map(ToString::to_string).collect();
-        return Err(Error::new(
-            ErrorKind::NotFound,
-            format!("no source folder with rows found; looked for {}", missing.join(", ")),
-        )
-        .at(places.join(", "))
-        .hint(
-            "point --input (INPUT_URI) at the output folder of the generation step, which has one folder per source",
-        ));
+        return Err(no_source_folder(options, &missing, &beside));
     }
     Ok(found)
 }
 
+/// What the inputs have instead of source folders.
+#[derive(Debug, Default)]
+struct Beside {
+    /// The inputs that do not exist.
+    missing_inputs: Vec<Location>,
+    /// The folders that belong to no source.
+    folders: Vec<Location>,
+}
+
+/// The error for inputs without a folder of the sources `missing`.
+fn no_source_folder(options: &FindOptions<'_>, missing: &[&str], beside: &Beside) -> Error {
+    const NAMED: usize = 5;
+    let generated =
+        "point --input (INPUT_URI) at the output folder of the generation step, which has one folder per source";
+    let error = |message: &str| Error::new(ErrorKind::NotFound, message);
+    match &beside.missing_inputs[..] {
+        [] => {}
+        [input] if input.local_path().is_some_and(std::path::Path::is_file) => {
+            return error("the input is a file, not a folder").at(input).hint(generated);
+        }
+        [input] => return error("input folder not found").at(input).hint(generated),
+        inputs => return error("input folders not found").at(listed(inputs)).hint(generated),
+    }
+    let mut message = format!("no source folder with rows found; looked for {}", missing.join(", "));
+    let mut names: Vec<&str> = beside.folders.iter().map(Location::name).collect();
+    let Some(first) = names.first().copied() else { return error(&message).at(listed(options.inputs)).hint(generated) };
+    let hint = format!(
+        "name the folder in a recipe (`folder: {first}`, with `where` if it holds several kinds of rows); \
+         `knowledge-mixing init` writes such a recipe"
+    );
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    message.push_str(&format!("; found {}", names.join(", ")));
+    if more > 0 {
+        message.push_str(&format!(" and {more} more"));
+    }
+    error(&message).at(listed(options.inputs)).hint(hint)
+}
+
+fn listed(locations: &[Location]) -> String {
+    locations.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// Finds the files of sources that have no locations of their own, in the folders of their names.
-async fn find_in_inputs(storage: &Storage, options: &FindOptions<'_>, found: &mut Inputs) -> Result<()> {
+async fn find_in_inputs(storage: &Storage, options: &FindOptions<'_>, found: &mut Inputs) -> Result<Beside> {
     let folders: Vec<&str> = options.sources.iter().map(|source| source.folder).collect();
     // The folder of a source that has locations of its own is not read.
     let mut wanted: Vec<&str> = Vec::new();
@@ -137,7 +173,7 @@ async fn find_in_inputs(storage: &Storage, options: &FindOptions<'_>, found: &mu
             wanted.push(source.folder);
         }
     }
-    let mut others = Vec::new();
+    let mut beside = Beside::default();
     for (folder, input) in options.inputs.iter().enumerate() {
         if options.inputs[..folder].contains(input) {
             found.warnings.push(format!("input {input} is given twice: its rows are read twice"));
@@ -147,7 +183,10 @@ async fn find_in_inputs(storage: &Storage, options: &FindOptions<'_>, found: &mu
         let is_known =
             |name: &String| name == MIX_FOLDER || folders.contains(&name.as_str()) || (options.is_disabled)(name);
         let unknown = listed.others.into_iter().filter(|name| !is_known(name));
-        others.extend(unknown.map(|name| input.join(&name).to_string()));
+        beside.folders.extend(unknown.map(|name| input.join(&name)));
+        if listed.is_missing {
+            beside.missing_inputs.push(input.clone());
+        }
         if !listed.unreadable.is_empty() {
             let names = listed.unreadable.join(", ");
             found.warnings.push(format!("{input}: what cannot be read beside the sources is skipped: {names}"));
@@ -157,10 +196,13 @@ async fn find_in_inputs(storage: &Storage, options: &FindOptions<'_>, found: &mu
             .filter(|file| options.sources[file.source].locations.is_empty());
         found.files.extend(files.map(|file| input_object(file, folder, &objects)));
     }
-    if !others.is_empty() {
-        found.warnings.push(format!("folders that belong to no source are skipped: {}", others.join(", ")));
+    if !beside.missing_inputs.is_empty() {
+        found.warnings.push(format!("input folders that do not exist are skipped: {}", listed(&beside.missing_inputs)));
     }
-    Ok(())
+    if !beside.folders.is_empty() {
+        found.warnings.push(format!("folders that belong to no source are skipped: {}", listed(&beside.folders)));
+    }
+    Ok(beside)
 }
 
 /// The files at a location that belongs to one source: a folder, or a single file.

@@ -107,7 +107,7 @@ fn parsers(options: &ReadOptions) -> Vec<Arc<RowParser>> {
     let ReadOptions { sources, files, parse, .. } = options;
     let parser = |source: usize| RowParser::new(&sources[source], parse.clone());
     let shared: Vec<_> = (0..sources.len()).map(|source| Arc::new(parser(source))).collect();
-    if sources.iter().all(|source| source.condition.is_none()) {
+    if sources.iter().all(|source| source.conditions.is_none()) {
         return files.iter().map(|file| shared[file.source].clone()).collect();
     }
     let mut readers: HashMap<String, Vec<usize>> = HashMap::new();

@@ -1,6 +1,6 @@
 //! Which rows of a file belong to a source, if several sources share the file or a source takes only some of its rows.
 
-use crate::recipe::{Condition, Source};
+use crate::recipe::{Conditions, Source};
 use crate::sample::{Columns, RejectReason, RowError};
 use serde_json::Value;
 
@@ -11,9 +11,9 @@ const SHOWN: usize = 60;
 #[derive(Debug)]
 pub(super) struct RowFilter {
     columns: Vec<String>,
-    own: Condition,
+    own: Conditions,
     /// The conditions of the other sources that read the file, if this source reports which rows nobody takes.
-    others: Option<Vec<Condition>>,
+    others: Option<Vec<Conditions>>,
 }
 
 /// What becomes of a row.
@@ -30,13 +30,13 @@ impl RowFilter {
     ///
     /// Of these, the first reports the rows that none of them takes.
     pub(super) fn new(source: usize, readers: &[usize], sources: &[Source]) -> Option<Self> {
-        let own = sources[source].condition.clone()?;
+        let own = sources[source].conditions.clone()?;
         let others = readers.iter().filter(|other| **other != source);
-        let others: Option<Vec<Condition>> = others.map(|other| sources[*other].condition.clone()).collect();
+        let others: Option<Vec<Conditions>> = others.map(|other| sources[*other].conditions.clone()).collect();
         let is_first = readers.first() == Some(&source);
         let others = others.filter(|_| is_first);
-        let mut columns = vec![own.column.clone()];
-        for condition in others.iter().flatten() {
+        let mut columns: Vec<String> = Vec::new();
+        for condition in std::iter::once(&own).chain(others.iter().flatten()).flat_map(Conditions::iter) {
             if !columns.contains(&condition.column) {
                 columns.push(condition.column.clone());
             }
@@ -67,16 +67,13 @@ impl RowFilter {
                 RowError::bad(RejectReason::InvalidEscape, format!("column `{column}` has an invalid escape"))
             })
         };
-        let own = value(&self.own.column)?;
-        if self.own.is_met(&own) {
-            return Ok(Belongs::Here);
-        }
-        for condition in self.others.iter().flatten() {
-            if condition.is_met(&value(&condition.column)?) {
+        let Some((unmet, own)) = self.own.unmet(value)? else { return Ok(Belongs::Here) };
+        for conditions in self.others.iter().flatten() {
+            if conditions.unmet(value)?.is_none() {
                 return Ok(Belongs::Elsewhere(None));
             }
         }
-        Ok(Belongs::Elsewhere(self.others.as_ref().map(|_| shown(&self.own.column, &own))))
+        Ok(Belongs::Elsewhere(self.others.as_ref().map(|_| shown(&unmet.column, &own))))
     }
 }
 
@@ -129,6 +126,9 @@ mod tests {
         assert_eq!(decisions(recipe, r#"{"t": "z", "score": "2.0"}"#), ["", "here", "here"]);
         assert_eq!(decisions(recipe, r#"{"t": "w", "score": 1}"#), ["t=w", "", ""]);
         assert_eq!(decisions(recipe, r#"{"score": 1}"#), ["t missing", "", ""]);
+        let both = "sources: {a: {kind: fact_qa, where: [{column: t, equals: x}, {column: score, at_least: 2}]}}";
+        assert_eq!(decisions(both, r#"{"t": "x", "score": 2}"#), ["here"]);
+        assert_eq!(decisions(both, r#"{"t": "x", "score": 1}"#), ["score=1"]);
         let open = format!("{recipe}\n  d: {{kind: document}}");
         assert_eq!(decisions(&open, r#"{"t": "w"}"#), ["", "", "", "all"]);
     }

@@ -9,13 +9,15 @@ use crate::input::{MIX_FOLDER, RowVisitor, SOURCE_FILES, visit};
 use crate::manifest::MANIFEST_NAME;
 use crate::mixing::{self, Cuts, Row};
 use crate::progress::ProgressUnit;
-use crate::recipe::{BadRows, InfeasibleCuts, KNOWN_SOURCES, Kind, Recipe, TokenizerRules};
-use crate::report::recipe_draft::{DraftSource, RecipeDraft};
+use crate::recipe::{BadRows, InfeasibleCuts, KNOWN_DOCUMENTS, KNOWN_SOURCES, Kind, Recipe, TokenizerRules};
+use crate::report::recipe_draft::{DraftPart, DraftSource, RecipeDraft};
 use crate::settings::{self, Settings};
 use crate::storage::{ListFilter, Location, ObjectInfo};
 use crate::tokens::{self, BUILTIN, ChatTemplate, TokenizerModel};
 use crate::warnings::Warnings;
+use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -32,6 +34,22 @@ const COLUMNS: [&str; 9] = [
     "messages",
 ];
 
+/// The column by which flows tell the kinds of rows of one file apart.
+const KIND_COLUMN: &str = "dataset_type";
+
+/// A column with more values tells something else.
+const KIND_VALUES: usize = 50;
+
+/// What the values of [`KIND_COLUMN`] contain that name a known source.
+const KIND_WORDS: [(&str, &str); 6] = [
+    ("extractive", "extractive_summary"),
+    ("detailed", "detailed_summary"),
+    ("atomic_fact", "key_facts_to_qa"),
+    ("key_fact", "key_facts_to_qa"),
+    ("base_document", "document_based_qa"),
+    ("document_based", "document_based_qa"),
+];
+
 /// Makes a recipe of what is in the inputs of these settings. `tokenizer` is what it names as the tokenizer.
 ///
 /// # Errors
@@ -40,7 +58,10 @@ pub(crate) async fn init(settings: &Settings, tokenizer: &str, context: &Context
     // What is unexpected is a comment of the recipe.
     let context = &Context { warnings: Warnings::silent(), ..context.clone() };
     let mut sources = known_sources(settings, context).await?;
-    let others = other_sources(settings, context).await?;
+    let mut others = other_sources(settings, context).await?;
+    for mixed in std::mem::take(&mut others.mixed) {
+        others.sources.extend(mixed.into_sources(&mut sources, &others.sources));
+    }
     let is_any_known = sources.iter().any(|source| source.is_enabled);
     if let Some(input) = others.inputs.first().filter(|_| !is_any_known) {
         return Err(Error::new(ErrorKind::NotFound, format!("no source folder found, but {input} has some"))
@@ -59,7 +80,7 @@ pub(crate) async fn init(settings: &Settings, tokenizer: &str, context: &Context
     let deciding = move |context: &Context| {
         let (rows, _) = context.pool.install(|| mixing::place(index, &job_sources, &mixing_options));
         if !rows.iter().any(Row::is_kept) {
-            return Err(nothing_left(&survey.ledgers, &rows));
+            return Err(nothing_left(&job_sources, &survey.ledgers, &rows));
         }
         let cuts = mixing::feasible(&rows, &job_sources, &[1], InfeasibleCuts::Keep)?;
         Ok((cuts, survey, job_sources))
@@ -110,21 +131,31 @@ fn sources_alone(sources: &[DraftSource]) -> String {
         return String::new();
     }
     let source = |source: &DraftSource| {
-        let value = match source.kind.filter(|_| source.is_enabled) {
+        let mut value = match source.kind.filter(|_| source.is_enabled) {
             Some(_) if source.is_known => serde_json::json!({}),
             Some(kind) if source.paths.is_empty() => serde_json::json!({"kind": kind}),
             Some(kind) => serde_json::json!({"kind": kind, "paths": source.paths}),
             None if source.is_known => serde_json::json!({"enabled": false}),
             None => return None,
         };
+        if let Some(part) = source.part.as_ref().filter(|_| source.is_enabled) {
+            value["folder"] = part.folder.as_str().into();
+            value["where"] = part.condition();
+        }
         Some((source.name.clone(), value))
     };
     serde_json::json!({"sources": sources.iter().filter_map(source).collect::<serde_json::Map<_, _>>()}).to_string()
 }
 
-/// The known sources, with what is in their folders.
+/// The names of all known sources.
+fn known_names() -> Vec<&'static str> {
+    let documents = KNOWN_DOCUMENTS.iter().map(|known| known.name);
+    KNOWN_SOURCES.iter().map(|(name, _)| *name).chain(documents).collect()
+}
+
+/// The known sources, with what is in their folders. Those of documents only if they have rows: an input without them lacks nothing.
 async fn known_sources(settings: &Settings, context: &Context) -> Result<Vec<DraftSource>> {
-    let names = KNOWN_SOURCES.map(|(name, _)| name);
+    let names = known_names();
     let mut objects: BTreeMap<&str, Vec<ObjectInfo>> = BTreeMap::new();
     for input in &settings.inputs {
         for object in context.storage.list_subfolders(input, &names, SOURCE_FILES).await?.files {
@@ -134,15 +165,17 @@ async fn known_sources(settings: &Settings, context: &Context) -> Result<Vec<Dra
         }
     }
     let mut sources = Vec::new();
-    for (name, kind) in KNOWN_SOURCES {
+    let documents = KNOWN_DOCUMENTS.iter().map(|known| (known.name, Kind::Document));
+    for (name, kind) in KNOWN_SOURCES.into_iter().chain(documents) {
         let found = look_into(objects.remove(name).unwrap_or_default(), context).await?;
-        let is_enabled = found.rows > 0;
-        let generations = found.generations(kind);
+        if kind.is_document() && found.rows == 0 {
+            continue;
+        }
         sources.push(DraftSource {
-            is_enabled,
+            is_enabled: found.rows > 0,
             is_known: true,
             kind: Some(kind),
-            generations,
+            generations: if kind.is_document() { Vec::new() } else { found.generations(kind) },
             ..found.source(name.to_owned(), Vec::new())
         });
     }
@@ -156,15 +189,85 @@ fn places(locations: &[Location]) -> Vec<String> {
 /// What else is in the inputs.
 #[derive(Debug, Default)]
 struct Others {
-    /// Folders with rows.
+    /// Folders with rows of one kind.
     sources: Vec<DraftSource>,
+    /// Folders with rows of several kinds.
+    mixed: Vec<Mixed>,
     /// Folders with known sources.
     inputs: Vec<Location>,
 }
 
+/// A folder with rows of several kinds.
+#[derive(Debug)]
+struct Mixed {
+    folder: String,
+    files: usize,
+    /// The rows of each value of [`KIND_COLUMN`].
+    kinds: BTreeMap<String, KindOfRows>,
+}
+
+/// The rows with one value of [`KIND_COLUMN`].
+#[derive(Debug, Default)]
+struct KindOfRows {
+    rows: u64,
+    /// The columns of the first one.
+    columns: BTreeSet<String>,
+}
+
+impl Mixed {
+    /// The sources of the folder. Values that name a known source without rows become that source; a source for each other value is
+    /// returned. `others` are the sources whose names are taken.
+    fn into_sources(self, known: &mut [DraftSource], others: &[DraftSource]) -> Vec<DraftSource> {
+        let part = |value: &str| DraftPart {
+            folder: self.folder.clone(),
+            column: KIND_COLUMN.to_owned(),
+            values: vec![value.to_owned()],
+        };
+        let mut sources: Vec<DraftSource> = Vec::new();
+        for (value, of_value) in self.kinds {
+            let word = KIND_WORDS.iter().find(|(word, _)| value.to_lowercase().contains(word));
+            let source = known.iter_mut().find(|source| {
+                let is_here = source.part.as_ref().is_some_and(|part| part.folder == self.folder);
+                word.is_some_and(|(_, name)| source.name == *name) && (source.rows == 0 || is_here)
+            });
+            if let Some(source) = source {
+                match &mut source.part {
+                    Some(part) => part.values.push(value),
+                    empty => *empty = Some(part(&value)),
+                }
+                source.is_enabled = true;
+                source.files = self.files;
+                source.rows += of_value.rows;
+                continue;
+            }
+            let mut name = name_of(&value);
+            let is_taken = |name: &str| {
+                known.iter().chain(others).chain(&sources).any(|source| source.name == name)
+                    || known_names().contains(&name)
+            };
+            if is_taken(&name) || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+                name = name_of(&format!("{}_{value}", self.folder));
+            }
+            let found =
+                Found { files: self.files, rows: of_value.rows, columns: vec![of_value.columns], ..Found::default() };
+            sources.push(DraftSource {
+                kind: found.kind(),
+                part: Some(part(&value)),
+                ..found.source(name, Vec::new())
+            });
+        }
+        sources
+    }
+}
+
+/// A name for a source, like this one.
+fn name_of(text: &str) -> String {
+    text.chars().map(|c| if is_of_name(c) { c } else { '_' }).collect()
+}
+
 /// Finds folders in the inputs that are no source.
 async fn other_sources(settings: &Settings, context: &Context) -> Result<Others> {
-    let names = KNOWN_SOURCES.map(|(name, _)| name);
+    let names = known_names();
     // Beside the sources, what cannot be read does no harm.
     let filter = ListFilter { is_strict: false, ..SOURCE_FILES };
     let mut folders: BTreeMap<String, Vec<Location>> = BTreeMap::new();
@@ -192,7 +295,11 @@ async fn other_sources(settings: &Settings, context: &Context) -> Result<Others>
         if found.rows == 0 {
             continue;
         }
-        let name: String = folder.chars().map(|c| if is_of_name(c) { c } else { '_' }).collect();
+        if found.kinds.len() > 1 && !found.has_too_many_kinds {
+            others.mixed.push(Mixed { folder, files: found.files, kinds: found.kinds });
+            continue;
+        }
+        let name = name_of(&folder);
         let paths = if name == folder { Vec::new() } else { places(&locations) };
         others.sources.push(DraftSource { kind: found.kind(), ..found.source(name, paths) });
     }
@@ -211,6 +318,9 @@ struct Found {
     rows: u64,
     /// The columns of the first row of each file.
     columns: Vec<BTreeSet<String>>,
+    /// The rows of each value of [`KIND_COLUMN`], and whether it has more than [`KIND_VALUES`].
+    kinds: BTreeMap<String, KindOfRows>,
+    has_too_many_kinds: bool,
 }
 
 /// Counts the rows of files; one that is damaged has none.
@@ -223,6 +333,8 @@ async fn look_into(objects: Vec<ObjectInfo>, context: &Context) -> Result<Found>
         if let Ok(visited) = visit(&context.storage, &object, peek, &context.pool, &bar.counter()).await {
             found.rows += visited.rows.rows;
             found.columns.extend(visited.rows.columns);
+            found.has_too_many_kinds |= visited.rows.has_too_many_kinds;
+            add_kinds(&mut found.kinds, visited.rows.kinds);
         }
     }
     Ok(found)
@@ -236,6 +348,7 @@ impl Found {
             is_known: false,
             kind: None,
             paths,
+            part: None,
             files: self.files,
             rows: self.rows,
             dropped: String::new(),
@@ -249,6 +362,9 @@ impl Found {
         let has = |name: &str| columns.contains(name);
         if has("messages") {
             return Some(Kind::Messages);
+        }
+        if has("document") && !has("question") {
+            return Some(Kind::Document);
         }
         if !["question", "response", "document_outline"].into_iter().all(has) {
             return None;
@@ -281,11 +397,39 @@ struct Peek {
     place: String,
 }
 
-/// The rows of a file so far, and the columns of the first one.
+/// The rows of a file so far, the columns of the first one, and the kinds of all.
 #[derive(Debug, Default)]
 struct Peeked {
     rows: u64,
     columns: Option<BTreeSet<String>>,
+    kinds: BTreeMap<String, KindOfRows>,
+    has_too_many_kinds: bool,
+}
+
+/// The value of [`KIND_COLUMN`]; `None` if the row is not readable.
+fn kind_value(row: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Row {
+        #[serde(default)]
+        dataset_type: Option<String>,
+    }
+    serde_json::from_slice::<Row>(row).ok()?.dataset_type
+}
+
+/// The columns of a row that are not null.
+fn columns_of(row: &[u8]) -> BTreeSet<String> {
+    let columns: BTreeMap<String, &RawValue> = serde_json::from_slice(row).unwrap_or_default();
+    columns.into_iter().filter(|(_, value)| value.get() != "null").map(|(name, _)| name).collect()
+}
+
+/// Adds rows of further chunks or files. Of equal values, the columns of the earlier rows stay.
+fn add_kinds(kinds: &mut BTreeMap<String, KindOfRows>, more: BTreeMap<String, KindOfRows>) {
+    for (value, of_value) in more {
+        match kinds.entry(value) {
+            Entry::Vacant(entry) => drop(entry.insert(of_value)),
+            Entry::Occupied(mut entry) => entry.get_mut().rows += of_value.rows,
+        }
+    }
 }
 
 impl RowVisitor for Peek {
@@ -296,15 +440,22 @@ impl RowVisitor for Peek {
     }
 
     fn columns(&self) -> Vec<&str> {
-        COLUMNS.to_vec()
+        COLUMNS.into_iter().chain([KIND_COLUMN]).collect()
     }
 
     fn visit(&self, _: u64, row: &[u8], peeked: &mut Peeked) -> Result<()> {
         peeked.rows += 1;
         if peeked.columns.is_none() {
-            let columns: BTreeMap<String, &RawValue> = serde_json::from_slice(row).unwrap_or_default();
-            let present = columns.into_iter().filter(|(_, value)| value.get() != "null");
-            peeked.columns = Some(present.map(|(name, _)| name).collect());
+            peeked.columns = Some(columns_of(row));
+        }
+        if peeked.has_too_many_kinds {
+            return Ok(());
+        }
+        if let Some(value) = kind_value(row) {
+            let of_value =
+                peeked.kinds.entry(value).or_insert_with(|| KindOfRows { rows: 0, columns: columns_of(row) });
+            of_value.rows += 1;
+            peeked.has_too_many_kinds = peeked.kinds.len() > KIND_VALUES;
         }
         Ok(())
     }
@@ -312,5 +463,7 @@ impl RowVisitor for Peek {
     fn append(&self, peeked: &mut Peeked, next: Peeked) {
         peeked.rows += next.rows;
         peeked.columns = peeked.columns.take().or(next.columns);
+        add_kinds(&mut peeked.kinds, next.kinds);
+        peeked.has_too_many_kinds |= next.has_too_many_kinds || peeked.kinds.len() > KIND_VALUES;
     }
 }

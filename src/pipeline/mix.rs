@@ -155,7 +155,7 @@ fn plan_survey(
     context: &Context,
 ) -> Result<(MixPlan, Statistics, TokenizerRecord, Encoding)> {
     if survey.samples.is_empty() {
-        return Err(nothing_left(&survey.ledgers, &[]));
+        return Err(nothing_left(sources, &survey.ledgers, &[]));
     }
     let LoadedTokenizer { template, counter, training, documents, eos, .. } = tokenizer;
     let samples =
@@ -202,16 +202,19 @@ async fn write_run(
 fn warn_of_conditions(survey: &Survey, sources: &[Source], context: &Context) {
     const NAMED: usize = 5;
     for (source, ledger) in sources.iter().zip(&survey.ledgers) {
-        let Some(condition) = &source.condition else { continue };
+        let Some(conditions) = &source.conditions else { continue };
         if ledger.read == 0 && ledger.elsewhere > 0 {
-            let prefix = format!("{}=", condition.column);
-            let values: Vec<&str> = ledger.unwanted.keys().filter_map(|value| value.strip_prefix(&prefix)).collect();
-            let meant = condition.texts().find_map(|text| nearest(text, values.iter().copied()));
+            let meant = conditions.iter().find_map(|condition| {
+                let prefix = format!("{}=", condition.column);
+                let values: Vec<&str> =
+                    ledger.unwanted.keys().filter_map(|value| value.strip_prefix(&prefix)).collect();
+                condition.texts().find_map(|text| nearest(text, values.iter().copied()))
+            });
             let meant = meant.map_or_else(String::new, |value| format!("; did you mean `{value}`?"));
-            let name = &source.name;
-            context
-                .warnings
-                .warn(format!("source {name}: no row meets its condition on `{}`{meant}", condition.column));
+            let columns: Vec<String> = conditions.iter().map(|condition| format!("`{}`", condition.column)).collect();
+            let which = if columns.len() == 1 { "condition" } else { "conditions" };
+            let (name, columns) = (&source.name, columns.join(" and "));
+            context.warnings.warn(format!("source {name}: no row meets its {which} on {columns}{meant}"));
         }
         if !ledger.unwanted.is_empty() {
             let mut values: Vec<(&String, &u64)> = ledger.unwanted.iter().collect();
@@ -231,7 +234,7 @@ fn warn_of_conditions(survey: &Survey, sources: &[Source], context: &Context) {
 /// Warnings about what was read.
 fn warn_of_reading(survey: &Survey, job: &Job, reasoning: &Reasoning, context: &Context) {
     let sources = &job.sources;
-    let has_condition = |name: &str| sources.iter().any(|source| source.name == name && source.condition.is_some());
+    let has_condition = |name: &str| sources.iter().any(|source| source.name == name && source.conditions.is_some());
     for file in survey.inputs.iter().filter(|file| file.rows == 0 && !has_condition(&file.source)) {
         context.warnings.warn(format!("{}/{} is empty", file.source, file.key));
     }

@@ -7,7 +7,8 @@ use crate::index::Index;
 use crate::input::SourceLedger;
 use crate::manifest::{MixKind, Preflight};
 use crate::mixing::{self, CutPlan, Cuts, PreflightOptions, Reader, Row, TrainedSize, select_cut};
-use crate::recipe::{InfeasibleCuts, OnLong, Recipe};
+use crate::recipe::{InfeasibleCuts, OnLong, Recipe, Source};
+use crate::report::format::line;
 use crate::settings::Settings;
 use crate::tokens::{Counter, DocumentEncoder, DocumentTokenizer, TrainingEncoder, TrainingTokenizer};
 
@@ -118,7 +119,7 @@ pub(super) fn plan_mix(
     let (mut rows, warnings) = context.pool.install(|| mixing::place(index, sources, &options.mixing));
     warnings.into_iter().for_each(|warning| context.warnings.warn(warning));
     if !rows.iter().any(Row::is_kept) {
-        return Err(nothing_left(ledgers, &rows));
+        return Err(nothing_left(sources, ledgers, &rows));
     }
     let cuts = mixing::feasible(&rows, sources, &options.cut_sizes, options.infeasible_cuts)?;
     cuts.warnings.iter().for_each(|warning| context.warnings.warn(warning));
@@ -240,17 +241,56 @@ fn preflights_of_documents(plans: &[CutPlan], options: &PreflightOptions) -> Opt
 }
 
 /// The error for an input of which no sample is left.
-pub(super) fn nothing_left(ledgers: &[SourceLedger], filtered: &[Row]) -> Error {
+pub(super) fn nothing_left(sources: &[Source], ledgers: &[SourceLedger], filtered: &[Row]) -> Error {
     let mut all = SourceLedger::default();
     ledgers.iter().for_each(|ledger| all.merge(ledger));
     filtered.iter().for_each(|row| all.drop_rows(row.fate.reason(), 1));
+    if all.read == 0 && all.elsewhere > 0 {
+        return no_row_meets(sources, ledgers);
+    }
     let why = match all.read {
         0 => "no file has any rows".to_owned(),
         1 => format!("the only row was dropped: {}", all.reasons()),
         rows => format!("all {rows} rows were dropped: {}", all.reasons()),
     };
-    Error::new(ErrorKind::Data, format!("nothing to mix: {why}"))
-        .hint("check the rows that the generation step wrote, --save-gpt-oss-format, and the recipe's filters")
+    let hint = match all.read {
+        0 => "check the files that the generation step wrote",
+        _ => "check the rows that the generation step wrote, --save-gpt-oss-format, and the recipe's filters",
+    };
+    Error::new(ErrorKind::Data, format!("nothing to mix: {why}")).hint(hint)
+}
+
+/// The error for rows that meet the condition of no source. Names the values that occur, as far as they are counted.
+fn no_row_meets(sources: &[Source], ledgers: &[SourceLedger]) -> Error {
+    const NAMED: usize = 8;
+    let conditional: Vec<&Source> = sources
+        .iter()
+        .zip(ledgers)
+        .filter(|(source, ledger)| source.conditions.is_some() && ledger.elsewhere > 0)
+        .map(|(source, _)| source)
+        .collect();
+    let mut places: Vec<String> = Vec::new();
+    for source in &conditional {
+        let of_source = source.paths.clone().unwrap_or_else(|| vec![source.folder_name().to_owned()]);
+        places.extend(of_source.into_iter().filter(|place| !places.contains(place)).collect::<Vec<_>>());
+    }
+    let names: Vec<&str> = conditional.iter().map(|source| source.name.as_str()).collect();
+    let whose = match &names[..] {
+        [name] => format!("`where` of source {name}"),
+        _ => format!("`where` of any of the sources {}", names.join(", ")),
+    };
+    let mut values: Vec<(&String, &u64)> = ledgers.iter().flat_map(|ledger| &ledger.unwanted).collect();
+    values.sort_by_key(|(value, rows)| (std::cmp::Reverse(**rows), *value));
+    let more = values.len().saturating_sub(NAMED);
+    let mut named: Vec<String> =
+        values.iter().take(NAMED).map(|(value, rows)| format!("{} ({rows})", line(value))).collect();
+    named.extend((more > 0).then(|| format!("{more} more values")));
+    Error::new(ErrorKind::Data, format!("nothing to mix: no row of {} meets {whose}", places.join(", "))).hint(
+        match named.is_empty() {
+            true => "check the columns and values of `where`".to_owned(),
+            false => format!("check `where` against the values that occur: {}", named.join(", ")),
+        },
+    )
 }
 
 /// Warns of what a trainer that takes at most `most` tokens misses.

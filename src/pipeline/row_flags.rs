@@ -27,6 +27,11 @@ pub(super) fn row_flags(question: Option<&str>, messages: &[Value]) -> Vec<&'sta
     found.iter().map(Flag::name).collect()
 }
 
+/// The names of the flags of a document.
+pub(super) fn document_flags(document: &str) -> Vec<&'static str> {
+    Flags::default().with(Flag::TemplateToken, has_template_token(document)).iter().map(Flag::name).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

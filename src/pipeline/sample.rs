@@ -1,14 +1,16 @@
-//! Reads some conversations of a finished mix, for people to look at.
+//! Reads some conversations or documents of a finished mix, for people to look at.
 
 use super::context::Context;
-use super::row_flags::row_flags;
+use super::row_flags::{document_flags, row_flags};
 use super::verify::read_manifest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::input::{RowVisitor, Visited, visit};
-use crate::manifest::{Manifest, OutputFile, OutputKind, TokenizerRecord};
+use crate::manifest::{Manifest, MixKind, OutputFile, OutputKind, TokenizerRecord};
 use crate::progress::ProgressUnit;
-use crate::recipe::{Choice, Format, TokenizerRules};
-use crate::report::conversation::{ShownSample, messages_of, plain_sections, rendered_sections};
+use crate::recipe::{Choice, Format, Kind, TokenizerRules};
+use crate::report::conversation::{
+    Section, ShownSample, document_section, messages_of, plain_sections, rendered_sections,
+};
 use crate::sample::Conversation;
 use crate::storage::{Location, Storage};
 use crate::tokens::{self, BUILTIN, ChatTemplate, LoadedTokenizer, TokenizerModel, TrainingEncoder, trained_parts};
@@ -17,12 +19,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Which conversations to read, and how to show them.
+/// Which samples to read, and how to show them.
 #[derive(Debug, Clone)]
 pub(crate) struct SampleOptions {
     /// How many.
     pub(crate) count: usize,
-    /// Only those of this source.
+    /// Only those of this source; of documents, if it is a source of documents.
     pub(crate) source: Option<String>,
     /// Of this cut; the largest one without it.
     pub(crate) cut: Option<u32>,
@@ -36,19 +38,21 @@ pub(crate) struct SampleOptions {
     pub(crate) chat_template: Option<Location>,
 }
 
-/// Conversations of a mix.
+/// Conversations or documents of a mix.
 #[derive(Debug)]
 pub(crate) struct Samples {
     /// The file that they are from.
     pub(crate) file: String,
+    /// What its rows are.
+    pub(crate) kind: MixKind,
     /// How they are rendered, or why they are not: a line for people.
     pub(crate) rendering: String,
-    /// The conversations, in the order of the file.
+    /// The samples, in the order of the file.
     pub(crate) samples: Vec<ShownSample>,
 }
 
-/// Reads conversations of a finished mix. The same options and mix give the same ones: a row is chosen by a hash of the seed and its
-/// place in the file.
+/// Reads conversations of a finished mix, or documents if it has no conversations or a source of documents is requested. The same options
+/// and mix give the same ones: a row is chosen by a hash of the seed and its place in the file.
 ///
 /// # Errors
 /// A usage error for a cut or a source that the mix does not have; [`ErrorKind::NotFound`] if there is no mix, or none with texts;
@@ -56,17 +60,20 @@ pub(crate) struct Samples {
 pub(crate) async fn sample(mix: &Location, options: SampleOptions, context: &Context) -> Result<Samples> {
     let manifest = read_manifest(&context.storage, mix).await?;
     check_source(&manifest, options.source.as_deref())?;
-    let (file, cut) = messages_file(&manifest, mix, options.cut)?;
-    let place = mix.join(&file.name);
+    let (file, cut) = file_of_texts(&manifest, mix, &options)?;
+    let (place, kind) = (mix.join(&file.name), file.mix);
     let picked = pick(&place, file, &options, context).await?;
-    let (renderer, rendering) = renderer(&manifest.tokenizer, &options, context).await?;
+    let (renderer, rendering) = match kind {
+        MixKind::Chat => renderer(&manifest.tokenizer, &options, context).await?,
+        MixKind::Document => (None, "trained as plain text".to_owned()),
+    };
     let show = move |_: &Context| {
         let shown = |(line, row): &(u64, Vec<u8>)| {
-            let row = Row::parse(row).map_err(|error| error.at(format_args!("{place}:{line}")))?;
+            let row = Row::parse(row, kind).map_err(|error| error.at(format_args!("{place}:{line}")))?;
             row.shown(cut, *line, renderer.as_ref()).map_err(|error| error.at(format_args!("{place}:{line}")))
         };
         let samples = picked.iter().map(shown).collect::<Result<_>>()?;
-        Ok(Samples { file: place.to_string(), rendering, samples })
+        Ok(Samples { file: place.to_string(), kind, rendering, samples })
     };
     context.compute("rendering conversations", show).await
 }
@@ -86,10 +93,11 @@ fn check_source(manifest: &Manifest, source: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// The file of messages of a cut, or of the largest one, and its cut.
-fn messages_file<'m>(manifest: &'m Manifest, mix: &Location, cut: Option<u32>) -> Result<(&'m OutputFile, u32)> {
+/// The file of messages of a cut, or of the largest one, and its cut. A file of documents, if the cut has no other, or if the source is one
+/// of documents.
+fn file_of_texts<'m>(manifest: &'m Manifest, mix: &Location, options: &SampleOptions) -> Result<(&'m OutputFile, u32)> {
     let written: Vec<u32> = manifest.cuts.iter().filter(|cut| cut.written).map(|cut| cut.cut).collect();
-    let cut = match cut {
+    let cut = match options.cut {
         Some(cut) if written.contains(&cut) => cut,
         Some(cut) => {
             let list: Vec<String> = written.iter().map(u32::to_string).collect();
@@ -99,11 +107,23 @@ fn messages_file<'m>(manifest: &'m Manifest, mix: &Location, cut: Option<u32>) -
         None => written.iter().copied().max().unwrap_or_default(),
     };
     let format = |file: &OutputFile| file.format.as_deref().and_then(Format::parse);
-    let of_cut = manifest.outputs.iter().filter(|file| file.kind == OutputKind::Mix && file.cut == Some(cut));
+    let of_cut = || manifest.outputs.iter().filter(|file| file.kind == OutputKind::Mix && file.cut == Some(cut));
+    let record = options.source.as_ref().and_then(|name| manifest.sources.iter().find(|record| record.name == *name));
+    let kind = match record {
+        Some(record) if record.kind == Kind::Document.name() => MixKind::Document,
+        Some(_) => MixKind::Chat,
+        None if of_cut().any(|file| file.mix == MixKind::Chat) => MixKind::Chat,
+        None => MixKind::Document,
+    };
+    let of_cut = of_cut().filter(|file| file.mix == kind);
     let texts = of_cut.filter(|file| format(file).is_some_and(|format| !format.is_tokens()));
     // Lines are read without holding the file in memory.
     let file = texts.min_by_key(|file| format(file).is_some_and(Format::is_parquet)).ok_or_else(|| {
-        Error::new(ErrorKind::NotFound, "no file of messages found: the mix has only token ids, which are no text")
+        let message = match kind {
+            MixKind::Chat => "no file of messages found: the mix has only token ids, which are no text",
+            MixKind::Document => "no file of documents found: the mix has only token ids, which are no text",
+        };
+        Error::new(ErrorKind::NotFound, message)
             .at(mix)
             .hint("run `knowledge-mixing mix` with --formats messages,tokens")
     })?;
@@ -125,6 +145,7 @@ async fn pick(
     let object = context.storage.stat(place).await?.filter(|object| object.size == file.bytes).ok_or_else(differs)?;
     let picker = Picker {
         place: place.to_string(),
+        kind: file.mix,
         count: options.count,
         seed: options.seed,
         source: options.source.clone(),
@@ -143,6 +164,7 @@ async fn pick(
 /// Chooses rows by a hash of their place.
 struct Picker {
     place: String,
+    kind: MixKind,
     count: usize,
     seed: u64,
     source: Option<String>,
@@ -167,9 +189,9 @@ impl Picker {
         if self.source.is_none() && !self.flagged {
             return Ok(true);
         }
-        let row = Row::parse(row)?;
+        let row = Row::parse(row, self.kind)?;
         let is_of_source = self.source.is_none() || row.source() == self.source;
-        Ok(is_of_source && (!self.flagged || !row.flags()?.is_empty()))
+        Ok(is_of_source && (!self.flagged || !row.flags().is_empty()))
     }
 
     fn keep_smallest(&self, picked: &mut Picked) {
@@ -186,7 +208,7 @@ impl RowVisitor for Picker {
     }
 
     fn columns(&self) -> Vec<&str> {
-        vec!["question", "messages", "metadata", "tools", "unmask", "token_length"]
+        vec!["question", "messages", "document", "metadata", "tools", "unmask", "token_length"]
     }
 
     fn visit(&self, line: u64, row: &[u8], picked: &mut Picked) -> Result<()> {
@@ -209,9 +231,22 @@ impl RowVisitor for Picker {
 }
 
 /// The columns of a row of a mix that are shown.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 struct Row {
-    messages: Value,
+    text: RowText,
+    columns: RowColumns,
+}
+
+/// What a trainer learns from.
+#[derive(Debug)]
+enum RowText {
+    Messages(Vec<Value>),
+    Document(String),
+}
+
+/// The columns that a row need not have.
+#[derive(Debug, Deserialize)]
+struct RowColumns {
     #[serde(default)]
     question: Option<String>,
     /// JSON in a string.
@@ -226,13 +261,32 @@ struct Row {
 }
 
 impl Row {
-    fn parse(row: &[u8]) -> Result<Self> {
+    fn parse(row: &[u8], kind: MixKind) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct OfMessages {
+            messages: Value,
+        }
+        #[derive(Deserialize)]
+        struct OfDocument {
+            document: String,
+        }
         let invalid = |error: serde_json::Error| {
             Error::new(ErrorKind::Data, "not a row of a mix")
                 .caused_by(error)
                 .hint("run `knowledge-mixing verify` to see what differs")
         };
-        serde_json::from_slice(row).map_err(invalid)
+        let text = match kind {
+            MixKind::Chat => {
+                let OfMessages { messages } = serde_json::from_slice(row).map_err(invalid)?;
+                let not_messages = || Error::new(ErrorKind::Data, "`messages` is not a list of messages");
+                RowText::Messages(messages_of(&messages).ok_or_else(not_messages)?)
+            }
+            MixKind::Document => {
+                let OfDocument { document } = serde_json::from_slice(row).map_err(invalid)?;
+                RowText::Document(document)
+            }
+        };
+        Ok(Self { text, columns: serde_json::from_slice(row).map_err(invalid)? })
     }
 
     /// The name of its source.
@@ -241,50 +295,51 @@ impl Row {
         struct Metadata {
             source: String,
         }
-        serde_json::from_str::<Metadata>(self.metadata.as_deref()?).ok().map(|metadata| metadata.source)
-    }
-
-    fn messages(&self) -> Result<Vec<Value>> {
-        let invalid = || Error::new(ErrorKind::Data, "`messages` is not a list of messages");
-        messages_of(&self.messages).ok_or_else(invalid)
+        serde_json::from_str::<Metadata>(self.columns.metadata.as_deref()?).ok().map(|metadata| metadata.source)
     }
 
     /// The question, if the row has a column for it.
     fn question(&self) -> Option<&str> {
-        self.question.as_deref().filter(|question| !question.is_empty())
+        self.columns.question.as_deref().filter(|question| !question.is_empty())
     }
 
     /// What is suspicious about the row.
-    fn flags(&self) -> Result<Vec<&'static str>> {
-        Ok(row_flags(self.question(), &self.messages()?))
+    fn flags(&self) -> Vec<&'static str> {
+        match &self.text {
+            RowText::Messages(messages) => row_flags(self.question(), messages),
+            RowText::Document(document) => document_flags(document),
+        }
     }
 
     /// The row as it is shown.
     fn shown(&self, cut: u32, line: u64, renderer: Option<&Renderer>) -> Result<ShownSample> {
-        let messages = self.messages()?;
-        let unmask = self.unmask.unwrap_or(false);
-        let question = self.question();
-        let json = Value::Array(messages.clone()).to_string();
-        let conversation = Conversation::Messages { messages: &json, tools: self.tools.as_deref() };
-        let (sections, loss_tokens) = match renderer {
-            Some(renderer) => {
-                let parts = trained_parts(&renderer.template, renderer.eos.as_deref(), &conversation, unmask)?;
-                // A conversation that the trainer cannot label has none.
-                let encoded = renderer.encoder.encode(&renderer.template, &conversation, unmask).ok();
-                (rendered_sections(&parts, &messages, question), encoded.map(|tokens| tokens.loss_tokens() as u64))
-            }
-            None => (plain_sections(&messages, unmask, question), None),
+        let (sections, loss_tokens) = match &self.text {
+            RowText::Messages(messages) => self.shown_messages(messages, renderer)?,
+            // All of its tokens count for the loss.
+            RowText::Document(document) => (vec![document_section(document)], None),
         };
-        let flags = row_flags(question, &messages);
         Ok(ShownSample {
             source: self.source(),
             cut,
             row: line,
-            tokens: self.token_length,
+            tokens: self.columns.token_length,
             loss_tokens,
-            flags,
+            flags: self.flags(),
             sections,
         })
+    }
+
+    /// The sections of a conversation, and its tokens that count for the loss.
+    fn shown_messages(&self, messages: &[Value], renderer: Option<&Renderer>) -> Result<(Vec<Section>, Option<u64>)> {
+        let unmask = self.columns.unmask.unwrap_or(false);
+        let question = self.question();
+        let json = Value::from(messages.to_vec()).to_string();
+        let conversation = Conversation::Messages { messages: &json, tools: self.columns.tools.as_deref() };
+        let Some(renderer) = renderer else { return Ok((plain_sections(messages, unmask, question), None)) };
+        let parts = trained_parts(&renderer.template, renderer.eos.as_deref(), &conversation, unmask)?;
+        // A conversation that the trainer cannot label has none.
+        let encoded = renderer.encoder.encode(&renderer.template, &conversation, unmask).ok();
+        Ok((rendered_sections(&parts, messages, question), encoded.map(|tokens| tokens.loss_tokens() as u64)))
     }
 }
 

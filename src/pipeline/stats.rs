@@ -4,13 +4,13 @@ use super::context::Context;
 use super::count::SampleCounter;
 use super::row_flags::row_flags;
 use crate::error::{Error, ErrorKind, Result};
-use crate::input::{RowParser, RowVisitor, visit};
+use crate::input::{RowParser, RowVisitor, SOURCE_FILES, visit};
 use crate::progress::ProgressUnit;
 use crate::recipe::{Source, Thinking, TokenizerRules};
 use crate::report::conversation::messages_of;
 use crate::report::messages_statistics::MessagesStatistics;
 use crate::sample::{Body, Conversation, ParseOptions, ParsedRow, Reasoning, RowError, Sample, written_reasoning};
-use crate::storage::{Location, ObjectInfo};
+use crate::storage::{ListFilter, Location, ObjectInfo};
 use crate::text::{Interner, TextId, TextStore};
 use crate::tokens::{self, ChatTemplate, LoadedTokenizer, TokenizerFiles, TokenizerModel};
 use serde::Deserialize;
@@ -44,12 +44,10 @@ pub(crate) struct StatsOptions {
 pub(crate) async fn stats(options: StatsOptions, context: &Context) -> Result<MessagesStatistics> {
     let mut objects = Vec::new();
     for file in &options.files {
-        let object = context.storage.stat(file).await?;
-        objects.push(object.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, "file not found")
-                .at(file)
-                .hint("name a file, not a folder: .jsonl, .json or .parquet, also with .gz or .zst")
-        })?);
+        match context.storage.stat(file).await? {
+            Some(object) => objects.push(object),
+            None => return Err(no_file(file, context).await?),
+        }
     }
     let date = tokens::date_of_run()?;
     let files = tokens::fetch(&context.storage, &options.tokenizer).await?;
@@ -59,6 +57,26 @@ pub(crate) async fn stats(options: StatsOptions, context: &Context) -> Result<Me
     let (texts, rows) = read(objects, &template, context).await?;
     let counting = move |context: &Context| count(&files, template, &texts, rows, &options, context);
     context.compute("counting", counting).await
+}
+
+/// The error for a location that is no file.
+async fn no_file(file: &Location, context: &Context) -> Result<Error> {
+    let filter = ListFilter { is_strict: false, ..SOURCE_FILES };
+    let found = context.storage.list_selected(file, filter).await?;
+    // The figures of a mix are JSON, but no rows.
+    let mut rows = found.iter().filter(|object| !object.key.ends_with(".json")).chain(&found);
+    let is_local_folder = file.local_path().is_some_and(std::path::Path::is_dir);
+    Ok(match rows.next() {
+        Some(example) => Error::new(ErrorKind::Usage, "this is a folder: expected files of messages")
+            .at(file)
+            .hint(format!("pass the files to count, such as {}", example.location)),
+        None if is_local_folder => Error::new(ErrorKind::Usage, "this is a folder: expected files of messages")
+            .at(file)
+            .hint("pass files: .jsonl, .json or .parquet, also with .gz or .zst"),
+        None => Error::new(ErrorKind::NotFound, "file not found")
+            .at(file)
+            .hint("check the location; files are .jsonl, .json or .parquet, also with .gz or .zst"),
+    })
 }
 
 /// The rows of all files and their texts.

@@ -1,7 +1,7 @@
 //! Checks of a recipe whose values have the right types: their ranges, and what the keys say together.
 
 use super::choices::{Kind, OnLong, RepeatUnit};
-use super::condition::Condition;
+use super::condition::{Condition, Conditions};
 use super::decimal::Decimal;
 use super::model::Recipe;
 use super::nearest::nearest;
@@ -52,7 +52,7 @@ pub(super) fn values(recipe: &Recipe, root: &Node) -> Vec<Problem> {
             if has_kind && source.kind.is_none() { Ok(()) } else { check_kind(name, source).map(drop) },
             check_paths(&["sources", name, "paths"], source.paths.as_deref()),
             check_folder(name, source),
-            check_condition(name, source),
+            check_conditions(name, source),
             check_share(name, source),
         ];
         problems.extend(checks.into_iter().filter_map(Result::err));
@@ -158,32 +158,46 @@ fn check_folder(name: &str, source: &SourceRecipe) -> Result<(), Problem> {
     }
 }
 
-/// Checks the values of a condition.
-fn check_condition(name: &str, source: &SourceRecipe) -> Result<(), Problem> {
-    let Some(condition) = &source.condition else { return Ok(()) };
-    let problem =
-        |key: &str, message: &str, hint: &str| Err(Problem::new(&["sources", name, "where", key], message, hint));
-    if condition.column.is_empty() {
-        return problem("column", "empty column", CONDITION_HINT);
+/// Checks the values of the conditions.
+fn check_conditions(name: &str, source: &SourceRecipe) -> Result<(), Problem> {
+    let Some(Conditions(conditions)) = &source.conditions else { return Ok(()) };
+    if conditions.is_empty() {
+        return problem(name, "where", "empty list of conditions", CONDITION_HINT);
     }
-    if condition.one_of.as_ref().is_some_and(Vec::is_empty) {
-        return problem("in", "empty list of values", "name at least one value");
-    }
-    Ok(())
+    conditions.iter().enumerate().try_for_each(|(number, condition)| {
+        let problem = |key: &str, message: &str, hint: &str| Err(condition_problem(name, number, key, message, hint));
+        if condition.column.is_empty() {
+            return problem("column", "empty column", CONDITION_HINT);
+        }
+        if condition.one_of.as_ref().is_some_and(Vec::is_empty) {
+            return problem("in", "empty list of values", "name at least one value");
+        }
+        Ok(())
+    })
+}
+
+/// The problem of a key of a condition: of the only one, or of one in the list.
+fn condition_problem(name: &str, number: usize, key: &str, message: impl Into<String>, hint: &str) -> Problem {
+    Problem::new(&["sources", name, "where", &number.to_string(), key], message, hint)
 }
 
 const CONDITION_HINT: &str =
     "write `where: {column: dataset_type, equals: summary_detailed}`, or use in, at_least or at_most";
 
-/// Checks that a source is in one place, and that its condition says something that can be true.
+/// Checks that a source is in one place, and that its conditions say something that can be true.
 fn check_places(name: &str, source: &SourceRecipe) -> Result<(), Problem> {
     if source.folder.is_some() && source.paths.is_some() {
         let message = "folder and paths exclude each other: one is a folder in each input, the other is independent of the inputs";
         return problem(name, "folder", message, "remove one of them");
     }
-    let Some(Condition { equals, one_of, at_least, at_most, .. }) = &source.condition else { return Ok(()) };
-    let problem =
-        |key: &str, message: String, hint: &str| Err(Problem::new(&["sources", name, "where", key], message, hint));
+    let Some(Conditions(conditions)) = &source.conditions else { return Ok(()) };
+    conditions.iter().enumerate().try_for_each(|(number, condition)| check_sense(name, number, condition))
+}
+
+/// Checks that a condition says something that can be true.
+fn check_sense(name: &str, number: usize, condition: &Condition) -> Result<(), Problem> {
+    let Condition { equals, one_of, at_least, at_most, .. } = condition;
+    let problem = |key: &str, message: String, hint: &str| Err(condition_problem(name, number, key, message, hint));
     if equals.is_some() && one_of.is_some() {
         return problem("in", "equals and in exclude each other".to_owned(), "list all values in `in`");
     }

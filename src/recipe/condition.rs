@@ -1,7 +1,7 @@
 //! `where`: which rows of its files belong to a source.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -25,6 +25,55 @@ pub(crate) struct Condition {
     /// The largest number that the column may have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) at_most: Option<Number>,
+}
+
+/// The conditions of a source, all of which a row has to meet: one, or a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Conditions(pub(super) Vec<Condition>);
+
+impl Conditions {
+    /// Each of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Condition> {
+        self.0.iter()
+    }
+
+    /// The first condition that a row does not meet, and the value of its column. `value` gives the value of a column.
+    ///
+    /// # Errors
+    /// Those of `value`.
+    pub(crate) fn unmet<E>(
+        &self,
+        value: impl Fn(&str) -> Result<serde_json::Value, E>,
+    ) -> Result<Option<(&Condition, serde_json::Value)>, E> {
+        for condition in &self.0 {
+            let value = value(&condition.column)?;
+            if !condition.is_met(&value) {
+                return Ok(Some((condition, value)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// One condition as itself, several as a list.
+impl Serialize for Conditions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0[..] {
+            [condition] => condition.serialize(serializer),
+            conditions => conditions.serialize(serializer),
+        }
+    }
+}
+
+impl JsonSchema for Conditions {
+    fn schema_name() -> Cow<'static, str> {
+        "Conditions".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let condition = generator.subschema_for::<Condition>();
+        json_schema!({"anyOf": [condition, {"type": "array", "items": condition, "minItems": 1}]})
+    }
 }
 
 impl Condition {
@@ -138,7 +187,25 @@ mod tests {
         let recipe = json!({"sources": {"s": {"kind": "messages", "where": with_column}}}).to_string();
         let recipe = Recipe::parse(&recipe, "recipe").unwrap();
         let source = recipe.all_sources().into_iter().find(|source| source.name == "s").unwrap();
-        source.condition.unwrap().is_met(&value)
+        source.conditions.unwrap().unmet(|_| Ok::<_, ()>(value.clone())).unwrap().is_none()
+    }
+
+    #[test]
+    fn a_row_meets_a_list_of_conditions_if_it_meets_each() {
+        let recipe = "sources: {s: {kind: messages, where: [{column: a, equals: x}, {column: b, at_least: 2}]}}";
+        let recipe = Recipe::parse(recipe, "recipe").unwrap();
+        let source = recipe.all_sources().into_iter().find(|source| source.name == "s").unwrap();
+        let conditions = source.conditions.unwrap();
+        let unmet = |row: serde_json::Value| {
+            let unmet = conditions.unmet(|column| Ok::<_, ()>(row[column].clone())).unwrap();
+            unmet.map(|(condition, value)| format!("{} {value}", condition.column))
+        };
+        assert_eq!(unmet(json!({"a": "x", "b": "2.0"})), None);
+        assert_eq!(unmet(json!({"a": "y", "b": 1})).as_deref(), Some("a \"y\""));
+        assert_eq!(unmet(json!({"a": "x", "b": 1})).as_deref(), Some("b 1"));
+        assert_eq!(unmet(json!({"a": "x"})).as_deref(), Some("b null"));
+        let manifest = json!([{"column": "a", "equals": "x"}, {"column": "b", "at_least": 2.0}]);
+        assert_eq!(serde_json::to_value(&conditions).unwrap(), manifest);
     }
 
     #[test]

@@ -22,14 +22,14 @@ pub(crate) use choices::{
     BadRows, Choice, Columns, Compression, Documents, Format, InfeasibleCuts, Kind, OnDuplicate, OnLong, OnShortfall,
     Order, RawDocuments, ReasoningKey, RepeatUnit, Thinking, TokenizerRules, Word, WrittenReasoning,
 };
-pub(crate) use condition::Condition;
+pub(crate) use condition::Conditions;
 pub(crate) use decimal::Decimal;
 pub(crate) use flag::{Flag, Flags};
 pub(crate) use model::Recipe;
 pub(crate) use nearest::nearest;
 pub(crate) use reading::Mistake;
 pub(crate) use settings::{RecipeSetting, RecipeValue};
-pub(crate) use sources::{Amount, KNOWN_SOURCES, Source, document_source, is_known_documents};
+pub(crate) use sources::{Amount, KNOWN_DOCUMENTS, KNOWN_SOURCES, Source, document_source, is_known_documents};
 
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,13 @@
 //! From text to a checked recipe.
 
 use super::check;
-use super::condition::Condition;
+use super::condition::{Condition, Conditions};
 use super::model::{Budget, Filter, OWN_KEYS, Recipe, Split};
 use super::nearest::nearest;
 use super::reading::{Mistake, Reading, SYNTAX_HINT};
 use super::settings::{RecipeSetting, RecipeValue};
 use super::sources::{SourceRecipe, Sources};
-use super::yaml::{Node, syntax_error};
+use super::yaml::{Node, Yaml, syntax_error};
 
 impl Recipe {
     /// Parses a recipe (YAML, so JSON as well) and checks its own keys. All other keys become [`Recipe::settings`], unchecked: the
@@ -31,7 +31,7 @@ impl Recipe {
             problems = check::contradictions(&recipe);
         }
         let located = problems.into_iter().map(|problem| Mistake {
-            at: root.find(&problem.path).map(|entry| entry.at),
+            at: root.position(&problem.path),
             message: problem.message,
             hint: problem.hint,
         });
@@ -92,7 +92,7 @@ impl Reading {
                 "kind" => source.kind = reading.word(node),
                 "paths" => source.paths = reading.paths(node),
                 "folder" => source.folder = reading.text(node),
-                "where" => source.condition = reading.condition(node),
+                "where" => source.conditions = reading.conditions(node),
                 "column" => source.column = reading.text(node),
                 "by_cut" => source.by_cut = reading.value(node),
                 "repeat" => source.repeat = reading.value(node),
@@ -108,6 +108,23 @@ impl Reading {
             true
         });
         source
+    }
+
+    /// One condition, or a list of them.
+    fn conditions(&mut self, node: &Node) -> Option<Conditions> {
+        let Yaml::List(items) = &node.value else {
+            return self.condition(node).map(|condition| Conditions(vec![condition]));
+        };
+        let conditions: Vec<_> = items.iter().map(|item| self.condition_of_list(item)).collect();
+        conditions.into_iter().collect::<Option<_>>().map(Conditions)
+    }
+
+    /// A condition of a list, where a missing one is a mistake.
+    fn condition_of_list(&mut self, node: &Node) -> Option<Condition> {
+        if node.is_null() {
+            self.mistake(node.at, "expected a condition (`{column: a, equals: b}`)", None);
+        }
+        self.condition(node)
     }
 
     fn condition(&mut self, node: &Node) -> Option<Condition> {

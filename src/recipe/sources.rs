@@ -1,7 +1,7 @@
 //! The sources of a recipe: the known ones, and additional ones.
 
 use super::choices::{Kind, RepeatUnit, WrittenReasoning};
-use super::condition::Condition;
+use super::condition::Conditions;
 use super::decimal::Decimal;
 use super::number::Positive;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -63,9 +63,9 @@ pub(crate) struct SourceRecipe {
     /// The folder in each input, if its name is not the source's; several sources can share one.
     #[schemars(extend("pattern" = r"^[^./_\\][^/\\]*$"))]
     pub(crate) folder: Option<String>,
-    /// Which rows of its files belong to the source; without it, all.
+    /// Which rows of its files belong to the source: those that meet the condition, or each of a list; without it, all.
     #[serde(rename = "where")]
-    pub(crate) condition: Option<Condition>,
+    pub(crate) conditions: Option<Conditions>,
     /// The column with the text of a document; `document` by default.
     #[schemars(length(min = 1))]
     pub(crate) column: Option<String>,
@@ -146,7 +146,7 @@ pub(crate) struct Source {
     /// The name of its folder in each input, if it is not its own.
     pub(crate) folder: Option<String>,
     /// Which rows of its files belong to it.
-    pub(crate) condition: Option<Condition>,
+    pub(crate) conditions: Option<Conditions>,
     /// The column with the text of a document, if it is given.
     pub(crate) column: Option<String>,
     /// Whether cuts select among its samples.
@@ -196,7 +196,7 @@ impl Source {
             kind,
             paths: recipe.paths.clone(),
             folder: recipe.folder.clone(),
-            condition: recipe.condition.clone(),
+            conditions: recipe.conditions.clone(),
             column: recipe.column.clone(),
             by_cut,
             is_distinct: kind.is_document() && (by_cut || known.is_some()),
@@ -302,8 +302,8 @@ impl Source {
                 value[key] = serde_json::json!(text);
             }
         }
-        if let Some(condition) = &self.condition {
-            value["where"] = serde_json::json!(condition);
+        if let Some(conditions) = &self.conditions {
+            value["where"] = serde_json::json!(conditions);
         }
         value
     }

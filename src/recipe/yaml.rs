@@ -51,6 +51,21 @@ impl Node {
         Some(entry.value.find(rest).unwrap_or(entry))
     }
 
+    /// Where the key at this path is (`["sources", "general", "where", "1", "column"]`: `1` is the second item of a list), or its deepest
+    /// existing parent. What may be a list and is not counts as its first item.
+    pub(super) fn position(&self, path: &[String]) -> Option<Position> {
+        let (key, rest) = path.split_first()?;
+        if let Yaml::List(items) = &self.value {
+            let item = items.get(key.parse::<usize>().ok()?)?;
+            return Some(item.position(rest).unwrap_or(item.at));
+        }
+        match self.entries().iter().find(|entry| entry.key == *key) {
+            Some(entry) => Some(entry.value.position(rest).unwrap_or(entry.at)),
+            None if key == "0" => self.position(rest),
+            None => None,
+        }
+    }
+
     /// The text of a single value.
     pub(super) fn scalar(&self) -> Option<&str> {
         match &self.value {

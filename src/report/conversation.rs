@@ -1,4 +1,4 @@
-//! Conversations of a mix for a terminal: who says what, what the trainer learns from, and long contexts without their middle.
+//! Conversations and documents of a mix for a terminal: who says what, what the trainer learns from, and long contexts without their middle.
 
 use super::format::{counted, cut_name, line, thousands, visible};
 use crate::tokens::TextPart;
@@ -16,7 +16,7 @@ const SHORT_MIDDLE_BYTES: usize = 200;
 /// The keys under which a message can have reasoning.
 const REASONING_KEYS: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 
-/// One conversation of a mix.
+/// One conversation or document of a mix.
 #[derive(Debug, Clone)]
 pub(crate) struct ShownSample {
     /// The name of its source, if its row has it.
@@ -35,7 +35,7 @@ pub(crate) struct ShownSample {
     pub(crate) sections: Vec<Section>,
 }
 
-/// A part of a conversation under one heading.
+/// A part of a sample under one heading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Section {
     /// The role, or several that cannot be told apart.
@@ -99,6 +99,14 @@ pub(crate) fn plain_sections(messages: &[Value], unmask: bool, question: Option<
         Section { fragments: elided(content, &role, question), role }
     };
     messages.iter().map(plain).collect()
+}
+
+/// The section of a document, all of which is trained.
+pub(crate) fn document_section(document: &str) -> Section {
+    let role = "document".to_owned();
+    let content = Fragment { text: document.to_owned(), kind: FragmentKind::Content, is_trained: true };
+    // No question to keep: the last paragraph may be all of it.
+    Section { fragments: elided(content, &role, Some("")), role }
 }
 
 fn role(message: &Value) -> &str {
@@ -386,6 +394,18 @@ mod tests {
             assert!(shown.contains(&format!("{} why?\n", "long ".repeat(200))), "{shown}");
             assert!(shown.contains(&"a".repeat(5000)), "{shown}");
         }
+    }
+
+    #[test]
+    fn a_document_is_one_trained_section_without_its_middle() {
+        assert_eq!(
+            shown(vec![document_section("One.\n\nTwo.")], false).lines().skip(2).collect::<Vec<_>>(),
+            ["document", "| One.", "|", "| Two."]
+        );
+        let long = format!("Title\n\n{}end", "é word ".repeat(1000));
+        let shown = shown(vec![document_section(&long)], false);
+        assert!(shown.len() < 1000 && shown.contains("characters …]") && shown.ends_with("end\n"), "{shown}");
+        assert!(shown.lines().skip(3).all(|line| line.starts_with('|')), "{shown}");
     }
 
     #[test]

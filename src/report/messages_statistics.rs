@@ -52,12 +52,9 @@ impl MessagesStatistics {
         self.files.iter().map(|(.., rows)| rows).sum()
     }
 
-    /// The limits to report, ascending, each once.
-    fn limits(&self) -> Vec<u32> {
-        let mut limits: Vec<u32> = LIMITS.into_iter().chain(self.max_seq_len).collect();
-        limits.sort_unstable();
-        limits.dedup();
-        limits
+    /// The rows that a trainer with this sequence length drops, and the length: those of at least as many tokens.
+    fn dropped(&self) -> Option<(u32, u64)> {
+        self.max_seq_len.map(|length| (length, self.lengths.longer_than(length.saturating_sub(1)).samples))
     }
 
     /// For people: a line for each figure. Ends with a newline.
@@ -131,13 +128,16 @@ impl MessagesStatistics {
         let total =
             format!("{} (counted by {}, {})", thousands(self.lengths.tokens()), self.tokenizer, self.counted_by);
         let mut lines = vec![("tokens".to_owned(), total), ("tokens per row".to_owned(), spread)];
-        for limit in self.limits() {
+        for limit in LIMITS {
             let over = self.lengths.longer_than(limit);
             let text = match over.samples {
                 0 => "0 rows".to_owned(),
                 rows => format!("{}, {} beyond", self.part(rows), counted(over.tokens, "token", "tokens")),
             };
             lines.push((format!("over {}", number(limit)), text));
+        }
+        if let Some((length, rows)) = self.dropped() {
+            lines.push((format!("at least {}", number(length)), self.part(rows)));
         }
         if let Some((tokens, unlabelled)) = self.loss {
             lines.push(("loss tokens".to_owned(), thousands(tokens)));
@@ -184,13 +184,16 @@ impl MessagesStatistics {
             "tokenizer": self.tokenizer,
             "tokens": self.lengths.tokens(),
             "tokens_per_row": spread(&self.lengths),
-            "over": self.limits().into_iter().map(over).collect::<Vec<_>>(),
+            "over": LIMITS.into_iter().map(over).collect::<Vec<_>>(),
             "exact_duplicates": self.duplicates,
             "empty_answers": self.empty_answers,
             "without_answer": self.unanswered,
             "flags": self.flags.iter().map(|(flag, rows)| ((*flag).to_owned(), (*rows).into())).collect::<Map<_, _>>(),
             "sources": self.sources.iter().map(source).collect::<Vec<_>>(),
         });
+        if let Some((length, rows)) = self.dropped() {
+            value["at_least"] = json!({"limit": length, "rows": rows});
+        }
         if let Some((tokens, unlabelled)) = self.loss {
             value["loss_tokens"] = tokens.into();
             value["not_trainable"] = unlabelled.into();

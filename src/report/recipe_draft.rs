@@ -2,7 +2,7 @@
 
 use super::format::{counted, line, thousands};
 use crate::recipe::Kind;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Where the comment of a line begins.
 const COMMENT_COLUMN: usize = 32;
@@ -38,6 +38,8 @@ pub(crate) struct DraftSource {
     pub(crate) kind: Option<Kind>,
     /// Where its rows are, if not in the folder of its name in each input.
     pub(crate) paths: Vec<String>,
+    /// Which rows of which folder are its own, if it shares the folder with other sources.
+    pub(crate) part: Option<DraftPart>,
     /// Its files and rows.
     pub(crate) files: usize,
     pub(crate) rows: u64,
@@ -45,6 +47,37 @@ pub(crate) struct DraftSource {
     pub(crate) dropped: String,
     /// The generations of the generator whose columns its files have.
     pub(crate) generations: Vec<&'static str>,
+}
+
+/// Some rows of a folder.
+#[derive(Debug, Clone)]
+pub(crate) struct DraftPart {
+    /// The folder in each input.
+    pub(crate) folder: String,
+    /// The column that tells its rows from others.
+    pub(crate) column: String,
+    /// The values of its rows.
+    pub(crate) values: Vec<String>,
+}
+
+impl DraftPart {
+    /// The condition that its rows meet.
+    pub(crate) fn condition(&self) -> Value {
+        match &self.values[..] {
+            [value] => json!({"column": self.column, "equals": value}),
+            values => json!({"column": self.column, "in": values}),
+        }
+    }
+
+    /// The keys of a source, each on a line.
+    fn lines(&self, indent: &str) -> String {
+        let values = match &self.values[..] {
+            [value] => format!("equals: {}", Value::from(value.as_str())),
+            values => format!("in: {}", Value::from(values)),
+        };
+        let folder = Value::from(self.folder.as_str());
+        format!("{indent}folder: {folder}\n{indent}where: {{column: {}, {values}}}\n", self.column)
+    }
 }
 
 impl RecipeDraft {
@@ -111,11 +144,16 @@ impl DraftSource {
         let Some(kind) = self.kind else {
             return format!("  # {name}: {}, with columns that belong to no kind of source\n", self.amount());
         };
+        let part = self.part.as_ref().map(|part| part.lines(&format!("  {sign}  ")));
         if self.is_known {
-            return commented(&format!("  {name}: {{}}"), &self.amount());
+            return match part {
+                Some(part) => commented(&format!("  {name}:"), &self.amount()) + &part,
+                None => commented(&format!("  {name}: {{}}"), &self.amount()),
+            };
         }
         let mut text = commented(&format!("  {sign}{name}:"), &self.amount());
         text.push_str(&commented(&format!("  {sign}  kind: {}", kind.name()), "a guess from the columns"));
+        text.extend(part);
         if !self.paths.is_empty() {
             text.push_str(&format!("  {sign}  paths: {}\n", Value::from(self.paths.clone())));
         }

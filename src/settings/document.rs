@@ -18,7 +18,8 @@ A flag wins over the recipe, the recipe over the variable, and the variable over
 - `--flag=@FILE` reads the value from a file; `@@` stands for a value that begins with `@`.
 - If a setting has several variables, the first one that is set wins.
 - A setting with a Kubeflow input is also an input of the templates for Argo Workflows, by the name of its flag (`cut-sizes`).
-- `verify`, `diff` and `clean` have the flags marked with \\*; `mix` and `plan` have all of them.
+- The sub-commands that read finished mixes and other files (`verify`, `diff`, `report`, `sample`, `stats`, `clean`) and `init` have the
+  flags marked with \\*, `init` also `--input`; `mix` and `plan` have all of them.
 ";
 
 /// The text of `docs/settings.md`.

@@ -85,6 +85,11 @@ impl KfpType {
 }
 
 impl Setting {
+    /// Whether its flag takes this value only after an equals sign.
+    pub(crate) fn takes_after_equals_sign(&self, value: &str) -> bool {
+        matches!(self.kind, Kind::Switch | Kind::SwitchOr(_)) && (self.check)(&[value.to_owned()], self.kind).is_ok()
+    }
+
     /// A setting with a free text as its value and nothing else.
     pub(super) const fn new(name: &'static str) -> Self {
         Self {

@@ -40,6 +40,8 @@ impl ListFilter {
 /// Some sub-folders of a folder, and what is beside them.
 #[derive(Debug, Default)]
 pub(crate) struct Subfolders {
+    /// Whether there is no such folder. A store has no folders of their own: there it is `false`, even without any object.
+    pub(crate) is_missing: bool,
     /// The files below the sub-folders, with keys below the folder.
     pub(crate) files: Vec<ObjectInfo>,
     /// The names of the other sub-folders, which were not opened.

@@ -32,7 +32,7 @@ pub(crate) fn list(folder: &Location, filter: ListFilter) -> Result<Vec<ObjectIn
 /// Returns the files below the sub-folders `names`, unsorted, with keys below `folder`. Other entries are not opened.
 pub(crate) fn list_subfolders(folder: &Location, names: &[String], filter: ListFilter) -> Result<Subfolders> {
     let mut found = Subfolders::default();
-    let Some(root) = folder_path(folder)? else { return Ok(found) };
+    let Some(root) = folder_path(folder)? else { return Ok(Subfolders { is_missing: true, ..found }) };
     let failed = |error| io_error(error, "list the folder", folder);
     for entry in std::fs::read_dir(root).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -206,6 +206,9 @@ mod tests {
         std::fs::create_dir(folder.path().join("lost+found")).unwrap();
         let mut found =
             list_subfolders(&Location::local(folder.path()), &["source".into(), "missing".into()], STRICT).unwrap();
+        assert!(!found.is_missing);
+        let missing = Location::local(folder.path().join("nothing"));
+        assert!(list_subfolders(&missing, &["source".into()], STRICT).unwrap().is_missing);
         found.others.sort();
         assert_eq!(keys(&found.files), ["source/a/x.jsonl"]);
         assert_eq!((found.others, found.unreadable), (vec!["lost+found".into(), "other".into()], vec!["dead".into()]));

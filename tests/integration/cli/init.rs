@@ -74,6 +74,68 @@ fn an_input_without_known_sources_is_mixed_by_its_columns() {
 }
 
 #[test]
+fn known_sources_of_documents_are_sources_and_other_documents_are_recognised() {
+    let sandbox = example_sandbox();
+    // As the generator leaves them before it makes questions.
+    let documents = |source: &str| {
+        let mut rows = example_rows(source);
+        for row in &mut rows {
+            let columns = row.as_object_mut().expect("a row is an object");
+            columns.remove("question");
+            columns.remove("response");
+        }
+        lines(&rows)
+    };
+    sandbox.write("cpt/extractive_summary_cpt/a.jsonl", documents("extractive_summary"));
+    sandbox.write("cpt/detailed_summary_cpt/a.jsonl", documents("detailed_summary"));
+    sandbox.write("cpt/key_facts_cpt/a.jsonl", "{\"document\": \"1. A fact.\", \"document_outline\": \"o\"}\n");
+    sandbox.write("cpt/document_based_cpt/a.jsonl", documents("document_based_qa"));
+    sandbox.write("cpt/texts/a.jsonl", "{\"document\": \"A text.\"}\n");
+    let mut cases = Cases::default();
+    for (case, inputs) in
+        [("documents", &["--input", "cpt"][..]), ("pairs and documents", &["--input", "cpt", "--input", "step_02"])]
+    {
+        let ran = sandbox.run(&[&["init", "--force"], inputs].concat()).succeeded();
+        let recipe = sandbox.read_text("recipe.yaml");
+        let (_, sources) = recipe.split_once("\nsources:\n").expect("the recipe has sources");
+        cases.add(case, &format!("{}{}", ran.stdout, sources.split("\n\n").next().expect("a part")));
+        is_accepted(&sandbox, "recipe.yaml");
+        let all = recipe.replace("\n  # ", "\n  ");
+        sandbox.write("all.yaml", all);
+        is_accepted(&sandbox, "all.yaml");
+    }
+    assert_snapshot!(cases.0);
+}
+
+#[test]
+fn a_folder_of_several_kinds_becomes_sources_with_conditions() {
+    let sandbox = Sandbox::new();
+    let of_type = |mut rows: Vec<serde_json::Value>, value: &str| {
+        rows.iter_mut().for_each(|row| row["dataset_type"] = json!(value));
+        lines(&rows)
+    };
+    let mixed = [
+        of_type(example_rows("extractive_summary"), "summary_extractive"),
+        of_type(example_rows("detailed_summary"), "Detailed"),
+        of_type(vec![fact_row(0, 0)], "summary_atomic_facts"),
+        of_type(vec![fact_row(0, 1)], "summary_key_facts"),
+        of_type(vec![document_row(0, 0)], "base_document"),
+        of_type(example_rows("extractive_summary"), "summary_outline"),
+    ];
+    sandbox.write("input/mixed/a.jsonl", mixed.concat());
+    let ran = sandbox.run(&["init", "--input", "input"]).succeeded();
+    let recipe = sandbox.read_text("recipe.yaml");
+    assert_snapshot!(format!("{}\n{recipe}", ran.stdout));
+    is_accepted(&sandbox, "recipe.yaml");
+    sandbox.write("all.yaml", recipe.replace("\n  # ", "\n  "));
+    is_accepted(&sandbox, "all.yaml");
+    // A folder of its own comes first.
+    sandbox.write("input/key_facts_to_qa/a.jsonl", lines(&[fact_row(1, 0)]));
+    let printed = sandbox.run(&["init", "--input", "input", "-"]).succeeded().stdout;
+    assert!(printed.contains("  key_facts_to_qa: {}") && printed.contains("\n  # summary_atomic_facts:"), "{printed}");
+}
+
+#[test]
 fn a_file_is_replaced_only_if_that_is_asked_for() {
     let sandbox = example_sandbox();
     sandbox.write("recipe.yaml", "seed: 7\n");

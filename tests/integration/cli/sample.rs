@@ -107,6 +107,30 @@ fn flagged_samples_are_those_that_look_broken() {
 }
 
 #[test]
+fn documents_are_printed_of_a_document_mix_and_of_sources_of_documents() {
+    let sandbox = example_sandbox();
+    mix(&sandbox, &["--documents"]);
+    mix(&sandbox, &["--documents=only", "--output", "documents"]);
+    mix(&sandbox, &["--documents=only", "--output", "parquet", "--formats", "messages-parquet"]);
+    mix(&sandbox, &["--documents=only", "--output", "tokens", "--formats", "tokens"]);
+    let mut cases = Cases::default();
+    for arguments in [
+        &["documents", "-n", "2"][..],
+        &["out", "-n", "1", "--source", "key_facts_cpt"],
+        &["out", "-n", "1", "--source", "key_facts_to_qa"],
+        &["documents", "--flagged"],
+    ] {
+        let ran = sandbox.run(&[&["sample"], arguments].concat()).succeeded();
+        assert_eq!(ran.stderr, "");
+        cases.add(&arguments.join(" "), &ran.stdout);
+    }
+    cases.add("tokens", &sandbox.run(&["sample", "tokens"]).message());
+    assert_snapshot!(cases.0);
+    let printed = |mix: &str| sandbox.run(&["sample", mix]).succeeded().stdout.replace(".parquet:", ".jsonl:");
+    assert_eq!(printed("parquet").replacen("parquet", "documents", 1), printed("documents"));
+}
+
+#[test]
 fn wrong_use_is_explained() {
     let sandbox = example_sandbox();
     mix(&sandbox, &["--columns", "training"]);

@@ -3,7 +3,6 @@
 use super::{Cases, mix};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
-use test_support::program::Sandbox;
 use test_support::rows::{example_sandbox, lines};
 
 fn chat(question: &str, answer: &str) -> Value {
@@ -41,6 +40,34 @@ fn any_file_of_messages_is_counted() {
 }
 
 #[test]
+fn rows_of_max_seq_len_tokens_are_dropped_as_in_the_end_of_a_mix() {
+    let sandbox = example_sandbox();
+    mix(&sandbox, &[]);
+    let file = sandbox.read_text("out/combined_cut_2x.jsonl");
+    let mut lengths: Vec<u64> = file
+        .lines()
+        .map(|row| {
+            serde_json::from_str::<Value>(row).expect("a row is JSON")["token_length"].as_u64().expect("a number")
+        })
+        .collect();
+    lengths.sort_unstable();
+    let length = lengths[lengths.len() / 2];
+    let rows = lengths.iter().filter(|tokens| **tokens >= length).count();
+    let length = length.to_string();
+    let stats = |more: &[&str]| {
+        let arguments = [&["stats", "out/combined_cut_2x.jsonl", "--max-seq-len", &length][..], more].concat();
+        sandbox.run(&arguments).succeeded().stdout
+    };
+    let text = stats(&[]);
+    let line = text.lines().find(|line| line.starts_with(&format!("at least {length} "))).expect("a line");
+    assert!(line.contains(&format!(" {rows} rows (")), "{text}");
+    let json: Value = serde_json::from_str(&stats(&["--format", "json"])).expect("the text is JSON");
+    assert_eq!(json["at_least"], json!({"limit": length.parse::<u64>().expect("a number"), "rows": rows}));
+    let mixed = sandbox.run(&test_support::rows::mix_and(&["--max-seq-len", &length])).succeeded();
+    assert!(mixed.stdout.contains(&format!("at least {length}")), "{mixed}");
+}
+
+#[test]
 fn figures_do_not_depend_on_how_a_file_is_stored() {
     let sandbox = example_sandbox();
     let chats =
@@ -69,7 +96,9 @@ fn figures_do_not_depend_on_how_a_file_is_stored() {
 
 #[test]
 fn wrong_use_is_explained() {
-    let sandbox = Sandbox::new();
+    let sandbox = example_sandbox();
+    mix(&sandbox, &[]);
+    sandbox.write("texts/a.txt", "no rows");
     sandbox.write("text.jsonl", "{\"text\": \"no messages\"}\n");
     sandbox.write("empty.jsonl", "");
     sandbox.write("chats.jsonl", chats());
@@ -82,6 +111,8 @@ fn wrong_use_is_explained() {
         (3, &["text.jsonl"]),
         (3, &["empty.jsonl"]),
         (3, &["damaged.jsonl.gz"]),
+        (2, &["out"]),
+        (2, &["texts"]),
         (66, &["nowhere.jsonl"]),
         (66, &["chats.jsonl", "--tokenizer-model", "nowhere"]),
     ] {

@@ -34,6 +34,12 @@ fn errors_have_line_and_column() {
         "split:\n  validation: 1\n",
         "filter:\n  long_samples: keep\n",
         "order: random\n",
+        "sources:\n  key_facts_to_qa:\n    where: []\n",
+        "sources:\n  key_facts_to_qa:\n    where:\n      - {column: a, equals: b}\n      - {column: a, eqals: b}\n",
+        "sources:\n  key_facts_to_qa:\n    where:\n      - {column: a, equals: b}\n      - {column: c, in: []}\n",
+        "sources:\n  key_facts_to_qa:\n    where:\n      - {column: a, equals: b}\n      -\n",
+        "sources:\n  key_facts_to_qa:\n    where: {column: '', equals: b}\n",
+        "sources:\n  key_facts_to_qa:\n    where: {column: c, at_least: 3, at_most: 2}\n",
     ];
     let messages: String = invalid.iter().map(|text| format!("{text}=> {}\n", check(text))).collect();
     insta::assert_snapshot!(messages);

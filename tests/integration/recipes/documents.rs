@@ -379,6 +379,25 @@ fn sources_share_a_file_and_what_nobody_wants_is_named() {
 }
 
 #[test]
+fn each_condition_of_a_list_has_to_be_met() {
+    let (_sandbox, input) = one_file();
+    let mix = Mix::of(
+        &format!(
+            "{input}sources:
+  extractive_summary: {{folder: mixed, where: [{{column: type, in: [a, b]}}, {{column: score, at_least: 1}}]}}
+  rated: {{kind: document, folder: mixed, where: [{{column: score, at_least: 2.5}}]}}
+"
+        ),
+        &[],
+    );
+    let read = read_by_source(&mix);
+    assert_eq!((read["extractive_summary"], read["rated"]), (2, 1));
+    // The first condition that a row does not meet names it.
+    let unwanted = &mix.manifest()["sources"][0]["unwanted"];
+    assert_eq!(*unwanted, json!({"score=0.5": 1, "type missing": 1, "type=c": 1}));
+}
+
+#[test]
 fn a_condition_that_no_row_meets_is_a_warning() {
     let (_sandbox, input) = one_file();
     let mix = Mix::of(

@@ -1,6 +1,6 @@
 //! Files that cannot be read, and sources without rows.
 
-use crate::cli::{Cases, accepted, mix, refused};
+use crate::cli::{Cases, accepted, mix, refused, refused_by_binary};
 use insta::assert_snapshot;
 use serde_json::json;
 use std::io::Write;
@@ -142,9 +142,32 @@ fn inputs_without_a_source() {
     std::fs::remove_dir_all(sandbox.path("step_02")).expect("cannot remove the folder");
     sandbox.write("step_02", "a file");
     cases.add("a file", &refused(&sandbox, 66, &[]));
+    cases.add("two missing folders", &refused(&sandbox, 66, &["--input", "nope", "--input", "nothing"]));
     let ran = sandbox.run(&["mix", "--tokenizer-model", "builtin"]);
     cases.add("the default", &ran.message());
     assert_eq!(ran.code, 66);
+    assert_snapshot!(cases.0);
+}
+
+#[test]
+fn a_condition_that_no_row_meets_is_named_with_the_values_that_occur() {
+    let sandbox = Sandbox::new();
+    let mut rows = example_rows("key_facts_to_qa");
+    rows.iter_mut().for_each(|row| row["dataset_type"] = json!("facts"));
+    rows[0]["dataset_type"] = json!("key_facts");
+    sandbox.write("step_02/mixed/gen.jsonl", lines(&rows));
+    let mut cases = Cases::default();
+    for (case, sources) in [
+        ("one source", "{key_facts_to_qa: {folder: mixed, where: {column: dataset_type, equals: fact}}}"),
+        (
+            "two sources",
+            "{a: {kind: fact_qa, folder: mixed, where: {column: dataset_type, equals: fact}}, \
+              b: {kind: fact_qa, paths: [step_02/mixed], where: {column: type, in: [x, y]}}}",
+        ),
+    ] {
+        sandbox.write("recipe.yaml", format!("sources: {sources}\n"));
+        cases.add(case, &refused_by_binary(&sandbox, 3, &["--recipe", "recipe.yaml"], &[]));
+    }
     assert_snapshot!(cases.0);
 }
 
