@@ -19,6 +19,42 @@ fn mix(recipe: &str, flags: &str) -> Mix {
 }
 
 #[test]
+fn a_shortfall_of_a_document_mix_is_reported_everywhere() {
+    let recipe = "budget: {tokens: 30000}\non_shortfall: cap\n";
+    for documents in ["documents: true\n", "documents: only\n"] {
+        let text = format!("{recipe}{documents}");
+        let mix = mix(&text, "");
+        let manifest = mix.manifest();
+        let cuts = manifest.get("document_cuts").or(manifest.get("cuts")).unwrap();
+        let source = &cuts[0]["sources"][0];
+        let requested = &source["requested"];
+        let shortfall = requested["shortfall"].as_u64().unwrap();
+        assert!(shortfall > 0);
+        let thousands = |n: u64| format!("{},{:03}", n / 1000, n % 1000);
+        let numbers = ["available", "target"].map(|key| thousands(requested[key].as_u64().unwrap()));
+        let plan = plan_of(&text);
+        for (report, text) in [
+            ("report.html", &mix.read("report.html")),
+            ("summary.md", &mix.read("summary.md")),
+            ("table", &mix.table),
+            ("plan", &plan),
+        ] {
+            for part in numbers.iter().chain([&thousands(shortfall)]) {
+                let rows = text.lines().filter(|line| line.contains(source["name"].as_str().unwrap()));
+                assert!(rows.clone().any(|row| row.contains(part.as_str())), "{documents}: {part} in {report}: {text}");
+            }
+        }
+        assert!(mix.end.contains("tokens short of "), "{}", mix.end);
+    }
+}
+
+fn plan_of(recipe: &str) -> String {
+    let ended = run(&["plan", "--recipe", &format!("{EXAMPLES}{recipe}"), "--quiet"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    ended.stdout
+}
+
+#[test]
 fn steps_of_document_mixes_are_reported_everywhere() {
     let mix = mix(BOTH, "--block-size 512 --effective-batch-size 4 --epochs 2");
     let metrics: Value = serde_json::from_str(&mix.read("metrics.json")).unwrap();
@@ -49,4 +85,39 @@ fn the_training_call_is_under_training_if_only_a_block_size_is_set() {
         let end = section.find("<h2").or(section.find("\n## ")).unwrap_or(section.len());
         assert!(section[..end].contains("is_pretraining=True, block_size=512"), "{text}");
     }
+}
+
+#[test]
+fn a_document_mix_that_the_trainer_drops_takes_no_steps_and_raises_the_alarm() {
+    for (documents, prefix) in [("documents: true", "cut_8.documents"), ("documents: only", "cut_8")] {
+        let mix = mix(documents, "--block-size 512 --max-tokens-per-gpu 500 --effective-batch-size 4 --epochs 2");
+        let metrics: Value = serde_json::from_str(&mix.read("metrics.json")).unwrap();
+        let figure = |name: &str| metrics.get(format!("{prefix}.preflight.{name}")).and_then(Value::as_u64);
+        assert_eq!((figure("samples"), figure("dropped")), (Some(0), Some(102)));
+        assert_eq!((figure("steps_per_epoch"), figure("steps"), figure("tokens_per_step")), (Some(0), Some(0), None));
+        assert!(mix.end.contains("the trainer will drop 102 of the 102 documents of cut 8x"), "{}", mix.end);
+        let warning = "--block-size 512 is larger than --max-tokens-per-gpu 500";
+        assert!(mix.warnings.contains(warning), "{}", mix.warnings);
+        assert!(mix.read("report.html").contains(warning));
+    }
+}
+
+#[test]
+fn documents_are_called_documents_in_every_run() {
+    for documents in ["documents: true", "documents: only"] {
+        let mix = mix(documents, "");
+        let header = if documents.ends_with("only") { "Mixes " } else { "Document mixes " };
+        let table = &mix.table[mix.table.find(header).unwrap()..];
+        let table = table.split("\n\n").next().unwrap();
+        let first = table.lines().next().unwrap();
+        assert!(first.contains("documents") && !first.contains("samples"), "{first}");
+        let all = table.lines().find(|line| line.split_whitespace().any(|word| word == "all")).unwrap();
+        assert!(!all.contains('%'), "{all}");
+    }
+    let mix = mix("documents: only", "");
+    assert!(mix.read("summary.md").contains("| cut | source | documents |"));
+    assert!(!mix.read("summary.md").contains("sample"), "{}", mix.read("summary.md"));
+    let report = mix.read("report.html");
+    assert!(report.contains("Documents and tokens by cut") && !report.contains("<h2 id=\"mixes\">Samples"));
+    assert!(mix.end.contains("cut  documents  tokens"), "{}", mix.end);
 }
