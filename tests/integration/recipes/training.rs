@@ -19,6 +19,82 @@ fn mix(recipe: &str, flags: &str) -> Mix {
 }
 
 #[test]
+fn a_percentage_is_of_the_mix_or_of_the_rows_that_it_counts() {
+    let dropped = "--documents --block-size 512 --max-tokens-per-gpu 500";
+    for (flags, message) in [
+        (format!("{dropped} --fail-on cut_4.documents.preflight.dropped=50%"), "is 60 of 60 documents"),
+        ("--fail-on rows.dropped=0.5%".to_owned(), "rows.dropped is 3 of 377 rows"),
+        ("--fail-on tokens=10%".to_owned(), " tokens (limit: tokens=10%)"),
+    ] {
+        let ended = plan(&flags);
+        assert_eq!(ended.code, 3, "{flags}: {}", ended.stderr);
+        assert!(ended.stderr.contains(message), "{flags}: {}", ended.stderr);
+    }
+    assert_eq!(plan("--fail-on rows.dropped=0.8%").code, 0);
+    let ended = plan("--effective-batch-size 4 --fail-on steps=10%");
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert!(ended.stderr.contains("a percentage of `steps` has no meaning"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_limit_of_a_figure_that_is_not_known_is_a_usage_error() {
+    let documents = "--documents=only";
+    for (flags, message) in [
+        ("--fail-on steps=0", "`steps` needs --effective-batch-size"),
+        ("--fail-on steps_per_epoch=0", "`steps_per_epoch` needs --effective-batch-size"),
+        ("--fail-on cut_8.preflight.steps=0", "`cut_8.preflight.steps` needs --effective-batch-size"),
+        ("--fail-on dropped.too_long=0", "`dropped.too_long` needs --max-seq-len"),
+        (
+            "--max-seq-len 4096 --fail-on micro_batches_at_most=1",
+            "needs --effective-batch-size and --max-tokens-per-gpu",
+        ),
+        ("--effective-batch-size 4 --fail-on balance_percent_at_least=50", "low values are what is bad"),
+        ("--fail-on blocks=1", "`blocks` needs a document mix"),
+        (&format!("{documents} --fail-on blocks=1"), "`blocks` needs --block-size"),
+        (&format!("{documents} --block-size 512 --fail-on steps=1"), "`steps` needs --effective-batch-size"),
+        (&format!("{documents} --fail-on dropped=0"), "`dropped` needs --block-size and --max-tokens-per-gpu"),
+        (&format!("{documents} --fail-on dropped.too_long=0"), "`dropped.too_long` needs a mix of conversations"),
+    ] {
+        let ended = plan(flags);
+        assert_eq!(ended.code, 2, "{flags}: {}", ended.stderr);
+        assert!(ended.stderr.contains(message), "{flags}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn short_and_full_names_of_figures_have_the_same_limits() {
+    let settings = "--documents --block-size 512 --max-seq-len 4096 --max-tokens-per-gpu 4000 --effective-batch-size 4";
+    for (figure, most) in [
+        ("steps", "0"),
+        ("tokens_per_step", "1"),
+        ("micro_batches_at_least", "0"),
+        ("micro_batches_at_most", "0"),
+        ("loss_tokens", "1%"),
+        ("blocks", "0"),
+    ] {
+        let of = if figure == "blocks" { "documents." } else { "" };
+        for name in [figure.to_owned(), format!("cut_8.{of}preflight.{figure}")] {
+            let ended = plan(&format!("{settings} --fail-on {name}={most}"));
+            assert_eq!(ended.code, 3, "{name}: {}", ended.stderr);
+            assert!(ended.stderr.contains(&format!("cut_8.{of}preflight.{figure} is ")), "{name}: {}", ended.stderr);
+        }
+    }
+    // A reason that did not occur is a figure, too.
+    for name in ["dropped.too_long", "cut_8.preflight.dropped.too_long"] {
+        assert_eq!(plan(&format!("{settings} --fail-on {name}=0")).code, 0, "{name}");
+    }
+}
+
+#[test]
+fn the_documented_command_has_limits_that_are_checked() {
+    let text = std::fs::read_to_string(test_support::repository().join("docs/preflight.md")).unwrap();
+    let command = text.lines().find(|line| line.starts_with("knowledge-mixing mix") && line.contains("--fail-on"));
+    let flags = command.unwrap().strip_prefix("knowledge-mixing mix ").unwrap();
+    let ended = plan(flags);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+}
+
+#[test]
 fn a_shortfall_of_a_document_mix_is_reported_everywhere() {
     let recipe = "budget: {tokens: 30000}\non_shortfall: cap\n";
     for documents in ["documents: true\n", "documents: only\n"] {
