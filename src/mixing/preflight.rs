@@ -78,7 +78,7 @@ fn of_documents(samples: u64, tokens: u64, options: &PreflightOptions) -> Prefli
         preflight.dropped.insert(OVER_MAX_TOKENS_PER_GPU.to_owned(), samples);
         (preflight.samples, preflight.tokens, preflight.loss_tokens) = (0, 0, 0);
     }
-    let steps = options.effective_batch_size.map(|batch| blocks.div_ceil(batch.into()));
+    let steps = options.effective_batch_size.map(|batch| steps_per_epoch(preflight.samples, blocks, batch));
     preflight.steps_per_epoch = steps;
     preflight.steps = steps.map(|steps| steps * u64::from(options.epochs.unwrap_or(1)));
     preflight.tokens_per_step = steps.filter(|steps| *steps > 0).map(|steps| preflight.tokens / steps);
@@ -122,8 +122,7 @@ fn of_lengths(lengths: impl Iterator<Item = SampleLength>, options: &PreflightOp
         dropped.insert(OVER_MAX_TOKENS_PER_GPU.to_owned(), over);
     }
     // A sample that is dropped from its batch still takes a place in it.
-    let batch = options.effective_batch_size.map(u64::from);
-    let steps_per_epoch = batch.map(|batch| (samples + over).div_ceil(batch));
+    let steps_per_epoch = options.effective_batch_size.map(|batch| steps_per_epoch(samples, samples + over, batch));
     let micro_batches = steps_per_epoch.zip(options.max_tokens_per_gpu).map(|(steps, most)| {
         micro_batches(steps, samples, tokens, u64::from(most) * u64::from(options.gpus.unwrap_or(1)))
     });
@@ -142,6 +141,12 @@ fn of_lengths(lengths: impl Iterator<Item = SampleLength>, options: &PreflightOp
             (tokens * 100).checked_div(capacity).unwrap_or(100)
         }),
     }
+}
+
+/// The steps of an epoch in which batches are made of `placed` samples or blocks. If none of these is left to train on, there is no
+/// step: the trainer ends with an error at its first batch, which is empty (`BatchLossManager.process_batch` reads `batch[0]`).
+fn steps_per_epoch(trained: u64, placed: u64, batch: u32) -> u64 {
+    if trained == 0 { 0 } else { placed.div_ceil(batch.into()) }
 }
 
 /// Bounds of the number of micro-batches of each GPU in an epoch, whatever the order of samples; `capacity` is what all GPUs take
@@ -216,7 +221,12 @@ mod tests {
         assert_eq!(of_documents(7, 1000, &options).blocks, Some(10));
         let too_small = PreflightOptions { max_tokens_per_gpu: Some(99), ..options };
         let made = of_documents(7, 1001, &too_small);
-        assert_eq!((made.tokens, made.dropped), (0, [(OVER_MAX_TOKENS_PER_GPU.to_owned(), 7)].into()));
+        assert_eq!((made.samples, made.tokens), (0, 0));
+        assert_eq!(made.dropped, [(OVER_MAX_TOKENS_PER_GPU.to_owned(), 7)].into());
+        assert_eq!(
+            (made.blocks, made.steps_per_epoch, made.steps, made.tokens_per_step),
+            (Some(11), Some(0), Some(0), None)
+        );
         assert_eq!(of_documents(7, 1001, &PreflightOptions::default()).blocks, None);
     }
 
@@ -251,6 +261,10 @@ mod tests {
                 steps += 1;
                 micro_batches += packed.len() as u64;
                 longest += packed.iter().map(|loads| loads.iter().max().unwrap()).sum::<u64>();
+            }
+            if made.samples == 0 {
+                prop_assert_eq!(made.steps_per_epoch, Some(0));
+                return Ok(());
             }
             prop_assert_eq!(made.steps_per_epoch, Some(steps));
             let [at_least, at_most] = made.micro_batches.unwrap();

@@ -151,6 +151,9 @@ pub(super) fn plan_mix(
     let counts_training = encoders.conversations.is_some();
     let preflights = preflights(&plans, &rows, &options.preflight, counts_training);
     let document_preflights = preflights_of_documents(&document_plans, &options.preflight);
+    if has(MixKind::Document) {
+        warn_of_large_blocks(&options.preflight, context);
+    }
     let checked = mixing::check(&plans, sources, options.mixing.on_shortfall)
         .and_then(|()| mixing::check(&document_plans, sources, options.mixing.on_shortfall));
     let plan = MixPlan {
@@ -291,6 +294,18 @@ fn no_row_meets(sources: &[Source], ledgers: &[SourceLedger]) -> Error {
             false => format!("check `where` against the values that occur: {}", named.join(", ")),
         },
     )
+}
+
+/// Warns of blocks that no GPU takes.
+fn warn_of_large_blocks(options: &PreflightOptions, context: &Context) {
+    if let (Some(size), Some(most)) = (options.block_size, options.max_tokens_per_gpu)
+        && size > most
+    {
+        context.warnings.warn(format!(
+            "--block-size {size} is larger than --max-tokens-per-gpu {most}: the trainer drops every block of a document mix and ends \
+             with an error at its first step"
+        ));
+    }
 }
 
 /// Warns of what a trainer that takes at most `most` tokens misses.

@@ -2,8 +2,8 @@
 
 use super::format::{cut_name, line, percent, size, thousands};
 use super::statistics::{SourceStatistics, Statistics};
-use super::wording::STAND_IN;
-use crate::manifest::{MANIFEST_NAME, Manifest, MixKind, OutputFile, OutputKind};
+use super::wording::{STAND_IN, counted_rows, measured, rows_of};
+use crate::manifest::{CutRecord, MANIFEST_NAME, Manifest, MixKind, OutputFile, OutputKind};
 use crate::tokens::BUILTIN;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -84,7 +84,7 @@ fn files(manifest: &Manifest, statistics: &Statistics, location: &impl Fn(&str) 
     let (left_out, shown) = mixes.split_at(mixes.len().saturating_sub(MAX_FILES));
     let over = manifest.settings.max_seq_len;
     let has_loss_tokens = shown.iter().any(|file| loss_tokens(manifest, file).is_some());
-    let mut header = vec!["cut".to_owned(), "samples".to_owned(), "tokens".to_owned()];
+    let mut header = vec!["cut".to_owned(), rows_of(manifest.main_mix()).to_owned(), "tokens".to_owned()];
     header.extend(has_loss_tokens.then(|| "loss tokens".to_owned()));
     header.extend(over.map(|length| format!("at least {}", thousands(u64::from(length)))));
     header.extend(["size".to_owned(), "file".to_owned()]);
@@ -128,14 +128,11 @@ fn share_over(statistics: &Statistics, cut: u32, length: u32) -> String {
 /// What is most likely to spoil a training on the largest cut, in one sentence.
 fn largest_risk(manifest: &Manifest, statistics: &Statistics) -> Option<String> {
     let largest = statistics.cuts.last()?;
-    let preflight = manifest.cut(largest.cut).and_then(|cut| cut.preflight.as_ref());
-    if let Some(dropped) = preflight.map(|preflight| preflight.dropped_samples()).filter(|dropped| *dropped > 0) {
-        return Some(format!(
-            "the trainer will drop {} of the {} samples of cut {}",
-            thousands(dropped),
-            thousands(largest.samples()),
-            cut_name(largest.cut)
-        ));
+    let mixes = || manifest.cuts.iter().chain(&manifest.document_cuts).filter(|cut| cut.written);
+    if let Some(risk) =
+        dropped_by_the_trainer(mixes().filter(|cut| cut.cut == largest.cut)).or_else(|| shortfall(mixes()))
+    {
+        return Some(risk);
     }
     if manifest.tokenizer.name == BUILTIN {
         return Some(STAND_IN.to_owned());
@@ -155,6 +152,39 @@ fn largest_risk(manifest: &Manifest, statistics: &Statistics) -> Option<String> 
         statistics.sources.iter().map(|source| (source, source.dropped_rows())).max_by_key(|(_, dropped)| *dropped)?;
     let is_large = dropped > 0 && dropped * 100 >= source.read;
     is_large.then(|| format!("{} of the rows of {} were dropped", percent(dropped, source.read), line(&source.name)))
+}
+
+/// What the trainer drops of the mix that loses the largest share; `None` if it drops nothing.
+fn dropped_by_the_trainer<'m>(mixes: impl Iterator<Item = &'m CutRecord>) -> Option<String> {
+    let dropped = |cut: &CutRecord| cut.preflight.as_ref().map_or(0, |preflight| preflight.dropped_samples());
+    let most = mixes.filter(|cut| dropped(cut) > 0).max_by_key(|cut| share(dropped(cut), cut.samples))?;
+    Some(format!(
+        "the trainer will drop {} of the {} of cut {}",
+        thousands(dropped(most)),
+        counted_rows(most.samples, most.mix),
+        cut_name(most.cut)
+    ))
+}
+
+/// What the mix that misses the largest share of its targets lacks; `None` if none lacks anything.
+fn shortfall<'m>(mixes: impl Iterator<Item = &'m CutRecord>) -> Option<String> {
+    let requested = |cut: &'m CutRecord| cut.sources.iter().filter_map(|source| source.requested);
+    let target = |cut: &'m CutRecord| requested(cut).map(|requested| requested.target).sum::<u64>();
+    let lacking = |cut: &'m CutRecord| requested(cut).map(|requested| requested.shortfall).sum::<u64>();
+    let most = mixes.filter(|cut| lacking(cut) > 0).max_by_key(|cut| (share(lacking(cut), target(cut)), cut.cut))?;
+    let measured = measured(requested(most).next()?.measure, most.mix);
+    let of = if most.mix == MixKind::Document { "the document mix of " } else { "" };
+    Some(format!(
+        "{of}cut {} is {} {measured} short of the recipe's targets ({}): see the report",
+        cut_name(most.cut),
+        thousands(lacking(most)),
+        thousands(target(most)),
+    ))
+}
+
+/// A share, in millionths.
+fn share(part: u64, all: u64) -> u128 {
+    u128::from(part) * 1_000_000 / u128::from(all.max(1))
 }
 
 /// Rows of cells in columns: all but the last right-aligned, under a header.
@@ -178,6 +208,7 @@ fn aligned(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::{Measure, Requested};
     use crate::report::synthetic;
 
     fn text(manifest: &Manifest, statistics: &Statistics) -> String {
@@ -214,5 +245,40 @@ mod tests {
         manifest.outputs = (1..=40).map(file).collect();
         let text = text(&manifest, &statistics);
         assert!(text.lines().count() <= 15 && text.contains("and 31 more files"), "{text}");
+    }
+
+    #[test]
+    fn the_note_names_the_mix_that_loses_the_largest_share() {
+        let (mut manifest, statistics) = synthetic::with_documents();
+        let risk = |manifest: &Manifest| largest_risk(manifest, &statistics).unwrap();
+        let drop = |cut: &mut CutRecord, samples: u64| {
+            let preflight = cut.preflight.get_or_insert_default();
+            preflight.dropped.insert("over_max_tokens_per_gpu".to_owned(), samples);
+        };
+        drop(manifest.cuts.iter_mut().rfind(|cut| cut.written).unwrap(), 20);
+        assert!(risk(&manifest).contains("will drop 20 of the") && risk(&manifest).contains("samples of cut 5x"));
+        let documents = manifest.document_cuts.iter_mut().rfind(|cut| cut.written).unwrap();
+        drop(documents, documents.samples);
+        assert!(risk(&manifest).contains("documents of cut 5x"), "{}", risk(&manifest));
+    }
+
+    #[test]
+    fn the_note_names_a_shortfall_of_either_kind_of_mix() {
+        let (mut manifest, statistics) = synthetic::with_documents();
+        let requested = |shortfall| Requested {
+            measure: Measure::Samples,
+            target: 10_000,
+            available: 10_000 - shortfall,
+            actual: 10_000 - shortfall,
+            shortfall,
+        };
+        manifest.cuts[0].sources[0].requested = Some(requested(1_000));
+        let risk = |manifest: &Manifest| largest_risk(manifest, &statistics).unwrap();
+        assert_eq!(risk(&manifest), "cut 2x is 1,000 samples short of the recipe's targets (10,000): see the report");
+        manifest.document_cuts[1].sources[0].requested = Some(requested(2_000));
+        assert_eq!(
+            risk(&manifest),
+            "the document mix of cut 5x is 2,000 documents short of the recipe's targets (10,000): see the report"
+        );
     }
 }

@@ -3,9 +3,10 @@
 use super::format::{counted, cut_name, line, percent, short, thousands};
 use super::statistics::{CutSourceStatistics, CutStatistics, LIMITS, SourceStatistics, Statistics};
 use super::wording::{
-    DEFAULT_RULE, RunKind, STAND_IN, average_summaries, infeasible_cuts, not_documents, preflight_notes, training_calls,
+    DEFAULT_RULE, RunKind, STAND_IN, average_summaries, counted_rows, infeasible_cuts, measured, not_documents,
+    preflight_notes, rows_of, trained_mixes, training_calls,
 };
-use crate::manifest::{CutRecord, Manifest};
+use crate::manifest::{CutRecord, Manifest, MixKind};
 use crate::recipe::Flag;
 use crate::tokens::BUILTIN;
 use std::ops::Range;
@@ -23,7 +24,7 @@ pub(crate) fn summary(manifest: &Manifest, statistics: &Statistics) -> String {
             "The largest cut, {}, contains **{}** in **{}**.\n\n",
             cut_name(largest.cut),
             counted(largest.tokens(), "token", "tokens"),
-            counted(largest.samples(), "sample", "samples"),
+            counted_rows(largest.samples(), manifest.main_mix()),
         ));
     } else {
         text.push_str("No mix was written.\n\n");
@@ -41,12 +42,13 @@ pub(crate) fn summary(manifest: &Manifest, statistics: &Statistics) -> String {
         notes.extend(average_summaries(statistics));
         text.push_str(&format!("{}.\n\n", escape(&notes.join("; "))));
     }
-    text.push_str(&document_mixes(manifest, statistics));
+    text.push_str(&document_mixes(statistics));
     if let Some(note) = not_documents(manifest) {
         text.push_str(&format!("{}.\n\n", escape(&note)));
     }
     text.push_str(&lengths(statistics));
-    text.push_str(&targets(statistics));
+    text.push_str(&targets("Recipe targets", &statistics.cuts, manifest.main_mix()));
+    text.push_str(&targets("Recipe targets of document mixes", &statistics.document_cuts, MixKind::Document));
     text.push_str(&training(manifest));
     text.push_str(&rows(manifest, statistics));
     text.push_str(&flags(statistics));
@@ -55,7 +57,7 @@ pub(crate) fn summary(manifest: &Manifest, statistics: &Statistics) -> String {
 }
 
 fn mixes(manifest: &Manifest, statistics: &Statistics) -> String {
-    let mut header = vec!["cut", "source", "samples", "of mix", "tokens", "of mix"];
+    let mut header = vec!["cut", "source", rows_of(manifest.main_mix()), "of mix", "tokens", "of mix"];
     let with_loss_tokens = manifest.cuts.iter().any(|cut| cut.training().is_some());
     if with_loss_tokens {
         header.push("loss tokens");
@@ -67,21 +69,17 @@ fn mixes(manifest: &Manifest, statistics: &Statistics) -> String {
         }
         rows
     });
-    table_of("Samples and tokens", &header, 2..header.len(), rows)
+    let title = match manifest.main_mix() {
+        MixKind::Chat => "Samples and tokens",
+        MixKind::Document => "Documents and tokens",
+    };
+    table_of(title, &header, 2..header.len(), rows)
 }
 
 /// The document mixes beside those of conversations.
-fn document_mixes(manifest: &Manifest, statistics: &Statistics) -> String {
+fn document_mixes(statistics: &Statistics) -> String {
     let header = ["cut", "source", "documents", "of mix", "tokens", "of mix"];
-    let mut text = table_of("Document mixes", &header, 2..6, statistics.document_cuts.iter().flat_map(mix_rows));
-    for cut in &manifest.document_cuts {
-        let notes = cut.preflight.iter().flat_map(|preflight| preflight_notes(cut.cut, preflight));
-        text.extend(notes.map(|note| format!("- documents, {}\n", escape(&note))));
-    }
-    if !text.is_empty() && !text.ends_with("\n\n") {
-        text.push('\n');
-    }
-    text
+    table_of("Document mixes", &header, 2..6, statistics.document_cuts.iter().flat_map(mix_rows))
 }
 
 /// Adds a column to the rows of a mix: the loss tokens of each source, then of all; empty for what is held out.
@@ -143,11 +141,10 @@ fn lengths(statistics: &Statistics) -> String {
 
 /// What the trainer will do with each mix, and what to call it with.
 fn training(manifest: &Manifest) -> String {
-    let cuts = || manifest.cuts.iter().filter_map(|cut| Some((cut.cut, cut.preflight.as_ref()?)));
     let or_dash = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), thousands);
-    let rows = cuts().map(|(cut, preflight)| {
+    let rows = trained_mixes(manifest).map(|(name, _, preflight)| {
         vec![
-            cut_name(cut),
+            name,
             thousands(preflight.samples),
             thousands(preflight.dropped_samples()),
             thousands(preflight.tokens),
@@ -157,12 +154,13 @@ fn training(manifest: &Manifest) -> String {
             or_dash(preflight.tokens_per_step),
         ]
     });
-    let header = ["cut", "samples", "dropped", "tokens", "loss tokens", "steps per epoch", "steps", "tokens per step"];
+    let samples = rows_of(manifest.main_mix());
+    let header = ["cut", samples, "dropped", "tokens", "loss tokens", "steps per epoch", "steps", "tokens per step"];
     let mut text = table_of("Training", &header, 1..8, rows);
-    for (cut, preflight) in cuts() {
-        text.extend(preflight_notes(cut, preflight).map(|note| format!("- {}\n", escape(&note))));
+    for (name, _, preflight) in trained_mixes(manifest) {
+        text.extend(preflight_notes(&name, preflight).map(|note| format!("- {}\n", escape(&note))));
     }
-    let calls = training_calls(manifest, last_trained(manifest));
+    let calls = training_calls(manifest);
     text.extend(calls.iter().map(|call| format!("- `{call}`\n")));
     if !text.is_empty() {
         text.push('\n');
@@ -170,14 +168,9 @@ fn training(manifest: &Manifest) -> String {
     text
 }
 
-/// The largest cut of which the settings say how it is trained.
-fn last_trained(manifest: &Manifest) -> Option<u32> {
-    let cuts = manifest.cuts.iter().chain(&manifest.document_cuts).filter(|cut| cut.preflight.is_some());
-    cuts.map(|cut| cut.cut).max()
-}
-
-fn targets(statistics: &Statistics) -> String {
-    let rows = statistics.cuts.iter().flat_map(|cut| {
+/// What the recipe requests of the sources of mixes of one kind, and what it gets.
+fn targets(title: &str, cuts: &[CutStatistics], mix: MixKind) -> String {
+    let rows = cuts.iter().flat_map(|cut| {
         cut.sources.iter().filter_map(|source| Some((source, source.requested?))).map(|(source, requested)| {
             vec![
                 cut_name(cut.cut),
@@ -190,10 +183,10 @@ fn targets(statistics: &Statistics) -> String {
             ]
         })
     });
-    let Some(measure) = statistics.cuts.iter().find_map(CutStatistics::measure) else { return String::new() };
-    let available = format!("{} available", measure.name());
+    let Some(measure) = cuts.iter().find_map(CutStatistics::measure) else { return String::new() };
+    let available = format!("{} available", measured(measure, mix));
     let header = ["cut", "source", "rule", available.as_str(), "target", "actual", "shortfall"];
-    table_of("Recipe targets", &header, 3..7, rows)
+    table_of(title, &header, 3..7, rows)
 }
 
 fn rows(manifest: &Manifest, statistics: &Statistics) -> String {

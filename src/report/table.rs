@@ -5,9 +5,12 @@
 use super::format::{cut_name, line, percent, thousands};
 use super::length_counts::LengthCounts;
 use super::statistics::{CutStatistics, SourceStatistics, Statistics};
-use super::wording::{DEFAULT_RULE, RunKind, average_summaries, infeasible_cuts, preflight_notes, training_calls};
-use crate::manifest::{CutRecord, Manifest, Measure};
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, TableComponent};
+use super::wording::{
+    DEFAULT_RULE, RunKind, average_summaries, infeasible_cuts, measured, preflight_notes, rows_of, trained_mixes,
+    training_calls,
+};
+use crate::manifest::{CutRecord, Manifest, MixKind};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, TableComponent, Width};
 
 /// The width of the table if the terminal's width is unknown.
 pub(crate) const DEFAULT_WIDTH: u16 = 80;
@@ -17,6 +20,9 @@ const LIMITS: [u32; 2] = [4096, 8192];
 
 /// Longer source names may wrap, so that the columns beside them do not have to.
 const LONG_NAME: usize = 24;
+
+/// The width of the longest word of most rules and the space after it.
+const MIN_RULE: u16 = 7;
 
 /// Below this width words would break into single letters; the terminal may wrap the lines instead.
 const MIN_WIDTH: u16 = 64;
@@ -29,10 +35,14 @@ pub(crate) fn table(manifest: &Manifest, statistics: &Statistics, run: RunKind, 
     let mut text = sources(manifest, statistics, width);
     text.push_str(&drops(&statistics.sources));
     text.push_str(&mixes(manifest, statistics, run, width));
-    text.push_str(&document_mixes(manifest, statistics, width));
+    text.push_str(&document_mixes(statistics, width));
     text.push_str(&infeasible(manifest, statistics, run));
     text.push_str(&lengths(statistics, width));
-    text.push_str(&targets(statistics, run, width));
+    text.push_str(&targets(&statistics.cuts, manifest.main_mix(), run, width));
+    let of_documents = targets(&statistics.document_cuts, MixKind::Document, run, width);
+    if !of_documents.is_empty() {
+        text.push_str(&format!("targets of document mixes:\n{of_documents}"));
+    }
     text.push_str(&training(manifest, width));
     text.truncate(text.trim_end().len());
     text + "\n"
@@ -93,7 +103,7 @@ fn mixes(manifest: &Manifest, statistics: &Statistics, run: RunKind, width: u16)
         RunKind::Mix => "Mixes",
         RunKind::Plan => "Planned",
     };
-    let mut header = vec![title, "source", "samples", "of mix", "tokens", "of mix"];
+    let mut header = vec![title, "source", rows_of(manifest.main_mix()), "of mix", "tokens", "of mix"];
     if manifest.cuts.iter().any(|cut| cut.training().is_some()) {
         header.push("loss tokens");
     }
@@ -128,34 +138,29 @@ fn mixes(manifest: &Manifest, statistics: &Statistics, run: RunKind, width: u16)
 }
 
 /// The document mixes beside those of conversations.
-fn document_mixes(manifest: &Manifest, statistics: &Statistics, width: u16) -> String {
+fn document_mixes(statistics: &Statistics, width: u16) -> String {
     let mut table = new_table(&["Document mixes", "source", "documents", "of mix", "tokens", "of mix"], 2, width);
     for cut in &statistics.document_cuts {
         let (samples, tokens) = (cut.samples(), cut.tokens());
-        let row = |cut: String, name: String, its_samples: u64, its_tokens: u64| {
-            [
-                cut,
-                name,
-                thousands(its_samples),
-                percent(its_samples, samples),
-                thousands(its_tokens),
-                percent(its_tokens, tokens),
-            ]
-        };
         let mut name = cut_name(cut.cut);
         for source in &cut.sources {
-            table.add_row(row(std::mem::take(&mut name), line(&source.name), source.samples(), source.tokens()));
+            table.add_row([
+                std::mem::take(&mut name),
+                line(&source.name),
+                thousands(source.samples()),
+                percent(source.samples(), samples),
+                thousands(source.tokens()),
+                percent(source.tokens(), tokens),
+            ]);
         }
-        table.add_row(row(name, "all".to_owned(), samples, tokens));
+        let empty = String::new;
+        table.add_row([name, "all".to_owned(), thousands(samples), empty(), thousands(tokens), empty()]);
         if let Some((samples, tokens)) = cut.validation {
             let name = "held out for validation".to_owned();
             table.add_row([String::new(), name, thousands(samples), String::new(), thousands(tokens), String::new()]);
         }
     }
-    let cuts = manifest.document_cuts.iter();
-    let notes = cuts.filter_map(|cut| Some(preflight_notes(cut.cut, cut.preflight.as_ref()?))).flatten();
-    let notes: String = notes.map(|note| format!("documents, {note}\n")).collect();
-    format!("{}{notes}{}", block(&table), if notes.is_empty() { "" } else { "\n" })
+    block(&table)
 }
 
 /// One line per infeasible cut, and the figures that explain it.
@@ -195,17 +200,18 @@ fn length_row(cut: String, name: &str, counts: &LengthCounts) -> Row {
 
 /// What the trainer will do with each mix, and what to call it with.
 fn training(manifest: &Manifest, width: u16) -> String {
-    let cuts = || manifest.cuts.iter().filter_map(|cut| Some((cut.cut, cut.preflight.as_ref()?)));
-    if cuts().next().is_none() {
+    if trained_mixes(manifest).next().is_none() {
         return String::new();
     }
-    let header = ["Training", "samples", "dropped", "tokens", "loss tokens", "steps/epoch", "steps", "tokens/step"];
+    let rows = rows_of(manifest.main_mix());
+    let header = ["Training", rows, "dropped", "tokens", "loss tokens", "steps/epoch", "steps", "tokens/step"];
     let mut table = new_table(&header, 1, width);
     let mut notes = String::new();
-    for (cut, preflight) in cuts() {
+    for (name, _, preflight) in trained_mixes(manifest) {
         let or_dash = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), thousands);
+        notes.extend(preflight_notes(&name, preflight).map(|note| note + "\n"));
         table.add_row([
-            cut_name(cut),
+            name,
             thousands(preflight.samples),
             thousands(preflight.dropped_samples()),
             thousands(preflight.tokens),
@@ -214,34 +220,33 @@ fn training(manifest: &Manifest, width: u16) -> String {
             or_dash(preflight.steps),
             or_dash(preflight.tokens_per_step),
         ]);
-        notes.push_str(&preflight_notes(cut, preflight).map(|note| note + "\n").collect::<String>());
     }
-    let calls: String =
-        training_calls(manifest, cuts().next_back().map(|(cut, _)| cut)).into_iter().map(|call| call + "\n").collect();
+    let calls: String = training_calls(manifest).into_iter().map(|call| call + "\n").collect();
     format!("{}{notes}{calls}\n", block(&table))
 }
 
-fn targets(statistics: &Statistics, run: RunKind, width: u16) -> String {
+/// What the recipe requests of the sources of mixes of one kind, and what it gets.
+fn targets(cuts: &[CutStatistics], mix: MixKind, run: RunKind, width: u16) -> String {
     let actual = match run {
         RunKind::Mix => "actual",
         RunKind::Plan => "planned",
     };
-    let names = statistics.cuts.iter().flat_map(|cut| &cut.sources).map(|source| source.name.chars().count());
+    let names = cuts.iter().flat_map(|cut| &cut.sources).map(|source| source.name.chars().count());
     let longest_name = names.max().unwrap_or(0);
-    let Some(measure) = statistics.cuts.iter().find_map(CutStatistics::measure) else { return String::new() };
-    let title = match measure {
-        Measure::Tokens => "Tokens",
-        Measure::Samples => "Samples",
-        Measure::LossTokens => "Loss tokens",
-    };
-    let mut table = new_table(&[title, "source", "rule", "available", "target", actual, "shortfall"], 3, width);
+    let Some(measure) = cuts.iter().find_map(CutStatistics::measure) else { return String::new() };
+    let title = capitalized(measured(measure, mix));
+    let mut table =
+        new_table(&[title.as_str(), "source", "rule", "available", "target", actual, "shortfall"], 3, width);
     for (index, column) in table.column_iter_mut().enumerate() {
         // The rule wraps, so that numbers and names of common length do not have to.
         if index != 2 && (index != 1 || longest_name <= LONG_NAME) {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
+        if index == 2 {
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(MIN_RULE)));
+        }
     }
-    for cut in &statistics.cuts {
+    for cut in cuts {
         let mut name = cut_name(cut.cut);
         for (source, requested) in cut.sources.iter().filter_map(|source| Some((source, source.requested?))) {
             table.add_row([
@@ -256,6 +261,11 @@ fn targets(statistics: &Statistics, run: RunKind, width: u16) -> String {
         }
     }
     block(&table)
+}
+
+fn capitalized(word: &str) -> String {
+    let mut characters = word.chars();
+    characters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(characters).collect()
 }
 
 fn or_dash(number: u64) -> String {

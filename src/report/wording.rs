@@ -2,7 +2,7 @@
 
 use super::format::{counted, cut_name, line, thousands};
 use super::statistics::{SourceStatistics, Statistics};
-use crate::manifest::{Manifest, MixKind, Preflight};
+use crate::manifest::{CutRecord, Manifest, Measure, MixKind, Preflight};
 
 /// The command that a report belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,38 @@ pub(super) const STAND_IN: &str =
 
 /// The rule of a source for which the recipe has none: each sample is in the mix once.
 pub(super) const DEFAULT_RULE: &str = "once";
+
+/// What the rows of a mix are called.
+pub(super) fn rows_of(mix: MixKind) -> &'static str {
+    match mix {
+        MixKind::Chat => "samples",
+        MixKind::Document => "documents",
+    }
+}
+
+/// A number of rows of a mix: `1 sample`, `2 documents`.
+pub(super) fn counted_rows(number: u64, mix: MixKind) -> String {
+    match mix {
+        MixKind::Chat => counted(number, "sample", "samples"),
+        MixKind::Document => counted(number, "document", "documents"),
+    }
+}
+
+/// What a recipe's targets for a mix count.
+pub(super) fn measured(measure: Measure, mix: MixKind) -> &'static str {
+    match measure {
+        Measure::Tokens => "tokens",
+        Measure::Samples => rows_of(mix),
+        Measure::LossTokens => "loss tokens",
+    }
+}
+
+/// The mixes of which the settings say how they are trained, each with its name: a document mix beside one of conversations says so.
+pub(super) fn trained_mixes(manifest: &Manifest) -> impl Iterator<Item = (String, &CutRecord, &Preflight)> {
+    let main = manifest.cuts.iter().map(|cut| (cut_name(cut.cut), cut));
+    let documents = manifest.document_cuts.iter().map(|cut| (format!("{} documents", cut_name(cut.cut)), cut));
+    main.chain(documents).filter_map(|(name, cut)| Some((name, cut, cut.preflight.as_ref()?)))
+}
 
 /// A sentence for each infeasible cut that says whether it was written.
 pub(super) fn infeasible_cuts(manifest: &Manifest, run: RunKind) -> impl Iterator<Item = String> {
@@ -55,28 +87,26 @@ pub(super) fn not_documents(manifest: &Manifest) -> Option<String> {
 }
 
 /// What a trainer drops of a mix and why, and how its samples are packed, a line each.
-pub(super) fn preflight_notes(cut: u32, preflight: &Preflight) -> impl Iterator<Item = String> {
+pub(super) fn preflight_notes(cut: &str, preflight: &Preflight) -> impl Iterator<Item = String> {
     let dropped: Vec<String> =
         preflight.dropped.iter().map(|(reason, samples)| format!("{} {}", thousands(*samples), line(reason))).collect();
-    let dropped = (!dropped.is_empty())
-        .then(|| format!("dropped by the trainer from cut {}: {}", cut_name(cut), dropped.join(", ")));
+    let dropped =
+        (!dropped.is_empty()).then(|| format!("dropped by the trainer from cut {cut}: {}", dropped.join(", ")));
     let packing = preflight.micro_batches.map(|[at_least, at_most]| {
         let balance = preflight.balance_percent.unwrap_or_default();
         format!(
-            "cut {}: {} to {} micro-batches per GPU and epoch (a bound: the trainer shuffles), GPUs balanced to at least {balance}%",
-            cut_name(cut),
+            "cut {cut}: {} to {} micro-batches per GPU and epoch (a bound: the trainer shuffles), GPUs balanced to at least {balance}%",
             thousands(at_least),
             thousands(at_most),
         )
     });
-    let blocks =
-        preflight.blocks.map(|blocks| format!("cut {}: {}", cut_name(cut), counted(blocks, "block", "blocks")));
+    let blocks = preflight.blocks.map(|blocks| format!("cut {cut}: {}", counted(blocks, "block", "blocks")));
     [dropped, blocks, packing].into_iter().flatten()
 }
 
-/// The calls of training_hub that train the mixes of a cut as the settings say, ready to paste.
-pub(super) fn training_calls(manifest: &Manifest, cut: Option<u32>) -> Vec<String> {
-    let Some(cut) = cut else { return Vec::new() };
+/// The calls of training_hub that train the mixes of the largest cut as the settings say, ready to paste; none if they do not say it.
+pub(super) fn training_calls(manifest: &Manifest) -> Vec<String> {
+    let Some(cut) = trained_mixes(manifest).map(|(_, cut, _)| cut.cut).max() else { return Vec::new() };
     let settings = &manifest.settings;
     let has_chats = manifest.main_mix() == MixKind::Chat;
     let suffix = match settings.compression.as_str() {

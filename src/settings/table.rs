@@ -377,7 +377,7 @@ settings! {
         /// Fail if a figure is higher: NAME=LIMIT, such as dropped=1%; can be given several times.
         ///
         /// Names are those of metrics.json. A name below `cut_N.preflight.`, such as `dropped` or `steps`, applies to every cut.
-        /// A percentage is of the cut's samples. The run ends with code 3, and nothing is published.
+        /// A percentage is of the samples or tokens of the mix, or of the rows read. The run ends with code 3, and nothing is published.
         fail_on: Vec<FailOn> = Setting {
             env: &["KNOWLEDGE_MIXING_FAIL_ON"],
             heading: TRAINING,

@@ -270,7 +270,7 @@ pub(crate) struct FailOn {
 pub(crate) enum Limit {
     /// This number.
     Number(u64),
-    /// This percentage of the cut's samples.
+    /// This percentage of what contains it: the mix, or the rows read.
     Percent(Decimal),
 }
 

@@ -15,7 +15,7 @@ mod views;
 use super::format;
 use super::metrics::metrics;
 use super::statistics::{LIMITS, Statistics};
-use super::wording::{RunKind, average_summaries, infeasible_cuts, not_documents};
+use super::wording::{RunKind, average_summaries, infeasible_cuts, not_documents, rows_of, training_calls};
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{Manifest, MixKind};
 use minijinja::syntax::SyntaxConfig;
@@ -51,8 +51,9 @@ pub(crate) fn page(manifest: &Manifest, statistics: &Statistics) -> Result<Strin
         not_documents => not_documents(manifest),
         trainings => views::trainings(manifest),
         preflights => views::preflights(manifest),
-        training_calls => views::training_calls(manifest),
-        bars => views::bars(statistics),
+        training_calls => training_calls(manifest),
+        rows_name => rows_of(manifest.main_mix()),
+        bars => views::bars(statistics, manifest.main_mix()),
         drops => views::drops(manifest),
         facts => overview::facts(manifest),
         tiles => overview::tiles(manifest, statistics),

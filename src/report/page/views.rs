@@ -7,7 +7,7 @@ use crate::report::example::{Example, Part, Role, Why};
 use crate::report::format::{counted, cut_name, line, percent, thousands, visible};
 use crate::report::metrics::reason_key;
 use crate::report::statistics::{CutSourceStatistics, CutStatistics, FlagStatistics, FlaggedPair, Statistics};
-use crate::report::wording::{self, DEFAULT_RULE};
+use crate::report::wording::{DEFAULT_RULE, measured};
 use minijinja::context;
 use minijinja::value::{Serde, Value};
 use std::collections::BTreeMap;
@@ -18,24 +18,27 @@ pub(super) fn cuts(manifest: &Manifest) -> Vec<Value> {
 }
 
 fn cut_view(cut: &CutRecord) -> Value {
-    let source = |(index, share): (usize, &ShareRecord)| {
-        context! {
-            name => share.name.as_str(),
-            color => color(index),
-            samples => share.samples,
-            rule => share.rule.as_deref().map_or_else(|| DEFAULT_RULE.to_owned(), line),
-            has_rule => share.rule.is_some(),
-            requested => share.requested.map(Serde),
-        }
-    };
-    let sources: Vec<Value> = cut.sources.iter().enumerate().map(source).collect();
+    let sources: Vec<Value> = cut.sources.iter().enumerate().map(source_view).collect();
     let measure = cut.sources.iter().find_map(|share| share.requested).map(|requested| requested.measure);
     context! {
         cut => cut.cut,
+        prefix => format!("cut_{}", cut.cut),
         name => cut_name(cut.cut),
         measure => measure.map(Measure::name),
+        measured => measure.map(|measure| measured(measure, cut.mix)),
         has_validation => cut.validation_samples.is_some(),
         sources,
+    }
+}
+
+fn source_view((index, share): (usize, &ShareRecord)) -> Value {
+    context! {
+        name => share.name.as_str(),
+        color => color(index),
+        samples => share.samples,
+        rule => share.rule.as_deref().map_or_else(|| DEFAULT_RULE.to_owned(), line),
+        has_rule => share.rule.is_some(),
+        requested => share.requested.map(Serde),
     }
 }
 
@@ -72,8 +75,9 @@ pub(super) fn document_mixes(manifest: &Manifest) -> Vec<Value> {
         context! {
             prefix,
             name => cut_name(cut.cut),
-            sources => cut.sources.iter().map(|share| line(&share.name)).collect::<Vec<_>>(),
+            sources => cut.sources.iter().enumerate().map(source_view).collect::<Vec<_>>(),
             measure => measure.map(Measure::name),
+            measured => measure.map(|measure| measured(measure, cut.mix)),
             has_validation => cut.validation_samples.is_some(),
             has_preflight => cut.preflight.is_some(),
             is_beside,
@@ -97,19 +101,17 @@ fn reasons(samples: &BTreeMap<String, u64>) -> Vec<Value> {
         .collect()
 }
 
-/// The calls that train the largest of them.
-pub(super) fn training_calls(manifest: &Manifest) -> Vec<String> {
-    let cuts = manifest.cuts.iter().chain(&manifest.document_cuts).filter(|cut| cut.preflight.is_some());
-    wording::training_calls(manifest, cuts.map(|cut| cut.cut).max())
-}
-
 /// The stacked bars of samples and of tokens.
-pub(super) fn bars(statistics: &Statistics) -> Vec<Value> {
+pub(super) fn bars(statistics: &Statistics, mix: MixKind) -> Vec<Value> {
     if statistics.cuts.is_empty() {
         return Vec::new();
     }
+    let rows = match mix {
+        MixKind::Chat => "Samples",
+        MixKind::Document => "Documents",
+    };
     vec![
-        bars_of(statistics, "Samples", CutSourceStatistics::samples),
+        bars_of(statistics, rows, CutSourceStatistics::samples),
         bars_of(statistics, "Tokens", CutSourceStatistics::tokens),
     ]
 }

@@ -9,3 +9,4 @@ mod forms;
 mod plan;
 mod program;
 mod sources;
+mod training;

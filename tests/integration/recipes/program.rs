@@ -27,6 +27,8 @@ pub struct Mix {
     folder: tempfile::TempDir,
     /// The tables on standard output.
     pub table: String,
+    /// What follows them: the end of a run.
+    pub end: String,
     /// Standard error.
     pub warnings: String,
 }
@@ -39,8 +41,8 @@ impl Mix {
         let output = output.to_str().expect("temporary folders have UTF-8 names");
         let ended = run(&[&["mix", "--recipe", recipe, "--output", output, "--verbose"], flags].concat());
         assert_eq!(ended.code, 0, "{recipe}\n{}", ended.stderr);
-        let (table, _end) = ended.stdout.split_once("\nmixed ").expect("the end of a run");
-        Self { folder, table: table.to_owned(), warnings: ended.stderr }
+        let (table, end) = ended.stdout.split_once("\nmixed ").expect("the end of a run");
+        Self { folder, table: table.to_owned(), end: end.to_owned(), warnings: ended.stderr }
     }
 
     /// Mixes with one of `examples/recipes`.
