@@ -324,6 +324,15 @@ impl Manifest {
         self.sources.iter().any(|record| record.name == source && !record.made_of.is_empty())
     }
 
+    /// The sources whose samples are judged by signs of broken questions: those of files, or the documents, if a run has nothing else.
+    pub fn judged(&self) -> impl Iterator<Item = &SourceRecord> {
+        let is_of_documents = self.main_mix() == MixKind::Document;
+        self.sources.iter().filter(move |source| match is_of_documents {
+            true => source.kind == "document",
+            false => source.made_of.is_empty(),
+        })
+    }
+
     /// The document mixes of all requested cuts.
     pub fn document_mixes(&self) -> &[CutRecord] {
         if self.main_mix() == MixKind::Document { &self.cuts } else { &self.document_cuts }

@@ -106,10 +106,15 @@ fn example(samples: &SampleCounter<'_>, plan: &MixPlan, at: usize, why: Why, eos
     })
 }
 
-/// The samples with each flag that occurs, whether or not a cut holds them.
-pub(super) fn flag_statistics(samples: &SampleCounter<'_>, rows: &[Row]) -> Vec<FlagStatistics> {
+/// The samples with each flag that occurs, whether or not a cut holds them, of the sources that are judged.
+pub(super) fn flag_statistics(
+    samples: &SampleCounter<'_>,
+    rows: &[Row],
+    is_judged: &dyn Fn(u32) -> bool,
+) -> Vec<FlagStatistics> {
     let of_flag = |flag: Flag| {
-        let flagged = || rows.iter().enumerate().filter(move |(_, row)| row.flags.contains(flag));
+        let has_flag = |row: &Row| row.flags.contains(flag) && is_judged(row.record.source);
+        let flagged = || rows.iter().enumerate().filter(|(_, row)| has_flag(row));
         let pairs = flagged().take(FLAGGED_PAIRS).map(|(at, _)| flagged_pair(samples, at));
         let statistics = FlagStatistics {
             flag,

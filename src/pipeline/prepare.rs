@@ -4,7 +4,7 @@ use super::context::Context;
 use super::documents::{MadeDocuments, MadeSource, MakeOptions, add_made_sources};
 use crate::error::{Error, ErrorKind, Result};
 use crate::input::{FindOptions, InputObject, SourceLocations, check_output, find};
-use crate::recipe::{Documents, Kind, RawDocuments, Recipe, Source};
+use crate::recipe::{Documents, Kind, RawDocuments, Recipe, Source, document_source};
 use crate::settings::Settings;
 use crate::storage::Location;
 
@@ -100,17 +100,41 @@ pub(crate) async fn prepare(options: &PrepareOptions, context: &Context) -> Resu
     found.warnings.into_iter().for_each(|warning| context.warnings.warn(warning));
     let mut sources: Vec<Source> = sources.into_iter().map(|(source, _)| source).collect();
     let mut files = found.files;
-    if options.documents == Documents::Only {
-        // Nothing is made of them.
-        files.retain(|file| sources[file.source].kind != Kind::Messages);
-    }
     let has_files: Vec<bool> = (0..sources.len()).map(|at| files.iter().any(|file| file.source == at)).collect();
+    let only = options.documents == Documents::Only;
+    if only {
+        warn_of_ignored_rules(&sources, &has_files, context);
+    }
     let PrepareOptions { documents, raw_documents, recipe, .. } = options;
     let make = MakeOptions { documents: *documents, raw_documents: *raw_documents, recipe };
     let made = add_made_sources(&mut sources, &has_files, &make, context)?;
     warn_of_missing(&sources, &has_files, &made, context);
-    let only = options.documents == Documents::Only;
+    if only {
+        // Nothing is made of chats.
+        files.retain(|file| sources[file.source].kind != Kind::Messages);
+    }
     Ok(without_absent_sources(Job { sources, files, made: MadeDocuments { sources: made, only } }))
+}
+
+/// Warns of rules for conversations in a run that writes none.
+fn warn_of_ignored_rules(sources: &[Source], has_files: &[bool], context: &Context) {
+    for (source, _) in
+        sources.iter().zip(has_files).filter(|(source, has_files)| **has_files && !source.kind.is_document())
+    {
+        let name = &source.name;
+        match source.kind {
+            Kind::Messages => {
+                context.warnings.warn(format!("source {name} is in no mix: documents: only writes no conversations"));
+            }
+            _ if source.has_rule() => {
+                let documents = document_source(name);
+                context.warnings.warn(format!(
+                    "source {name}: its amount means nothing with documents: only; give that of {documents}"
+                ));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Warns of sources without files. An input has QA sources, sources of documents, or both: if it has only one of them, the others

@@ -6,7 +6,7 @@ use super::plan::MixPlan;
 use super::survey::Survey;
 use crate::error::Result;
 use crate::index::Number;
-use crate::manifest::Requested;
+use crate::manifest::{MixKind, Requested};
 use crate::mixing::{CutPlan, Row, Size, SourcePlan, source_ranges};
 use crate::recipe::{Flag, Source};
 use crate::report::statistics::{CutSourceStatistics, CutStatistics, DocumentStatistics, SourceStatistics, Statistics};
@@ -28,11 +28,20 @@ pub(super) fn statistics(
         sources: source_statistics(survey, sources, plan),
         cuts: plan.plans.iter().map(|cut| cut_statistics(cut, sources, &plan.rows)).collect(),
         document_cuts: plan.document_plans.iter().map(|cut| cut_statistics(cut, sources, &plan.rows)).collect(),
-        flags: flag_statistics(samples, &plan.rows),
+        flags: flag_statistics(samples, &plan.rows, &is_judged(survey, sources, plan)),
         examples: examples(samples, plan, eos)?,
         warnings,
         counted_by: plan.counted_by.clone(),
     })
+}
+
+/// Whether the samples of a source are judged by signs of broken questions: not if they are documents made of rows that are
+/// samples themselves.
+fn is_judged(survey: &Survey, sources: &[Source], plan: &MixPlan) -> impl Fn(u32) -> bool {
+    let is_of_documents = plan.plans.first().is_some_and(|plan| plan.mix == MixKind::Document);
+    let is_read = |source: &Source| survey.inputs.iter().any(|file| file.source == source.name);
+    let judged: Vec<bool> = sources.iter().map(|source| is_of_documents || is_read(source)).collect();
+    move |source| judged[source as usize]
 }
 
 fn source_statistics(survey: &Survey, sources: &[Source], plan: &MixPlan) -> Vec<SourceStatistics> {
@@ -77,7 +86,8 @@ fn documents(survey: &Survey, rows: &[Row], range: std::ops::Range<usize>) -> Ve
         let record = &rows[at].record;
         let number = *numbers.entry(record.document).or_insert_with(|| {
             let outline = survey.samples[at].body.kind().outline(&survey.texts).to_owned();
-            documents.push(DocumentStatistics { outline, summaries: 0 });
+            let number = record.document.map_or(u32::MAX, |number| number.place() as u32);
+            documents.push(DocumentStatistics { number, outline, summaries: 0 });
             documents.len() - 1
         });
         documents[number].summaries += u32::from(seen.insert(record.summary));

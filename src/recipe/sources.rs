@@ -247,6 +247,11 @@ impl Source {
         Self::new(name, Kind::Messages, &SourceRecipe::default())
     }
 
+    /// Whether the recipe says how much of it a mix holds.
+    pub(crate) fn has_rule(&self) -> bool {
+        self.repeat != Decimal::ONE || self.share.is_some() || self.weight.is_some()
+    }
+
     /// How much of the source a mix holds.
     pub(crate) fn amount(&self) -> Amount {
         match self.share {

@@ -142,8 +142,8 @@ fn largest_risk(manifest: &Manifest, statistics: &Statistics) -> Option<String> 
     if !infeasible.is_empty() {
         return Some(format!("the input has too few summaries for cut {}", infeasible.join(", ")));
     }
-    let flagged: u64 = manifest.sources.iter().map(|source| source.flagged).sum();
-    let samples: u64 = manifest.sources.iter().map(|source| source.kept).sum();
+    let flagged: u64 = manifest.judged().map(|source| source.flagged).sum();
+    let samples: u64 = manifest.judged().map(|source| source.kept).sum();
     if flagged * 100 >= samples.max(1) {
         let share = percent(flagged, samples.max(flagged));
         return Some(format!("{share} of the samples have signs of broken questions: see the report"));

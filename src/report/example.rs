@@ -80,6 +80,8 @@ pub(crate) enum Role {
     Assistant,
     /// The result of a tool call.
     Tool,
+    /// Nobody: the text of a document.
+    Document,
 }
 
 impl Role {
@@ -89,6 +91,7 @@ impl Role {
             "system" | "developer" => Self::System,
             "assistant" => Self::Assistant,
             "tool" => Self::Tool,
+            "document" => Self::Document,
             _ => Self::User,
         }
     }
@@ -100,6 +103,7 @@ impl Role {
             Self::User => "user",
             Self::Assistant => "assistant",
             Self::Tool => "tool",
+            Self::Document => "document",
         }
     }
 }

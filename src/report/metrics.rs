@@ -64,8 +64,8 @@ fn rows(map: &mut Map<String, Value>, manifest: &Manifest) {
         let sum = map.get(&name).and_then(Value::as_u64).unwrap_or_default();
         put(map, &name, sum + rows);
     }
-    put(map, "rows.flagged", sources.iter().map(|source| source.flagged).sum());
-    for (flag, samples) in sources.iter().flat_map(|source| &source.flags) {
+    put(map, "rows.flagged", manifest.judged().map(|source| source.flagged).sum());
+    for (flag, samples) in manifest.judged().flat_map(|source| &source.flags) {
         let name = format!("rows.flagged.{}", reason_key(flag));
         let sum = map.get(&name).and_then(Value::as_u64).unwrap_or_default();
         put(map, &name, sum + samples);

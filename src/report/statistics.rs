@@ -49,6 +49,8 @@ pub(crate) struct SourceStatistics {
 /// The summaries of one raw document.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct DocumentStatistics {
+    /// Its number, the same in all sources of a run.
+    pub(crate) number: u32,
     /// The document's outline, which names it in reports.
     pub(crate) outline: String,
     /// Distinct summaries.

@@ -50,7 +50,7 @@ pub(crate) fn summary(manifest: &Manifest, statistics: &Statistics) -> String {
     text.push_str(&targets("Recipe targets", &statistics.cuts, manifest.main_mix()));
     text.push_str(&targets("Recipe targets of document mixes", &statistics.document_cuts, MixKind::Document));
     text.push_str(&training(manifest));
-    text.push_str(&rows(statistics));
+    text.push_str(&rows(manifest, statistics));
     text.push_str(&flags(statistics));
     text.truncate(text.trim_end().len());
     text + "\n"
@@ -189,13 +189,14 @@ fn targets(title: &str, cuts: &[CutStatistics], mix: MixKind) -> String {
     table_of(title, &header, 3..7, rows)
 }
 
-fn rows(statistics: &Statistics) -> String {
+fn rows(manifest: &Manifest, statistics: &Statistics) -> String {
     let reasons = |source: &SourceStatistics| {
         let reasons: Vec<String> =
             source.dropped.iter().map(|(reason, rows)| format!("{} {}", thousands(*rows), escape(reason))).collect();
         reasons.join(", ")
     };
-    let rows = statistics.sources.iter().map(|source| {
+    // Documents that are made of rows are no rows.
+    let rows = statistics.sources.iter().filter(|source| !manifest.is_made(&source.name)).map(|source| {
         vec![
             escape(&source.name),
             thousands(source.read),

@@ -285,6 +285,7 @@ fn source(shape: &Shape, index: usize, random: &mut Random) -> SourceStatistics 
     let mut source = SourceStatistics { name: SOURCES[index].0.to_owned(), ..Default::default() };
     if index < 2 {
         let document = |n| DocumentStatistics {
+            number: n,
             outline: format!("Handbook of small harbours, chapter {}: lights, tides & moorings", n + 1),
             summaries: random.between(shape.summaries.0, shape.summaries.1),
         };

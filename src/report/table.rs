@@ -56,7 +56,7 @@ pub(super) fn aligned(lines: &[(String, String)]) -> String {
 
 fn sources(manifest: &Manifest, statistics: &Statistics, width: u16) -> String {
     let mut table = new_table(&["Sources", "read", "dropped", "kept", "documents", "summaries"], 1, width);
-    for source in &statistics.sources {
+    for source in statistics.sources.iter().filter(|source| !manifest.is_made(&source.name)) {
         let record = manifest.sources.iter().find(|record| record.name == source.name);
         let (documents, summaries) = record.map_or((0, 0), |record| (record.documents, record.summaries));
         table.add_row([
@@ -68,7 +68,6 @@ fn sources(manifest: &Manifest, statistics: &Statistics, width: u16) -> String {
             or_dash(summaries),
         ]);
     }
-    // Documents that are made of rows are not rows.
     let read = || statistics.sources.iter().filter(|source| !manifest.is_made(&source.name));
     if statistics.sources.len() > 1 {
         table.add_row([
@@ -77,6 +76,11 @@ fn sources(manifest: &Manifest, statistics: &Statistics, width: u16) -> String {
             thousands(read().map(SourceStatistics::dropped_rows).sum()),
             thousands(read().map(|source| source.kept).sum()),
         ]);
+    }
+    // Below the sum: documents that are made of rows are no rows.
+    for source in statistics.sources.iter().filter(|source| manifest.is_made(&source.name)) {
+        let name = format!("made: {}", line(&source.name));
+        table.add_row([name, String::new(), String::new(), thousands(source.kept)]);
     }
     block(&table)
 }

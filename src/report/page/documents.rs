@@ -21,12 +21,24 @@ pub(super) fn documents(manifest: &Manifest, statistics: &Statistics) -> Vec<Val
     let mut cuts: Vec<u32> = manifest.cuts.iter().map(|cut| cut.cut).collect();
     cuts.sort_unstable();
     cuts.dedup();
+    // The color is that of the source in the other charts, which show the sources of a mix only.
+    let place = |source: &SourceStatistics| {
+        let mix = statistics.cuts.last()?;
+        mix.sources.iter().position(|of_mix| of_mix.name == source.name)
+    };
     let sources = statistics.sources.iter().enumerate();
-    sources.filter_map(|(index, source)| documents_of(manifest, source, index, &cuts)).collect()
+    sources
+        .filter_map(|(at, source)| documents_of(manifest, source, (at, color(place(source).unwrap_or(at))), &cuts))
+        .collect()
 }
 
 /// The raw documents of one source; `None` if it has none.
-fn documents_of(manifest: &Manifest, source: &SourceStatistics, index: usize, cuts: &[u32]) -> Option<Value> {
+fn documents_of(
+    manifest: &Manifest,
+    source: &SourceStatistics,
+    (index, color): (usize, usize),
+    cuts: &[u32],
+) -> Option<Value> {
     let mut available: Vec<u32> = source.documents.iter().map(|document| document.summaries).collect();
     available.sort_unstable();
     let (fewest, most) = (*available.first()?, *available.last()?);
@@ -36,8 +48,8 @@ fn documents_of(manifest: &Manifest, source: &SourceStatistics, index: usize, cu
     let table: Vec<Value> = bins.counts.iter().map(|(from, to, documents)| context! { from, to, documents }).collect();
     Some(context! {
         name => line(&source.name),
-        color => color(index),
-        chart => Serde(chart(source, index, cuts, &bins)),
+        color,
+        chart => Serde(chart(source, (index, color), cuts, &bins)),
         bins => table,
         cuts => cuts.iter().map(|cut| cut_view(manifest, &available, *cut)).collect::<Vec<_>>(),
         list => shortest_list(source, cuts, most),
@@ -69,7 +81,7 @@ fn bins(available: &[u32], cuts: &[u32]) -> Bins {
     Bins { counts: available.chunk_by(same_bin).map(count).collect(), width, end }
 }
 
-fn chart(source: &SourceStatistics, index: usize, cuts: &[u32], bins: &Bins) -> Chart {
+fn chart(source: &SourceStatistics, (index, color): (usize, usize), cuts: &[u32], bins: &Bins) -> Chart {
     let at = |value: u64| i64::try_from(value.saturating_mul(1000)).unwrap_or(i64::MAX);
     let end = u64::from(bins.end).next_multiple_of(u64::from(bins.width));
     let step = u64::from(bins.end / 12 + 1).next_multiple_of(u64::from(bins.width));
@@ -81,7 +93,7 @@ fn chart(source: &SourceStatistics, index: usize, cuts: &[u32], bins: &Bins) -> 
         range: (0, at(end)),
         ticks: ticks.map(|value| (at(value) + middle, thousands(value))).collect(),
         markers: cuts.iter().map(|cut| (at(u64::from(*cut)), cut_name(*cut))).collect(),
-        color: color(index),
+        color,
         titles: ["distinct summaries of a raw document", "raw documents"],
     };
     let caption = Caption {

@@ -48,7 +48,7 @@ fn ridge(index: usize, source: &CutSourceStatistics, edges: &[u32]) -> Ridge {
         label: format!(
             "{}: {}, median {}",
             line(&source.name),
-            counted(source.samples(), "sample", "samples"),
+            thousands(source.samples()),
             thousands(u64::from(median)),
         ),
         color: color(index),

@@ -17,7 +17,7 @@ use super::metrics::metrics;
 use super::statistics::{LIMITS, Statistics};
 use super::wording::{RunKind, average_summaries, infeasible_cuts, not_documents, rows_of, training_calls};
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, MixKind};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, State, context};
@@ -60,6 +60,9 @@ pub(crate) fn page(manifest: &Manifest, statistics: &Statistics) -> Result<Strin
         lengths => lengths::lengths(statistics, manifest.settings.max_seq_len).map(Serde),
         flags => views::flags(statistics),
         documents => documents::documents(manifest, statistics),
+        made => views::made(manifest),
+        only_documents => manifest.main_mix() == MixKind::Document,
+        judged => manifest.judged().map(|source| source.kept).sum::<u64>(),
         samples => views::samples(statistics),
         choices => views::sample_choices(statistics),
         script => Value::from_safe_string(SCRIPT.to_owned()),

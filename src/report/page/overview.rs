@@ -1,19 +1,21 @@
 //! The first screen: what the owner of a training run asks first.
 
-use crate::manifest::{CutRecord, Manifest};
+use crate::manifest::{CutRecord, Manifest, MixKind};
 use crate::report::format::{counted, cut_name, line, percent, size, thousands};
 use crate::report::statistics::{CutStatistics, Statistics};
 use crate::tokens::BUILTIN;
 use minijinja::context;
 use minijinja::value::Value;
+use std::collections::BTreeMap;
 
 /// The sequence length that samples are compared with if the reader gave none, in tokens.
 const COMMON_LIMIT: u32 = 4096;
 
 /// What the run was made of.
 pub(super) fn facts(manifest: &Manifest) -> Value {
-    let bytes = manifest.inputs.iter().map(|input| input.bytes).sum();
-    let sources = manifest.sources.iter().filter(|source| source.read > 0).count();
+    // Several sources can share a file.
+    let files: BTreeMap<&str, u64> = manifest.inputs.iter().map(|input| (input.digest.as_str(), input.bytes)).collect();
+    let sources = manifest.sources.iter().filter(|source| source.read > 0 && source.made_of.is_empty()).count();
     let cut = |cut: &CutRecord| {
         let name = cut_name(cut.cut);
         match (cut.written, cut.feasible) {
@@ -28,9 +30,9 @@ pub(super) fn facts(manifest: &Manifest) -> Value {
         seed => manifest.settings.seed.to_string(),
         inputs => format!(
             "{} of {}, {}",
-            counted(manifest.inputs.len() as u64, "file", "files"),
+            counted(files.len() as u64, "file", "files"),
             counted(sources as u64, "source", "sources"),
-            size(bytes),
+            size(files.values().sum()),
         ),
         cuts => manifest.cuts.iter().map(cut).collect::<Vec<_>>().join(", "),
     }
@@ -71,7 +73,7 @@ pub(super) fn tiles(manifest: &Manifest, statistics: &Statistics) -> Vec<Value> 
     let tiles = [
         Some(Tile::metric("Samples", "samples".to_owned(), held_out(record))),
         Some(Tile::metric("Tokens", "tokens".to_owned(), tokens)),
-        Some(trained_tokens(record)),
+        Some(trained_tokens(record, cut.tokens())),
         Some(beyond(manifest, record, cut)),
         Some(steps(record)),
         short_documents(statistics, cut.cut),
@@ -87,19 +89,18 @@ fn held_out(record: &CutRecord) -> String {
     }
 }
 
-fn trained_tokens(record: &CutRecord) -> Tile {
+/// The tokens that count for the loss, as a share of all tokens of the cut.
+fn trained_tokens(record: &CutRecord, tokens: u64) -> Tile {
     let title = "Trained tokens";
-    let of = |loss: u64, all: u64| format!("{} of the tokens count for the loss", percent(loss, all));
+    let of = |loss: u64| format!("{} of all tokens count for the loss", percent(loss, tokens));
     if let Some(preflight) = &record.preflight {
-        let note = of(preflight.loss_tokens, preflight.tokens);
+        let note = of(preflight.loss_tokens);
         return Tile::metric(title, format!("cut_{}.preflight.loss_tokens", record.cut), note);
     }
     match record.training() {
-        Some(training) => Tile::metric(
-            title,
-            format!("cut_{}.training.loss_tokens", record.cut),
-            of(training.loss_tokens, training.tokens),
-        ),
+        Some(training) => {
+            Tile::metric(title, format!("cut_{}.training.loss_tokens", record.cut), of(training.loss_tokens))
+        }
         None => Tile {
             title: title.to_owned(),
             text: "not counted".to_owned(),
@@ -150,8 +151,13 @@ fn steps(record: &CutRecord) -> Tile {
 
 /// The raw documents that have fewer summaries than a cut takes; `None` without summary sources.
 fn short_documents(statistics: &Statistics, cut: u32) -> Option<Tile> {
-    let documents = || statistics.sources.iter().flat_map(|source| &source.documents);
-    let (all, short) = (documents().count(), documents().filter(|document| document.summaries < cut).count());
+    // A document is short if it is in any source.
+    let mut fewest: BTreeMap<u32, u32> = BTreeMap::new();
+    for document in statistics.sources.iter().flat_map(|source| &source.documents) {
+        let summaries = fewest.entry(document.number).or_insert(document.summaries);
+        *summaries = document.summaries.min(*summaries);
+    }
+    let (all, short) = (fewest.len(), fewest.values().filter(|summaries| **summaries < cut).count());
     (all > 0).then(|| Tile {
         title: "Documents with too few summaries".to_owned(),
         text: thousands(short as u64),
@@ -163,10 +169,16 @@ fn short_documents(statistics: &Statistics, cut: u32) -> Option<Tile> {
 
 fn broken(manifest: &Manifest) -> Tile {
     let (flagged, kept) =
-        manifest.sources.iter().fold((0, 0), |(flagged, kept), source| (flagged + source.flagged, kept + source.kept));
+        manifest.judged().fold((0, 0), |(flagged, kept), source| (flagged + source.flagged, kept + source.kept));
+    if manifest.main_mix() == MixKind::Document {
+        let note = "documents with control tokens of chat templates".to_owned();
+        return Tile { is_warning: flagged > 0, ..Tile::metric("Flagged documents", "rows.flagged".to_owned(), note) };
+    }
     let note = match flagged {
         0 => "no sign of a broken question or answer".to_owned(),
-        _ => format!("signs of a broken question or answer, in {} of the rows", percent(flagged, kept.max(flagged))),
+        _ => {
+            format!("signs of a broken question or answer, in {} of the rows kept", percent(flagged, kept.max(flagged)))
+        }
     };
     Tile { is_warning: flagged > 0, ..Tile::metric("Flagged samples", "rows.flagged".to_owned(), note) }
 }

@@ -87,6 +87,12 @@ pub(super) fn document_mixes(manifest: &Manifest) -> Vec<Value> {
     manifest.document_mixes().iter().filter(|cut| cut.written).map(view).collect()
 }
 
+/// The sources whose documents are made of the rows of others.
+pub(super) fn made(manifest: &Manifest) -> Vec<Value> {
+    let made = manifest.sources.iter().filter(|source| !source.made_of.is_empty());
+    made.map(|source| context! { name => source.name.as_str(), made_of => source.made_of.clone() }).collect()
+}
+
 /// The reasons for which samples are not trained: the part of their metric's name, and text.
 fn reasons(samples: &BTreeMap<String, u64>) -> Vec<Value> {
     samples

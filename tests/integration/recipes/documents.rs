@@ -278,6 +278,42 @@ fn preflight_counts_blocks() {
     assert!(without.warnings.contains("--block-size has no effect"), "{}", without.warnings);
 }
 
+/// Made documents are no rows of the input: they count nowhere as rows, and no sign of a broken question counts twice.
+#[test]
+fn made_documents_change_no_figure_of_rows() {
+    let of_rows = |mix: &Mix| -> BTreeMap<String, Value> {
+        let metrics: BTreeMap<String, Value> = serde_json::from_str(&mix.read("metrics.json")).unwrap();
+        metrics.into_iter().filter(|(name, _)| name.starts_with("rows.")).collect()
+    };
+    let (without, with) = (Mix::of_text(""), Mix::of_text("documents: true"));
+    assert_eq!(of_rows(&with), of_rows(&without));
+    assert!(of_rows(&with)["rows.flagged"].as_u64() > Some(0));
+    for mix in [&without, &with] {
+        let page = mix.read("report.html");
+        assert!(page.contains("6 files of 4 sources"), "made sources have no files");
+        // Both sources of summaries have the same six raw documents.
+        assert!(page.contains("of 6, for cut 8x"));
+    }
+    let only = Mix::of_text("documents: only");
+    assert_eq!(of_rows(&only)["rows.flagged"], 0);
+    assert!(only.read("report.html").contains("No document contains a control token"));
+}
+
+#[test]
+fn what_a_run_of_documents_alone_ignores_is_named() {
+    let mix = Mix::of_text(
+        "documents: only\nsources:\n  extractive_summary: {repeat: 2}\n  \
+         general: {kind: messages, paths: [examples/chats/general.jsonl]}",
+    );
+    for warning in [
+        "source extractive_summary: its amount means nothing with documents: only; give that of extractive_summary_cpt",
+        "source general is in no mix: documents: only writes no conversations",
+    ] {
+        assert!(mix.warnings.contains(warning), "{}", mix.warnings);
+    }
+    assert!(!mix.warnings.contains("not found"), "{}", mix.warnings);
+}
+
 #[test]
 fn reports_say_that_conversations_are_no_documents() {
     let (chats, documents) = (Mix::of_text(""), Mix::of_text("documents: only"));
