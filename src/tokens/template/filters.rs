@@ -5,6 +5,7 @@ use super::json::JsonFormat;
 use super::operators::{self, check_iterable};
 use super::python::{self, Number};
 use super::strftime::strftime;
+use super::values::{self, bind, is_space, replaced, text};
 use super::{methods, percent};
 use minijinja::value::{Kwargs, Rest, Tuple, Value, ValueKind, ValueOrKwargs, from_args};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, State};
@@ -60,27 +61,6 @@ pub(super) fn install(environment: &mut Environment<'_>, now: chrono::NaiveDateT
         date_used.store(true, Ordering::Relaxed);
         strftime(now, format)
     });
-}
-
-/// Assigns arguments to names as a call in Python does.
-///
-/// # Errors
-/// If there are more, or others.
-pub(super) fn bind<const N: usize>(args: &[Value], names: [&str; N]) -> Result<[Option<Value>; N], Error> {
-    let (positional, options) = from_args::<(&[Value], Kwargs)>(args)?;
-    if positional.len() > N {
-        return Err(Error::from(ErrorKind::TooManyArguments));
-    }
-    let mut out = [const { None }; N];
-    for (index, name) in names.into_iter().enumerate() {
-        out[index] = match positional.get(index) {
-            Some(value) => Some(value.clone()),
-            None if options.has(name) => Some(options.get::<Value>(name)?),
-            None => None,
-        };
-    }
-    options.assert_all_used()?;
-    Ok(out)
 }
 
 /// The arguments of a filter after the first, assigned to names.
@@ -296,31 +276,11 @@ fn indentation(value: &Value) -> Result<usize, Error> {
     Ok(width as usize)
 }
 
-/// The text that a value prints.
-pub(super) fn text(value: &Value) -> Result<Cow<'_, str>, Error> {
-    match value.as_str() {
-        Some(text) => Ok(Cow::Borrowed(text)),
-        None => {
-            let mut out = String::new();
-            RenderBudget::write(&mut out, value)?;
-            Ok(Cow::Owned(out))
-        }
-    }
-}
-
 fn string(value: &Value) -> Result<Value, Error> {
     match value.kind() {
         ValueKind::String => Ok(value.clone()),
         _ => Ok(Value::from(text(value)?.into_owned())),
     }
-}
-
-/// `str.replace`. The length of the result is spent before it is built.
-pub(super) fn replaced(value: &str, old: &str, new: &str, count: Option<i64>) -> Result<Value, Error> {
-    let limit = count.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX);
-    let found = value.matches(old).take(limit).count();
-    RenderBudget::spend(value.len() as u64 + found as u64 * new.len() as u64)?;
-    Ok(Value::from(value.replacen(old, new, limit)))
 }
 
 fn replace(value: &Value, old: &Value, new: &Value, count: Option<i64>) -> Result<Value, Error> {
@@ -424,11 +384,6 @@ fn slice(state: &State<'_, '_>, value: Value, args: Rest<ValueOrKwargs>) -> Resu
     minijinja::filters::slice(state, value, count, fill)
 }
 
-/// Python's white space: Unicode's, and the four separators of ASCII.
-pub(super) fn is_space(c: char) -> bool {
-    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
-}
-
 /// jinja2's `trim`: Python's `strip` on the text that a value prints.
 fn trim(value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     let [chars] = options(args, ["chars"])?;
@@ -437,5 +392,5 @@ fn trim(value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
         Some(chars) => text.trim_matches(|c| chars.as_str().unwrap_or_default().contains(c)),
         None => text.trim_matches(is_space),
     };
-    Ok(operators::string(trimmed.to_owned(), value.is_safe()))
+    Ok(values::string(trimmed.to_owned(), value.is_safe()))
 }

@@ -2,8 +2,7 @@
 //! what it lacks.
 
 use super::budget::RenderBudget;
-use super::filters::{bind, is_space, replaced, text};
-use super::operators::{escaped, string};
+use super::values::{bind, escaped, is_space, replaced, string, text};
 use minijinja::value::{Tuple, Value, ValueKind};
 use minijinja::{Error, ErrorKind, State};
 

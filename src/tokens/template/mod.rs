@@ -22,6 +22,7 @@ mod strftime;
 #[cfg(test)]
 mod tests;
 mod types;
+mod values;
 
 pub(crate) use find::GivenTemplate;
 

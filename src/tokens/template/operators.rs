@@ -3,9 +3,10 @@
 use super::budget::RenderBudget;
 use super::percent;
 use super::python::{self, Number};
+use super::values::{escaped, string};
 use minijinja::value::{Tuple, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind};
-use std::borrow::Cow;
+
 use std::cmp::Ordering;
 
 /// How a rewritten template calls the filters, up to the bracket that ends the call. The first bracket ends the left operand.
@@ -80,16 +81,6 @@ pub(super) fn is_iterable(value: &Value) -> bool {
         ValueKind::Plain => value.try_iter().is_ok(),
         _ => false,
     }
-}
-
-/// The text as it stands next to text that is marked as safe.
-pub(super) fn escaped<'v>(value: &'v Value, text: Cow<'v, str>) -> Cow<'v, str> {
-    if value.is_safe() || !text.contains(['&', '<', '>', '\'', '"']) { text } else { python::escape(&text).into() }
-}
-
-/// Text, marked as safe or not.
-pub(super) fn string(text: String, is_safe: bool) -> Value {
-    if is_safe { Value::from_safe_string(text) } else { Value::from(text) }
 }
 
 fn add(first: &Value, rest: &[Value]) -> Result<Value, Error> {

@@ -1,8 +1,8 @@
 //! Formats with `%`, as Python's strings do.
 
 use super::budget::RenderBudget;
-use super::operators::{escaped, string};
 use super::python::{self, Number};
+use super::values::{escaped, string};
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 use std::fmt::Write;
