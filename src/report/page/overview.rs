@@ -70,11 +70,13 @@ pub(super) fn tiles(manifest: &Manifest, statistics: &Statistics) -> Vec<Value> 
         0 => String::new(),
         samples => format!("{} per sample on average", thousands(cut.tokens() / samples)),
     };
+    let samples = if manifest.main_mix() == MixKind::Document { "Documents" } else { "Samples" };
     let tiles = [
-        Some(Tile::metric("Samples", "samples".to_owned(), held_out(record))),
+        Some(Tile::metric(samples, "samples".to_owned(), held_out(record))),
         Some(Tile::metric("Tokens", "tokens".to_owned(), tokens)),
         Some(trained_tokens(record, cut.tokens())),
         Some(beyond(manifest, record, cut)),
+        dropped_documents(manifest),
         Some(steps(record)),
         short_documents(statistics, cut.cut),
         Some(broken(manifest)),
@@ -131,6 +133,15 @@ fn beyond(manifest: &Manifest, record: &CutRecord, cut: &CutStatistics) -> Tile 
         is_warning: longer > 0 && own.is_some(),
         ..Tile::default()
     }
+}
+
+/// The documents that the trainer drops of a document mix beside that of conversations; `None` if it drops none.
+fn dropped_documents(manifest: &Manifest) -> Option<Tile> {
+    let record = manifest.document_cuts.iter().rfind(|record| record.written)?;
+    let dropped = record.preflight.as_ref()?.dropped_samples();
+    let metric = format!("cut_{}.documents.preflight.dropped", record.cut);
+    let note = format!("{} of the documents", percent(dropped, record.samples));
+    (dropped > 0).then(|| Tile { is_warning: true, ..Tile::metric("Documents dropped", metric, note) })
 }
 
 fn steps(record: &CutRecord) -> Tile {
