@@ -311,7 +311,7 @@ def texts():
 
 
 def one_file(sources):
-    """Two chapters of all four sources in one file, told apart by `dataset_type`, with a judgement; a few rows are of a kind of their own."""
+    """Two chapters of all four sources in one file, distinguished by `dataset_type`, with a judgement; a few rows are of a kind of their own."""
     types = {"extractive_summary": "summary_extractive", "detailed_summary": "summary_detailed",
              "key_facts_to_qa": "summary_atomic_facts", "document_based_qa": "base_document"}
     outlines = [chapter["outline"] for chapter in chapters()[:2]]

@@ -13,7 +13,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// The file that stands for standard output.
+/// The file name that means standard output.
 const STDOUT: &str = "-";
 
 pub(super) async fn run(arguments: &InitArguments, session: &Session<'_>) -> Result<()> {

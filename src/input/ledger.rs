@@ -39,7 +39,7 @@ pub(crate) struct SourceLedger {
 /// The number of different values of unwanted rows that are named; a column of texts has as many as rows.
 const UNWANTED_VALUES: usize = 100;
 
-/// What stands for the values beyond that.
+/// The name under which the values beyond that are counted.
 const OTHER_VALUES: &str = "other values";
 
 impl SourceLedger {

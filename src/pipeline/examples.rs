@@ -52,10 +52,12 @@ fn chosen(range: Range<usize>, is_held: impl Fn(usize, u32) -> bool, rows: &[Row
         return Vec::new();
     }
     // Ties by position, so that the choice is the same on every machine.
+    let length = |at: &usize| (rows[*at].record.tokens, *at);
+    let middle = (held.len() - 1) / 2;
     let mut by_length = held.clone();
-    by_length.sort_unstable_by_key(|at| (rows[*at].record.tokens, *at));
-    let median = by_length[(by_length.len() - 1) / 2];
-    let (shortest, longest) = (by_length.first().copied(), by_length.last().copied());
+    by_length.select_nth_unstable_by_key(middle, length);
+    let median = by_length[middle];
+    let (shortest, longest) = (held.iter().copied().min_by_key(length), held.iter().copied().max_by_key(length));
     let mut chosen = vec![(median, Why::Median)];
     let mut add = |at: Option<usize>, why: Why| {
         if let Some(at) = at.filter(|at| chosen.len() < most && chosen.iter().all(|(known, _)| known != at)) {
@@ -112,14 +114,16 @@ pub(super) fn flag_statistics(
     rows: &[Row],
     is_judged: &dyn Fn(u32) -> bool,
 ) -> Vec<FlagStatistics> {
+    // Few rows have any flag: all of them are looked at once.
+    let any: Vec<usize> =
+        (0..rows.len()).filter(|at| !rows[*at].flags.is_empty() && is_judged(rows[*at].record.source)).collect();
     let of_flag = |flag: Flag| {
-        let has_flag = |row: &Row| row.flags.contains(flag) && is_judged(row.record.source);
-        let flagged = || rows.iter().enumerate().filter(|(_, row)| has_flag(row));
-        let pairs = flagged().take(FLAGGED_PAIRS).map(|(at, _)| flagged_pair(samples, at));
+        let flagged = || any.iter().copied().filter(|at| rows[*at].flags.contains(flag));
+        let pairs = flagged().take(FLAGGED_PAIRS).map(|at| flagged_pair(samples, at));
         let statistics = FlagStatistics {
             flag,
             samples: flagged().count() as u64,
-            dropped: flagged().filter(|(_, row)| !row.is_kept()).count() as u64,
+            dropped: flagged().filter(|at| !rows[*at].is_kept()).count() as u64,
             examples: pairs.collect(),
         };
         (statistics.samples > 0).then_some(statistics)

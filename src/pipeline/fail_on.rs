@@ -133,7 +133,7 @@ fn mixes(manifest: &Manifest) -> impl Iterator<Item = (String, &CutRecord)> {
     main.chain(documents).filter(|(_, cut)| cut.written)
 }
 
-/// The figures that a name stands for.
+/// The figures that a name selects.
 fn keys(manifest: &Manifest, metrics: &Map<String, Value>, name: &str) -> Result<Vec<String>> {
     let full = mixes(manifest)
         .find_map(|(prefix, cut)| Some((name.strip_prefix(&prefix)?.strip_prefix(".preflight.")?, cut.mix)));

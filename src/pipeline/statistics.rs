@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::index::Number;
 use crate::manifest::{MixKind, Requested};
 use crate::mixing::{CutPlan, Row, Size, SourcePlan, source_ranges};
-use crate::recipe::{Flag, Source};
+use crate::recipe::{Flag, Flags, Source};
 use crate::report::statistics::{CutSourceStatistics, CutStatistics, DocumentStatistics, SourceStatistics, Statistics};
 use std::collections::{HashMap, HashSet};
 
@@ -62,14 +62,15 @@ fn source_statistics(survey: &Survey, sources: &[Source], plan: &MixPlan) -> Vec
         dropped.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         let is_shown = source.by_cut && source.kind.mix() == main;
         let documents = if is_shown { documents(survey, rows, range) } else { Vec::new() };
-        let flagged = || rows[source_rows.clone()].iter().map(|row| row.flags).filter(|flags| !flags.is_empty());
-        let flags = Flag::ALL.map(|flag| (flag, flagged().filter(|flags| flags.contains(flag)).count() as u64));
+        let flagged: Vec<Flags> =
+            rows[source_rows].iter().map(|row| row.flags).filter(|flags| !flags.is_empty()).collect();
+        let flags = Flag::ALL.map(|flag| (flag, flagged.iter().filter(|flags| flags.contains(flag)).count() as u64));
         SourceStatistics {
             name: source.name.clone(),
             read: ledger.read,
             kept: ledger.kept,
             dropped,
-            flagged: flagged().count() as u64,
+            flagged: flagged.len() as u64,
             flags: flags.into_iter().filter(|(_, samples)| *samples > 0).collect(),
             documents,
         }

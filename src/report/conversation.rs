@@ -38,7 +38,7 @@ pub(crate) struct ShownSample {
 /// A part of a sample under one heading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Section {
-    /// The role, or several that cannot be told apart.
+    /// The role, or several that cannot be distinguished.
     role: String,
     fragments: Vec<Fragment>,
 }

@@ -39,10 +39,13 @@ pub(crate) fn metrics(manifest: &Manifest, statistics: &Statistics) -> Map<Strin
     }
     rows(&mut map, manifest);
     for cut in written {
-        mix(&mut map, cut, statistics.cuts.iter().find(|details| details.cut == cut.cut));
+        let details = statistics.cuts.iter().find(|details| details.cut == cut.cut);
+        mix(&mut map, &format!("cut_{}", cut.cut), cut, details, details);
     }
     for cut in manifest.document_cuts.iter().filter(|cut| cut.written) {
-        document_mix(&mut map, cut, statistics.document_cuts.iter().find(|details| details.cut == cut.cut));
+        // Beside conversations, a document mix has only the lengths of all its sources together.
+        let details = statistics.document_cuts.iter().find(|details| details.cut == cut.cut);
+        mix(&mut map, &format!("cut_{}.documents", cut.cut), cut, details, None);
     }
     map
 }
@@ -81,15 +84,21 @@ fn rows(map: &mut Map<String, Value>, manifest: &Manifest) {
     }
 }
 
-fn mix(map: &mut Map<String, Value>, cut: &CutRecord, details: Option<&CutStatistics>) {
-    let prefix = format!("cut_{}", cut.cut);
+/// The figures of one mix; `of_sources` has the token lengths of its sources, if they are shown.
+fn mix(
+    map: &mut Map<String, Value>,
+    prefix: &str,
+    cut: &CutRecord,
+    details: Option<&CutStatistics>,
+    of_sources: Option<&CutStatistics>,
+) {
     put(map, &format!("{prefix}.samples"), cut.samples);
     put(map, &format!("{prefix}.tokens"), cut.tokens);
     if let Some(training) = cut.training() {
-        put_training(map, &prefix, &training);
+        put_training(map, prefix, &training);
     }
     if let Some(preflight) = &cut.preflight {
-        put_preflight(map, &prefix, preflight);
+        put_preflight(map, prefix, preflight);
     }
     for (unit, figure) in [("samples", cut.validation_samples), ("tokens", cut.validation_tokens)] {
         if let Some(figure) = figure {
@@ -97,31 +106,12 @@ fn mix(map: &mut Map<String, Value>, cut: &CutRecord, details: Option<&CutStatis
         }
     }
     if let Some(details) = details {
-        lengths(map, &prefix, &details.lengths());
+        lengths(map, prefix, &details.lengths());
     }
     for share in &cut.sources {
-        let details = details.and_then(|details| details.sources.iter().find(|source| source.name == share.name));
-        source_in_mix(map, &prefix, share, details.map(|details| &details.lengths));
+        let details = of_sources.and_then(|details| details.sources.iter().find(|source| source.name == share.name));
+        source_in_mix(map, prefix, share, details.map(|details| &details.lengths));
     }
-}
-
-/// The figures of a document mix beside a mix of conversations.
-fn document_mix(map: &mut Map<String, Value>, cut: &CutRecord, details: Option<&CutStatistics>) {
-    let prefix = format!("cut_{}.documents", cut.cut);
-    put(map, &format!("{prefix}.samples"), cut.samples);
-    put(map, &format!("{prefix}.tokens"), cut.tokens);
-    if let Some(preflight) = &cut.preflight {
-        put_preflight(map, &prefix, preflight);
-    }
-    for (unit, figure) in [("samples", cut.validation_samples), ("tokens", cut.validation_tokens)] {
-        if let Some(figure) = figure {
-            put(map, &format!("{prefix}.validation.{unit}"), figure);
-        }
-    }
-    if let Some(details) = details {
-        lengths(map, &prefix, &details.lengths());
-    }
-    cut.sources.iter().for_each(|share| source_in_mix(map, &prefix, share, None));
 }
 
 fn source_in_mix(map: &mut Map<String, Value>, mix: &str, share: &ShareRecord, counts: Option<&LengthCounts>) {

@@ -108,58 +108,41 @@ fn mixes(manifest: &Manifest, statistics: &Statistics, run: RunKind, width: u16)
         header.push("loss tokens");
     }
     let mut table = new_table(&header, 2, width);
-    for cut in &statistics.cuts {
-        let (samples, tokens) = (cut.samples(), cut.tokens());
-        let record = manifest.cut(cut.cut);
-        let mut name = cut_name(cut.cut);
-        for source in &cut.sources {
-            let training = record.and_then(|cut| cut.source(&source.name)?.training.as_ref());
-            let mut row = vec![
-                std::mem::take(&mut name),
-                line(&source.name),
-                thousands(source.samples()),
-                percent(source.samples(), samples),
-                thousands(source.tokens()),
-                percent(source.tokens(), tokens),
-            ];
-            row.extend(training.map(|training| thousands(training.loss_tokens)));
-            table.add_row(row);
-        }
-        let empty = String::new;
-        let mut row = vec![name, "all".to_owned(), thousands(samples), empty(), thousands(tokens), empty()];
-        row.extend(record.and_then(CutRecord::training).map(|training| thousands(training.loss_tokens)));
-        table.add_row(row);
-        if let Some((samples, tokens)) = cut.validation {
-            let name = "held out for validation".to_owned();
-            table.add_row([String::new(), name, thousands(samples), String::new(), thousands(tokens), String::new()]);
-        }
-    }
+    statistics.cuts.iter().for_each(|cut| add_mix(&mut table, cut, manifest.cut(cut.cut)));
     block(&table)
+}
+
+/// Adds the rows of one mix: its sources, their sum, what is held out. `record` has loss tokens, if they were counted.
+fn add_mix(table: &mut Table, cut: &CutStatistics, record: Option<&CutRecord>) {
+    let (samples, tokens) = (cut.samples(), cut.tokens());
+    let mut name = cut_name(cut.cut);
+    for source in &cut.sources {
+        let training = record.and_then(|cut| cut.source(&source.name)?.training.as_ref());
+        let mut row = vec![
+            std::mem::take(&mut name),
+            line(&source.name),
+            thousands(source.samples()),
+            percent(source.samples(), samples),
+            thousands(source.tokens()),
+            percent(source.tokens(), tokens),
+        ];
+        row.extend(training.map(|training| thousands(training.loss_tokens)));
+        table.add_row(row);
+    }
+    let empty = String::new;
+    let mut row = vec![name, "all".to_owned(), thousands(samples), empty(), thousands(tokens), empty()];
+    row.extend(record.and_then(CutRecord::training).map(|training| thousands(training.loss_tokens)));
+    table.add_row(row);
+    if let Some((samples, tokens)) = cut.validation {
+        let name = "held out for validation".to_owned();
+        table.add_row([empty(), name, thousands(samples), empty(), thousands(tokens), empty()]);
+    }
 }
 
 /// The document mixes beside those of conversations.
 fn document_mixes(statistics: &Statistics, width: u16) -> String {
     let mut table = new_table(&["Document mixes", "source", "documents", "of mix", "tokens", "of mix"], 2, width);
-    for cut in &statistics.document_cuts {
-        let (samples, tokens) = (cut.samples(), cut.tokens());
-        let mut name = cut_name(cut.cut);
-        for source in &cut.sources {
-            table.add_row([
-                std::mem::take(&mut name),
-                line(&source.name),
-                thousands(source.samples()),
-                percent(source.samples(), samples),
-                thousands(source.tokens()),
-                percent(source.tokens(), tokens),
-            ]);
-        }
-        let empty = String::new;
-        table.add_row([name, "all".to_owned(), thousands(samples), empty(), thousands(tokens), empty()]);
-        if let Some((samples, tokens)) = cut.validation {
-            let name = "held out for validation".to_owned();
-            table.add_row([String::new(), name, thousands(samples), String::new(), thousands(tokens), String::new()]);
-        }
-    }
+    statistics.document_cuts.iter().for_each(|cut| add_mix(&mut table, cut, None));
     block(&table)
 }
 

@@ -114,37 +114,31 @@ pub(super) fn training_calls(manifest: &Manifest) -> Vec<String> {
         "zstd" => ".zst",
         _ => "",
     };
-    let numbers: String = [
-        ("max_seq_len", settings.max_seq_len),
-        ("max_tokens_per_gpu", settings.max_tokens_per_gpu),
-        ("effective_batch_size", settings.effective_batch_size),
-        ("nproc_per_node", settings.gpus),
-        ("num_epochs", settings.epochs),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some(format!(", {name}={}", value?)))
-    .collect();
-    let has = |format: &str| settings.formats.iter().any(|known| known == format);
-    let mut calls = Vec::new();
-    if has("messages") && !manifest.document_mixes().is_empty() {
-        let numbers: String = [
-            ("block_size", settings.block_size),
+    // The length that a trainer is given: of a conversation, or of a block of documents.
+    let numbers = |length: (&str, Option<u32>)| -> String {
+        let given = [
+            length,
             ("max_tokens_per_gpu", settings.max_tokens_per_gpu),
             ("effective_batch_size", settings.effective_batch_size),
             ("nproc_per_node", settings.gpus),
             ("num_epochs", settings.epochs),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| Some(format!(", {name}={}", value?)))
-        .collect();
+        ];
+        given.into_iter().filter_map(|(name, value)| Some(format!(", {name}={}", value?))).collect()
+    };
+    let has = |format: &str| settings.formats.iter().any(|known| known == format);
+    let mut calls = Vec::new();
+    if has("messages") && !manifest.document_mixes().is_empty() {
+        let numbers = numbers(("block_size", settings.block_size));
         calls.push(format!(
             "training_hub: sft(..., data_path=\"combined_cut_{cut}x.cpt.jsonl{suffix}\", is_pretraining=True{numbers})"
         ));
     }
     if has("messages") && has_chats {
+        let numbers = numbers(("max_seq_len", settings.max_seq_len));
         calls.push(format!("training_hub: sft(..., data_path=\"combined_cut_{cut}x.jsonl{suffix}\"{numbers})"));
     }
     if has("tokens") && has_chats {
+        let numbers = numbers(("max_seq_len", settings.max_seq_len));
         calls.push(format!(
             "training_hub: osft(..., data_path=\"combined_cut_{cut}x.tokens.jsonl{suffix}\", use_processed_dataset=True{numbers})"
         ));

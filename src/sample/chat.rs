@@ -1,18 +1,17 @@
 //! Ready chats: rows that are conversations already, for replay.
 
 use super::columns::{Columns, invalid_escape, type_of, wrong_type};
-use super::conversation::Conversation;
-use super::flags::{flags, has_template_token};
+use super::conversation::{Conversation, content_text};
+use super::flags::chat_flags;
 use super::json::{RowJson, TOOLS_KEY, put};
 use super::kind::SampleKind;
 use super::numbers;
 use super::outcome::{DropReason, ParsedRow, RejectReason, RowError};
 use super::reasoning::TemplateProbe;
 use crate::index::{PartsHasher, Record, SplitBuilder};
-use crate::recipe::{Flag, Flags, ReasoningKey, Source, WrittenReasoning};
+use crate::recipe::{Flags, ReasoningKey, Source, WrittenReasoning};
 use crate::text::{Interner, TextId, TextStore};
 use serde_json::{Map, Value};
-use std::borrow::Cow;
 
 /// What `metadata.dataset` says of chats.
 const DATASET: &str = "messages";
@@ -75,7 +74,7 @@ pub(super) fn parse(
     let Some(messages) = texts.intern(&messages)?.filter(|_| !list.is_empty()) else {
         return Ok(ParsedRow::Dropped(DropReason::EmptyMessages));
     };
-    let chat = Chat { messages, tools, unmask, flags: flags_of(list) };
+    let chat = Chat { messages, tools, unmask, flags: chat_flags(None, list) };
     Ok(if is_complete { ParsedRow::Kept(chat) } else { ParsedRow::KeptWithoutReasoning(chat) })
 }
 
@@ -125,37 +124,6 @@ fn written_messages(
         WrittenReasoning::Under(_) | WrittenReasoning::Nowhere => is_complete = reasonings.iter().all(Option::is_none),
     }
     (numbers::write(&Value::from_iter(messages)), is_complete)
-}
-
-/// The flags of a chat: those of each of the user's messages and the answer that follows it. Control tokens are looked for in all
-/// messages; whether a message asks something is judged for the first one only.
-fn flags_of(messages: &[Value]) -> Flags {
-    let mut all = Flags::default();
-    let mut question: Option<String> = None;
-    let mut is_first = true;
-    for message in messages {
-        let content = &*content_text(message.get("content"));
-        all = all.with(Flag::TemplateToken, has_template_token(content));
-        match (message.get("role").and_then(Value::as_str), question.take()) {
-            (Some("user"), _) => question = Some(content.to_owned()),
-            (Some("assistant"), Some(asked)) if !content.is_empty() => {
-                let found = flags(&asked, content);
-                all = all.or(if is_first { found } else { found.without(Flag::NoQuestion) });
-                is_first = false;
-            }
-            (_, asked) => question = asked,
-        }
-    }
-    all
-}
-
-/// The text of a content: a string, or a list of parts of which some are texts.
-fn content_text(content: Option<&Value>) -> Cow<'_, str> {
-    match content {
-        Some(Value::String(text)) => Cow::Borrowed(text),
-        Some(Value::Array(parts)) => parts.iter().filter_map(|part| part.get("text")?.as_str()).collect(),
-        _ => Cow::default(),
-    }
 }
 
 /// A message and its reasoning, if it has some. Keys that say nothing are left out: those whose value is null, an empty list, or,

@@ -29,6 +29,15 @@ pub(crate) enum Conversation<'a> {
     Document(&'a str),
 }
 
+/// The text of a message's content: a string, or a list of parts of which some are texts.
+pub(super) fn content_text(content: Option<&Value>) -> Cow<'_, str> {
+    match content {
+        Some(Value::String(text)) => Cow::Borrowed(text),
+        Some(Value::Array(parts)) => parts.iter().filter_map(|part| part.get("text")?.as_str()).collect(),
+        _ => Cow::default(),
+    }
+}
+
 impl Conversation<'_> {
     /// Role and text of everything that somebody says, in order; an answer's reasoning comes before its content.
     pub(crate) fn turns(&self) -> Vec<(String, String)> {

@@ -3,7 +3,9 @@
 //! A flag is a guess from the text alone, made for every sample; it drops nothing unless the recipe's filter says so. The rules are
 //! listed in docs/recipes.md.
 
+use super::conversation::content_text;
 use crate::recipe::{Flag, Flags};
+use serde_json::Value;
 
 /// How far from its beginning an answer is searched for a refusal, in bytes.
 const REFUSAL_SEARCHED: usize = 160;
@@ -19,6 +21,28 @@ pub(crate) fn flags(question: &str, answer: &str) -> Flags {
         .with(Flag::TemplateToken, has_template_token(question) || has_template_token(answer))
         .with(Flag::NoQuestion, is_no_question(question))
         .with(Flag::Refusal, is_refusal(answer))
+}
+
+/// The flags of messages: those of each of the user's messages, or of `question`, if it is known by itself, and of the answer that
+/// follows. Control tokens are looked for in all messages; later messages need not ask anything.
+pub(crate) fn chat_flags(question: Option<&str>, messages: &[Value]) -> Flags {
+    let mut found = Flags::default();
+    let mut asked = None;
+    let mut is_first = true;
+    for message in messages {
+        let content = content_text(message.get("content"));
+        found = found.with(Flag::TemplateToken, has_template_token(&content));
+        match (message.get("role").and_then(Value::as_str), &asked) {
+            (Some("user"), _) => asked = Some(content),
+            (Some("assistant"), Some(of_message)) if !content.is_empty() => {
+                let pair = flags(question.unwrap_or(of_message), &content);
+                found = found.or(if is_first { pair } else { pair.without(Flag::NoQuestion) });
+                (asked, is_first) = (None, false);
+            }
+            _ => {}
+        }
+    }
+    found
 }
 
 /// Whether a text contains what chat templates and tokenizers take for a control token, such as `<|eot_id|>` or `[INST]`. Then the

@@ -21,7 +21,7 @@ pub(crate) use body::{Body, Sample, row_layout};
 pub(crate) use columns::Columns;
 pub(crate) use conversation::Conversation;
 pub(crate) use document::Document;
-pub(crate) use flags::{flags, has_template_token};
+pub(crate) use flags::{chat_flags, has_template_token};
 pub(crate) use json::{KeyBits, RowJson, RowLayout};
 pub(crate) use options::ParseOptions;
 pub(crate) use outcome::{ParsedRow, RejectReason, RowError};

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// The first character of a marked text: a code point that stands for no character.
+/// The first character of a marked text: a code point that is no character.
 const MARK: char = '\u{10fffe}';
 
 /// Parses JSON, with marked texts in place of numbers that serde_json does not keep.
@@ -31,7 +31,7 @@ pub(crate) fn write(value: &Value) -> String {
     out
 }
 
-/// The number that a marked text stands for.
+/// The number that a marked text encodes.
 pub(crate) fn marked(text: &str) -> Option<&str> {
     text.strip_prefix(MARK)
 }

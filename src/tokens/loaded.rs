@@ -49,6 +49,7 @@ impl LoadedTokenizer {
         pool: &ThreadPool,
     ) -> Result<Self> {
         let tokenizer = BaseTokenizer::load(files, rules, pool)?;
+        let eos = TokenizerConfig::load(files)?.special_token("eos_token").map(str::to_owned);
         Ok(Self {
             name: files.name.clone(),
             rules,
@@ -58,8 +59,8 @@ impl LoadedTokenizer {
             template,
             counter: tokenizer.counter(),
             documents: DocumentTokenizer::new(tokenizer.clone()),
-            eos: TokenizerConfig::load(files)?.special_token("eos_token").map(str::to_owned),
-            training: encodes.then(|| TrainingTokenizer::new(tokenizer, files)).transpose()?,
+            training: encodes.then(|| TrainingTokenizer::new(tokenizer, eos.clone())),
+            eos,
         })
     }
 }

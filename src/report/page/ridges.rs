@@ -119,13 +119,15 @@ impl Frame<'_> {
 
     /// Labels below the axis: every second, third, ... if there is no room for all.
     fn ticks(&self, bottom: i32, shapes: &mut Vec<Shape>) {
-        let room = |label: &String| TICK_CHARACTER * characters(label) / 2 + 3;
+        let half_width = |label: &String| TICK_CHARACTER * characters(label) / 2 + 3;
         let stride = (1..=self.axis.ticks.len()).find(|stride| {
             let ticks: Vec<_> = self.axis.ticks.iter().step_by(*stride).collect();
-            ticks.windows(2).all(|pair| self.x(pair[0].0) + room(&pair[0].1) <= self.x(pair[1].0) - room(&pair[1].1))
+            ticks
+                .windows(2)
+                .all(|pair| self.x(pair[0].0) + half_width(&pair[0].1) <= self.x(pair[1].0) - half_width(&pair[1].1))
         });
         for (at, label) in self.axis.ticks.iter().step_by(stride.unwrap_or(1)) {
-            let (x, half) = (self.x(*at), room(label));
+            let (x, half) = (self.x(*at), half_width(label));
             if x >= half && x + half <= self.width {
                 shapes.push(text("tick", "middle", (x, bottom + 12), label));
             }

@@ -13,9 +13,7 @@ pub(crate) use documents::{DocumentEncoder, DocumentTokenizer};
 pub(crate) use labels::NOT_TRAINED;
 pub(crate) use parts::{TextPart, trained_parts};
 
-use super::config::TokenizerConfig;
 use super::count::{BaseTokenizer, IdEncoder, TextSource};
-use super::files::TokenizerFiles;
 use super::template::ChatTemplate;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sample::Conversation;
@@ -59,13 +57,9 @@ pub(crate) struct TrainingTokenizer {
 }
 
 impl TrainingTokenizer {
-    /// A tokenizer with the end token that its configuration names.
-    ///
-    /// # Errors
-    /// If a configuration file is not valid.
-    pub(super) fn new(tokenizer: BaseTokenizer, files: &TokenizerFiles) -> Result<Self> {
-        let eos = TokenizerConfig::load(files)?.special_token("eos_token").map(str::to_owned);
-        Ok(Self { tokenizer, eos })
+    /// A tokenizer, and the text of the token after which an answer ends, if it has one.
+    pub(super) fn new(tokenizer: BaseTokenizer, eos: Option<String>) -> Self {
+        Self { tokenizer, eos }
     }
 
     /// The encoder. It takes over the vocabulary of the tokenizer's counter if that no longer exists, else a copy.
