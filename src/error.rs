@@ -112,6 +112,19 @@ impl Error {
         self
     }
 
+    /// Appends what else is to be known, after a semicolon.
+    #[must_use]
+    pub(crate) fn and(mut self, remark: &str) -> Self {
+        self.message = format!("{}; {remark}", self.message);
+        self
+    }
+
+    /// The same error again, without its cause.
+    pub(crate) fn without_cause(&self) -> Self {
+        let Self { kind, place, message, hint, .. } = self;
+        Self { kind: *kind, place: place.clone(), message: message.clone(), hint: hint.clone(), source: None }
+    }
+
     /// Sets the underlying error.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {

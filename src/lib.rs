@@ -26,6 +26,8 @@
 //! | `codec` | compression by name: one push interface for reading, writing and verifying |
 //! | `colour` | when lines for people have colours |
 //! | `pool` | jobs on the thread pool, awaited |
+//! | `watchdog` | limits on memory and time that hold whatever the input does |
+//! | `process` | the allocator, full stacks, exit at once |
 //! | `manifest` | the types of `manifest.json` |
 
 #![warn(missing_docs)]
@@ -43,6 +45,7 @@ mod mixing;
 mod output;
 mod pipeline;
 mod pool;
+mod process;
 mod progress;
 mod recipe;
 mod report;
@@ -53,6 +56,8 @@ pub mod testing;
 mod text;
 mod tokens;
 mod warnings;
+mod watchdog;
 mod workflow;
 
 pub use commands::main;
+pub use process::Allocator;

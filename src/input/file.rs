@@ -12,6 +12,7 @@ use crate::codec::{Codec, Transform};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::{self, Job};
 use crate::progress::ProgressCounter;
+use crate::watchdog::Operation;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -50,6 +51,8 @@ impl<V: RowVisitor> FileReader<V> {
     /// # Errors
     /// Errors of the stream; [`ErrorKind::Data`] if the file is damaged, or for the first row that cannot be read.
     pub(super) async fn read(self, mut stream: BoxStream<'static, Result<Bytes>>) -> Result<FileRows<V::Rows>> {
+        let operation = Operation::new("reading the file", self.parser.place(), self.parser.advice());
+        let operation = &Arc::new(operation);
         let mut results = Results { parser: self.parser.clone(), running: VecDeque::new(), rows: V::Rows::default() };
         let limit = self.pool.current_num_threads() + 2;
         let mut stored = Box::new(StoredBytes::new(self.format));
@@ -59,7 +62,7 @@ impl<V: RowVisitor> FileReader<V> {
             let mut next = Some(bytes);
             while next.is_some() || !stored.input.is_empty() {
                 let bytes = next.take();
-                let step = self.job(move |parse| {
+                let step = self.job(operation, move |parse| {
                     if let Some(bytes) = bytes {
                         stored.receive(bytes);
                     }
@@ -71,23 +74,29 @@ impl<V: RowVisitor> FileReader<V> {
                 results.add(parsing, limit).await?;
             }
         }
-        let step = self.job(move |parse| {
+        let step = self.job(operation, move |parse| {
             let (end, chunks) = stored.finish(&**parse.parser)?;
             Ok((end, parse.all(chunks)))
         });
         let (end, parsing) = results.or_earlier_error(step.join("reading a file").await?).await?;
         results.add(parsing, limit).await?;
         if let Some(parquet) = end.parquet {
-            self.read_parquet(parquet, &mut results, limit).await?;
+            self.read_parquet(operation, parquet, &mut results, limit).await?;
         }
         results.collect(0).await?;
         let unlike_name = Some(end.codec).filter(|codec| *codec != self.format.codec);
         Ok(FileRows { rows: results.rows, bytes: end.bytes, digest: end.digest, unlike_name })
     }
 
-    async fn read_parquet(&self, mut parquet: ParquetRows, results: &mut Results<V>, limit: usize) -> Result<()> {
+    async fn read_parquet(
+        &self,
+        operation: &Arc<Operation>,
+        mut parquet: ParquetRows,
+        results: &mut Results<V>,
+        limit: usize,
+    ) -> Result<()> {
         loop {
-            let step = self.job(move |parse| {
+            let step = self.job(operation, move |parse| {
                 let chunk = parquet.next_chunk().map_err(|error| invalid_parquet(&**parse.parser, error))?;
                 let ended = chunk.is_none();
                 Ok((parquet, ended, parse.all(chunk)))
@@ -103,9 +112,15 @@ impl<V: RowVisitor> FileReader<V> {
 
     /// Starts a job on the pool that may start the parsing of chunks: then the thread has work when the job ends, before
     /// anybody else has seen its result.
-    fn job<T: Send + 'static>(&self, work: impl FnOnce(&Parse<'_, V>) -> T + Send + 'static) -> Job<T> {
-        let (parser, threads) = (self.parser.clone(), self.pool.clone());
-        pool::spawn(&self.pool, move || work(&Parse { parser: &parser, pool: &threads }))
+    fn job<T: Send + 'static>(
+        &self,
+        operation: &Arc<Operation>,
+        work: impl FnOnce(&Parse<'_, V>) -> T + Send + 'static,
+    ) -> Job<T> {
+        let (parser, threads, operation) = (self.parser.clone(), self.pool.clone(), operation.clone());
+        pool::spawn(&self.pool, move || {
+            operation.run(|| work(&Parse { parser: &parser, pool: &threads, operation: &operation }))
+        })
     }
 }
 
@@ -113,13 +128,14 @@ impl<V: RowVisitor> FileReader<V> {
 struct Parse<'p, V> {
     parser: &'p Arc<V>,
     pool: &'p ThreadPool,
+    operation: &'p Arc<Operation>,
 }
 
 impl<V: RowVisitor> Parse<'_, V> {
     fn all(&self, chunks: impl IntoIterator<Item = Chunk>) -> Parsing<V::Rows> {
         let start = |chunk: Chunk| {
-            let parser = self.parser.clone();
-            pool::spawn(self.pool, move || parse(&*parser, &chunk))
+            let (parser, operation) = (self.parser.clone(), self.operation.clone());
+            pool::spawn(self.pool, move || operation.run(|| parse(&*parser, &chunk)))
         };
         chunks.into_iter().map(start).collect()
     }

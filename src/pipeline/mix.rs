@@ -14,7 +14,7 @@ use super::write::{Encoding, WriteMixOptions, write_mix};
 use crate::error::Result;
 use crate::index::Index;
 use crate::manifest::{Manifest, Measure, MixKind, TokenizerRecord};
-use crate::recipe::{Source, Thinking, nearest};
+use crate::recipe::{Source, Thinking, WrittenReasoning, nearest};
 use crate::report::{self, format::line, statistics::Statistics};
 use crate::sample::{Reasoning, written_reasoning};
 use crate::settings::Settings;
@@ -70,9 +70,8 @@ struct Planned {
 async fn plan_run(settings: &Settings, context: &Context) -> Result<Planned> {
     // Before any row is read: the template decides which reasoning is kept.
     let prepare_options = PrepareOptions::of(settings);
-    let (mut job, (files, template)) =
+    let (mut job, (files, template, written)) =
         futures::try_join!(prepare(&prepare_options, context), fetch_template(settings, context))?;
-    let written = written_reasoning(settings.thinking, &*template);
     job.sources.iter_mut().for_each(|source| source.reasoning = written);
     let survey_options = SurveyOptions::of(settings, &job.sources, template.clone());
     let encodes = needs_training_tokens(settings);
@@ -101,15 +100,21 @@ async fn plan_run(settings: &Settings, context: &Context) -> Result<Planned> {
     context.compute("planning", planning).await
 }
 
-/// Fetches the tokenizer's files and compiles its chat template, or the given one.
-async fn fetch_template(settings: &Settings, context: &Context) -> Result<(TokenizerFiles, Arc<ChatTemplate>)> {
-    let (rules, date) = (settings.tokenizer_rules, tokens::date_of_run()?);
+/// Fetches the tokenizer's files and compiles its chat template, or the given one; returns also which reasoning it prints.
+async fn fetch_template(
+    settings: &Settings,
+    context: &Context,
+) -> Result<(TokenizerFiles, Arc<ChatTemplate>, WrittenReasoning)> {
+    let (rules, thinking, date) = (settings.tokenizer_rules, settings.thinking, tokens::date_of_run()?);
     let _step = context.progress.step("loading the tokenizer");
     let files = tokens::fetch(&context.storage, &settings.tokenizer_model).await?;
     let given = tokens::given_template(&context.storage, settings.chat_template.as_ref()).await?;
-    let compile = move |_: &Context| Ok((Arc::new(ChatTemplate::load(&files, given, rules, date)?), files));
-    let (template, files) = context.compute("compiling the chat template", compile).await?;
-    Ok((files, template))
+    let compile = move |_: &Context| {
+        let template = ChatTemplate::load(&files, given, rules, date)?;
+        let written = written_reasoning(thinking, &template);
+        Ok((files, Arc::new(template), written))
+    };
+    context.compute("compiling the chat template", compile).await
 }
 
 /// Warns of reasoning that the chat template does not print.

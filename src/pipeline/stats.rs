@@ -52,9 +52,13 @@ pub(crate) async fn stats(options: StatsOptions, context: &Context) -> Result<Me
     let date = tokens::date_of_run()?;
     let files = tokens::fetch(&context.storage, &options.tokenizer).await?;
     let given = tokens::given_template(&context.storage, options.chat_template.as_ref()).await?;
-    let load = move |_: &Context| Ok((Arc::new(ChatTemplate::load(&files, given, TokenizerRules::Auto, date)?), files));
-    let (template, files) = context.compute("compiling the chat template", load).await?;
-    let (texts, rows) = read(objects, &template, context).await?;
+    let load = move |_: &Context| {
+        let template = ChatTemplate::load(&files, given, TokenizerRules::Auto, date)?;
+        let reasoning = written_reasoning(Thinking::Auto, &template);
+        Ok((Arc::new(template), Source { reasoning, ..Source::of_chats("messages") }, files))
+    };
+    let (template, source, files) = context.compute("compiling the chat template", load).await?;
+    let (texts, rows) = read(objects, &template, &source, context).await?;
     let counting = move |context: &Context| count(&files, template, &texts, rows, &options, context);
     context.compute("counting", counting).await
 }
@@ -83,12 +87,12 @@ async fn no_file(file: &Location, context: &Context) -> Result<Error> {
 async fn read(
     objects: Vec<ObjectInfo>,
     template: &Arc<ChatTemplate>,
+    source: &Source,
     context: &Context,
 ) -> Result<(TextStore, Vec<(ObjectInfo, Rows)>)> {
     let texts = Arc::new(Interner::default());
-    let source = Source { reasoning: written_reasoning(Thinking::Auto, &**template), ..Source::of_chats("messages") };
     let parse = ParseOptions { drop_placeholders: false, reasoning: Reasoning::None, template: template.clone() };
-    let parser = Arc::new(RowParser::new(&source, parse));
+    let parser = Arc::new(RowParser::new(source, parse));
     let bar = context.progress.bar("reading", objects.iter().map(|object| object.size).sum(), ProgressUnit::Bytes);
     let mut files = Vec::new();
     for object in objects {

@@ -6,6 +6,7 @@ use super::table::{MixSettings, RunSettings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::{Format, Recipe};
 use crate::storage::StorageOptions;
+use crate::watchdog::Limits;
 use std::ops::Deref;
 
 /// What `mix` and `plan` need to know: the resolved settings, which this dereferences to, and the recipe.
@@ -83,6 +84,11 @@ impl RunSettings {
     /// A usage error that names the flag or variable, the value, and what was expected.
     pub(crate) fn of(given: &SettingValues, environment: &Environment) -> Result<Self> {
         Self::resolve(&Resolver { given, recipe: None, environment })
+    }
+
+    /// The limits of the program.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { memory: self.memory_limit.map(|size| size.0), operation: self.operation_timeout }
     }
 
     /// The options of storage.

@@ -8,7 +8,7 @@
 
 use super::resolve::Resolver;
 use super::setting::{DefaultValue, KfpType, RecipeKey, Setting};
-use super::values::{FailOn, Kind, Value};
+use super::values::{FailOn, Kind, MemorySize, Value};
 use crate::error::Result;
 use crate::input::MIX_FOLDER;
 use crate::progress::LogFormat;
@@ -568,6 +568,28 @@ settings! {
             value_name: "SECONDS",
             kind: Kind::Number { min: 1, max: 3600 },
             ..Setting::new("lease_timeout")
+        };
+
+        /// Memory that the program may use, such as 4GiB; with more it ends with 3 before the system kills it.
+        ///
+        /// Counted are the program's own pages, not those of files. The message names what was being done, such as rendering a
+        /// chat template.
+        memory_limit: Option<MemorySize> = Setting {
+            env: &["KNOWLEDGE_MIXING_MEMORY_LIMIT"],
+            default: DefaultValue::Described("nine tenths of what the container allows, else of the machine's memory"),
+            heading: EXECUTION,
+            value_name: "SIZE",
+            ..Setting::new("memory_limit")
+        };
+
+        /// Seconds that one operation may take, such as rendering a conversation or loading a tokenizer.
+        operation_timeout: Duration = Setting {
+            env: &["KNOWLEDGE_MIXING_OPERATION_TIMEOUT"],
+            default: DefaultValue::Text("60"),
+            heading: EXECUTION,
+            value_name: "SECONDS",
+            kind: Kind::Number { min: 1, max: 86_400 },
+            ..Setting::new("operation_timeout")
         };
 
         /// Format of progress and warnings on standard error.

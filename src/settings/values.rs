@@ -172,6 +172,24 @@ impl Value for Duration {
     }
 }
 
+/// A size of memory, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MemorySize(pub(crate) u64);
+
+/// The program itself and its threads need some memory to end in good order.
+const MIN_MEMORY: u64 = 64 << 20;
+
+/// With a unit as people (`900MB`, `4 GiB`) and Kubernetes (`4Gi`) write it.
+impl Value for MemorySize {
+    fn parse(texts: &[String], _: Kind) -> Result<Self> {
+        let text = single(texts)?;
+        let size = text.parse::<bytesize::ByteSize>().ok().map(|size| size.as_u64());
+        size.filter(|size| *size >= MIN_MEMORY)
+            .map(Self)
+            .ok_or_else(|| invalid(text, "a size of at least 64MiB, such as 900MB or 4GiB"))
+    }
+}
+
 /// Ascending, without duplicates.
 impl Value for Vec<u32> {
     fn parse(texts: &[String], kind: Kind) -> Result<Self> {
@@ -357,6 +375,18 @@ mod tests {
         assert_eq!(parse("42.0", kind), Some(42u64));
         for text in ["9007199254740992", "-1", "x", "", "1.5", "18446744073709551616"] {
             assert_eq!(parse::<u64>(text, kind), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, size) in
+            [("4GiB", 4 << 30), ("4 GiB", 4 << 30), ("4Gi", 4 << 30), ("900MB", 900_000_000), ("67108864", 64 << 20)]
+        {
+            assert_eq!(parse(text, Kind::Text), Some(MemorySize(size)), "{text}");
+        }
+        for text in ["", "1", "63MiB", "-4GiB", "GiB", "4 pods", "99999999999999999999GiB"] {
+            assert_eq!(parse::<MemorySize>(text, Kind::Text), None, "{text}");
         }
     }
 

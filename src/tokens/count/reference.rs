@@ -6,6 +6,8 @@ use crate::recipe::TokenizerRules;
 use crate::tokens::config::{Token, TokenizerConfig};
 use crate::tokens::files::TokenizerFiles;
 use crate::tokens::rules::{self, RuledTokenizer, TextEnds};
+use crate::watchdog::Operation;
+use std::sync::Arc;
 use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, ModelWrapper, PostProcessorWrapper, Tokenizer};
 
@@ -17,6 +19,7 @@ pub(super) struct ReferenceEncoder {
     splits_special_tokens: bool,
     /// The id of the end-of-sequence token, if the configuration names one that the tokenizer has.
     eos: Option<u32>,
+    encoding: Arc<Operation>,
 }
 
 /// The ids that a tokenizer puts around every text.
@@ -25,6 +28,9 @@ pub(in crate::tokens) struct AroundText {
     pub(in crate::tokens) before: Vec<u32>,
     pub(in crate::tokens) after: Vec<u32>,
 }
+
+/// What helps if a tokenizer does not work.
+const HINT: &str = "use a tokenizer that transformers loads as a fast tokenizer";
 
 /// Texts that show what a post-processor adds.
 const PROBES: [&str; 5] = ["", "x", "a longer text, with\nlines and 123 numbers", "<s></s>", "\u{e9}\u{4e2d}\u{1f600}"];
@@ -35,14 +41,17 @@ impl ReferenceEncoder {
     /// # Errors
     /// If a file is not valid, or the tokenizer is not deterministic.
     pub(super) fn load(files: &TokenizerFiles, rules: TokenizerRules) -> Result<(Self, RuledTokenizer)> {
+        let place = files.location_of("tokenizer.json").to_string();
+        Operation::new("loading the tokenizer", place, HINT).run(|| Self::load_files(files, rules))
+    }
+
+    fn load_files(files: &TokenizerFiles, rules: TokenizerRules) -> Result<(Self, RuledTokenizer)> {
         let mut config = TokenizerConfig::load(files)?;
         let ruled = rules::apply(files, &config, rules)?;
         config.add_defaults(&ruled.default_tokens);
         let place = files.location_of("tokenizer.json");
         let invalid = |message: String| {
-            Error::new(ErrorKind::Data, format!("not a valid tokenizer: {message}"))
-                .at(&place)
-                .hint("use a tokenizer that transformers loads as a fast tokenizer")
+            Error::new(ErrorKind::Data, format!("not a valid tokenizer: {message}")).at(&place).hint(HINT)
         };
         let mut tokenizer = Tokenizer::from_bytes(&ruled.json).map_err(|e| invalid(e.to_string()))?;
         if let ModelWrapper::BPE(model) = tokenizer.get_model()
@@ -64,7 +73,13 @@ impl ReferenceEncoder {
         let splits_special_tokens = config.splits_special_tokens();
         tokenizer.set_encode_special_tokens(splits_special_tokens);
         let eos = config.special_token("eos_token").and_then(|token| tokenizer.token_to_id(token));
-        Ok((Self { tokenizer, splits_special_tokens, eos }, ruled))
+        let encoding = Arc::new(Operation::new("encoding a text with the tokenizer", place.to_string(), HINT));
+        Ok((Self { tokenizer, splits_special_tokens, eos, encoding }, ruled))
+    }
+
+    /// The encoding of one text, for the watchdog.
+    pub(super) fn encoding(&self) -> &Operation {
+        &self.encoding
     }
 
     pub(super) fn tokenizer(&self) -> &Tokenizer {
@@ -118,13 +133,15 @@ impl ReferenceEncoder {
 
 impl TextEncoder<u32> for ReferenceEncoder {
     fn encode(&self, text: &str) -> Result<u32, String> {
-        self.tokenizer.encode_fast(text, true).map(|e| e.len() as u32).map_err(|e| e.to_string())
+        let encoded = self.encoding.run(|| self.tokenizer.encode_fast(text, true));
+        encoded.map(|e| e.len() as u32).map_err(|e| e.to_string())
     }
 }
 
 impl TextEncoder<Vec<u32>> for ReferenceEncoder {
     fn encode(&self, text: &str) -> Result<Vec<u32>, String> {
-        self.tokenizer.encode_fast(text, false).map(|e| e.get_ids().to_vec()).map_err(|e| e.to_string())
+        let encoded = self.encoding.run(|| self.tokenizer.encode_fast(text, false));
+        encoded.map(|e| e.get_ids().to_vec()).map_err(|e| e.to_string())
     }
 }
 

@@ -89,7 +89,8 @@ impl<E: Pieces> WordCache<E> {
     pub(super) fn new(reference: Arc<ReferenceEncoder>) -> Result<Self, String> {
         let rules = WordRules::of(&reference)?;
         let tokens_per_text = reference
-            .tokens_per_text()
+            .encoding()
+            .run(|| reference.tokens_per_text())
             .ok_or_else(|| "its post-processor does not add the same number of tokens to every text".to_owned())?;
         let tokens = reference.tokenizer().get_added_tokens_decoder();
         Ok(Self {
@@ -202,13 +203,14 @@ impl<E: Pieces> WordCache<E> {
 
 impl TextEncoder<u32> for WordCache<u32> {
     fn encode(&self, text: &str) -> Result<u32, String> {
-        Ok(self.encode_text(text)?.saturating_add(self.tokens_per_text))
+        let encoded = self.reference.encoding().run(|| self.encode_text(text))?;
+        Ok(encoded.saturating_add(self.tokens_per_text))
     }
 }
 
 impl TextEncoder<Vec<u32>> for WordCache<Vec<u32>> {
     fn encode(&self, text: &str) -> Result<Vec<u32>, String> {
-        self.encode_text(text)
+        self.reference.encoding().run(|| self.encode_text(text))
     }
 }
 

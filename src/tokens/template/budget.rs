@@ -1,9 +1,10 @@
 //! The limit on how much text a template may build. Fuel limits the number of steps, but a few steps can double a text many
-//! times over. So each render has a budget of bytes, and every operation that builds a text spends from it first.
+//! times over. So each render has a budget of bytes, and operations that build a text of others spend from it first: the error names the
+//! template's line. What they miss is the watchdog's task.
 
 use super::python;
 use minijinja::value::Value;
-use minijinja::{Environment, Error, ErrorKind};
+use minijinja::{Error, ErrorKind};
 use std::cell::Cell;
 use std::fmt;
 
@@ -74,17 +75,6 @@ impl<W: fmt::Write> fmt::Write for SpendingWriter<'_, W> {
         RenderBudget::spend(text.len() as u64).map_err(|_| fmt::Error)?;
         self.0.write_str(text)
     }
-}
-
-/// The filter that spends the length of a long piece of plain text.
-pub(super) const SPEND_PLAIN: &str = "__spend_plain";
-
-/// Adds the filters that the rewritten template calls.
-pub(super) fn install(environment: &mut Environment<'_>) {
-    environment.add_filter(SPEND_PLAIN, |bytes: u64| -> Result<&'static str, Error> {
-        RenderBudget::spend(bytes)?;
-        Ok("")
-    });
 }
 
 fn exhausted() -> Error {

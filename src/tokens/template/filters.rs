@@ -372,7 +372,6 @@ fn batch(state: &State<'_, '_>, value: Value, args: Rest<ValueOrKwargs>) -> Resu
     let [count, fill] = options(args, ["linecount", "fill_with"])?;
     let count = usize::try_from(count.unwrap_or_default())?;
     check_iterable(&value)?;
-    RenderBudget::spend(count as u64)?;
     minijinja::filters::batch(state, value, count, fill)
 }
 
@@ -380,7 +379,6 @@ fn slice(state: &State<'_, '_>, value: Value, args: Rest<ValueOrKwargs>) -> Resu
     let [count, fill] = options(args, ["slices", "fill_with"])?;
     let count = usize::try_from(count.unwrap_or_default())?;
     check_iterable(&value)?;
-    RenderBudget::spend(count as u64)?;
     minijinja::filters::slice(state, value, count, fill)
 }
 

@@ -31,6 +31,7 @@ use super::files::TokenizerFiles;
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::TokenizerRules;
 use crate::sample::Conversation;
+use crate::watchdog::Operation;
 use budget::RenderBudget;
 use chrono::NaiveDateTime;
 use find::Templates;
@@ -63,18 +64,36 @@ const FUEL_BYTES: usize = 1 << 20;
 /// A tokenizer's compiled chat template, with its special tokens; perhaps another one for conversations with tools.
 pub(crate) struct ChatTemplate {
     environment: Environment<'static>,
-    place: String,
-    /// The place of [`TOOL_USE`], or why it cannot be used: only conversations with tools need it.
-    tool_use: Option<Result<String, String>>,
+    default: Rendering,
+    /// Of [`TOOL_USE`], or why it cannot be used: only conversations with tools need it.
+    tool_use: Option<Result<Rendering, String>>,
     digest: String,
     rules: TokenizerRules,
     date: NaiveDateTime,
     date_used: Arc<AtomicBool>,
 }
 
+/// The rendering of one template: where it comes from, and its operation for the watchdog.
+#[derive(Debug)]
+struct Rendering {
+    name: &'static str,
+    place: String,
+    operation: Operation,
+}
+
+impl Rendering {
+    fn new(name: &'static str, place: String) -> Self {
+        let operation = Operation::new("rendering the chat template", place.clone(), HINT);
+        Self { name, place, operation }
+    }
+}
+
 impl std::fmt::Debug for ChatTemplate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ChatTemplate").field("place", &self.place).field("digest", &self.digest).finish_non_exhaustive()
+        f.debug_struct("ChatTemplate")
+            .field("place", &self.default.place)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
     }
 }
 
@@ -106,10 +125,20 @@ impl ChatTemplate {
         digest.update(default.text.as_bytes());
         let tool_use = tool_use.map(|template| {
             digest.update(&[0]).update(template.text.as_bytes());
-            compile(&mut environment, TOOL_USE, &template).map(|()| template.place).map_err(|error| error.line())
+            compile(&mut environment, TOOL_USE, &template)
+                .map(|()| Rendering::new(TOOL_USE, template.place))
+                .map_err(|error| error.line())
         });
         let digest = digest.finalize().to_hex().to_string();
-        Ok(Self { environment, place: default.place, tool_use, digest, rules, date: now, date_used })
+        Ok(Self {
+            environment,
+            default: Rendering::new(NAME, default.place),
+            tool_use,
+            digest,
+            rules,
+            date: now,
+            date_used,
+        })
     }
 
     /// Renders a conversation to the text whose tokens are counted. A document is its own text.
@@ -121,21 +150,23 @@ impl ChatTemplate {
             return Ok((*text).to_owned());
         }
         let has_tools = matches!(conversation, Conversation::Messages { tools: Some(_), .. });
-        let (name, place) = match &self.tool_use {
-            Some(Ok(place)) if has_tools => (TOOL_USE, place),
+        let rendering = match &self.tool_use {
+            Some(Ok(tool_use)) if has_tools => tool_use,
             Some(Err(why)) if has_tools => return Err(Error::new(ErrorKind::Data, why).hint(HINT)),
-            _ => (NAME, &self.place),
+            _ => &self.default,
         };
-        self.render_context((name, place), conversation.context(self.rules)?, conversation.bytes())
+        let context = conversation.context(self.rules)?;
+        self.render_context(rendering, context, conversation.bytes())
     }
 
-    /// Renders a template, given by name and place, with its variables; `bytes` is the size of their conversation.
-    fn render_context(&self, (name, place): (&str, &str), context: Value, bytes: usize) -> Result<String> {
+    /// Renders a template with its variables; `bytes` is the size of their conversation.
+    fn render_context(&self, rendering: &Rendering, context: Value, bytes: usize) -> Result<String> {
+        let Rendering { name, place, operation } = rendering;
         let _budget = RenderBudget::start(bytes);
         let environment = self.environment_for(bytes);
         let template = environment.get_template(name).map_err(|error| explain(&error, place))?;
         // minijinja panics on a few unusual templates, such as a `break` inside a `with`.
-        match catch_unwind(AssertUnwindSafe(|| template.render(context))) {
+        match operation.run(|| catch_unwind(AssertUnwindSafe(|| template.render(context)))) {
             Ok(text) => text.map_err(|error| explain(&error, place)),
             Err(_) => {
                 let message = "the template engine cannot run it (a `break` or `continue` inside a `with`?)";
@@ -194,7 +225,6 @@ fn environment(now: NaiveDateTime, date_used: Arc<AtomicBool>) -> Environment<'s
     environment.add_global("documents", ());
     environment.add_global("add_generation_prompt", false);
     filters::install(&mut environment, now, date_used);
-    budget::install(&mut environment);
     operators::install(&mut environment);
     types::install(&mut environment);
     objects::install(&mut environment);
@@ -208,7 +238,8 @@ fn compile(environment: &mut Environment<'static>, name: &'static str, template:
     if text.len() > MAX_TEMPLATE_BYTES {
         return Err(failed(&format!("longer than {MAX_TEMPLATE_BYTES} bytes"), place));
     }
-    let mut parse = || environment.add_template_owned(name, rewrite::rewrite(text));
+    let operation = Operation::new("parsing the chat template", place.clone(), HINT);
+    let mut parse = || operation.run(|| environment.add_template_owned(name, rewrite::rewrite(text)));
     let parsed = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size((text.len() * STACK_PER_BYTE).max(MIN_STACK));
         thread.spawn_scoped(scope, || catch_unwind(AssertUnwindSafe(&mut parse))).map(|thread| thread.join())

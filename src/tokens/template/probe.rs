@@ -1,6 +1,6 @@
 //! What a template does with reasoning and tool calls, found by rendering conversations.
 
-use super::{ChatTemplate, NAME};
+use super::ChatTemplate;
 use crate::recipe::ReasoningKey;
 use crate::sample::{Conversation, TemplateProbe, numbers};
 use minijinja::context;
@@ -21,7 +21,7 @@ impl TemplateProbe for ChatTemplate {
                 (key.name(), mark(0)),
             ]);
             let messages = vec![context! { role => "user", content => "question" }, answer];
-            let rendered = self.render_context((NAME, &self.place), context! { messages => messages }, 0);
+            let rendered = self.render_context(&self.default, context! { messages => messages }, 0);
             rendered.is_ok_and(|text| text.contains(&mark(0)))
         };
         ReasoningKey::ALL.into_iter().find(prints)

@@ -5,14 +5,8 @@
 //! - Line ends become `\n`, as in jinja2's lexer.
 //! - `{% raw %}` keeps the line end that follows it.
 //! - Operators become filters (see [`super::expression`]).
-//! - Long pieces of plain text spend their own length from the render's budget (see [`super::budget`]).
 
-use super::budget::SPEND_PLAIN;
 use super::expression;
-use std::fmt::Write;
-
-/// Length of plain text, in bytes, up to which fuel is limit enough.
-const FREE_TEXT: usize = 256;
 
 /// Rewrites `source` for minijinja.
 pub(super) fn rewrite(source: &str) -> String {
@@ -21,7 +15,7 @@ pub(super) fn rewrite(source: &str) -> String {
     let mut out = String::with_capacity(source.len() + source.len() / 4);
     let mut rest = source.as_str();
     while let Some(at) = next_tag(rest) {
-        push_plain(&mut out, &rest[..at]);
+        out.push_str(&rest[..at]);
         rest = &rest[at..];
         let start = out.len();
         let length = match rest.as_bytes()[1] {
@@ -41,27 +35,13 @@ pub(super) fn rewrite(source: &str) -> String {
             }
         }
     }
-    push_plain(&mut out, rest);
+    out.push_str(rest);
     out
 }
 
 /// The position of the next `{{`, `{%` or `{#`.
 fn next_tag(text: &str) -> Option<usize> {
     text.as_bytes().windows(2).position(|pair| pair[0] == b'{' && matches!(pair[1], b'{' | b'%' | b'#'))
-}
-
-/// Copies plain text. A long one spends its length, in the middle of a word, where no trimming applies.
-fn push_plain(out: &mut String, text: &str) {
-    let within_word = |pair: &[u8]| pair.iter().all(|b| b.is_ascii_alphanumeric());
-    match text.as_bytes().windows(2).position(within_word) {
-        Some(at) if text.len() > FREE_TEXT => {
-            out.push_str(&text[..=at]);
-            // Writing to a string cannot fail.
-            let _ = write!(out, "{{{{{}|{SPEND_PLAIN}}}}}", text.len());
-            out.push_str(&text[at + 1..]);
-        }
-        _ => out.push_str(text),
-    }
 }
 
 /// Copies a comment and returns its length; `None` if it does not end.

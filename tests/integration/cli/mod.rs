@@ -15,6 +15,7 @@ mod sample;
 mod signals;
 mod stats;
 mod streams;
+mod watchdog;
 
 use crate::in_process;
 use knowledge_mixing::testing::Manifest;
