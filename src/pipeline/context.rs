@@ -7,6 +7,9 @@ use crate::warnings::Warnings;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
+/// The stack of a thread of the pool, in bytes: chat templates may call themselves. The system provides only what is used.
+const STACK: usize = 8 << 20;
+
 /// What every stage of a run needs besides its options. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Context {
@@ -28,6 +31,7 @@ impl Context {
     pub(crate) fn new(storage: Storage, progress: Progress, warnings: Warnings, threads: usize) -> Result<Self> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
+            .stack_size(STACK)
             .thread_name(|number| format!("mix-{number}"))
             // A panicking job drops its sender; the receiver reports it.
             .panic_handler(|_| ())

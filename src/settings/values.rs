@@ -176,15 +176,15 @@ impl Value for Duration {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MemorySize(pub(crate) u64);
 
-/// The program itself and its threads need some memory to end in good order.
-const MIN_MEMORY: u64 = 64 << 20;
+/// The program itself and its threads need some memory to end in good order. `bytesize` makes the largest number of what is too large.
+const MEMORY_SIZES: std::ops::Range<u64> = 64 << 20..1 << 60;
 
 /// With a unit as people (`900MB`, `4 GiB`) and Kubernetes (`4Gi`) write it.
 impl Value for MemorySize {
     fn parse(texts: &[String], _: Kind) -> Result<Self> {
         let text = single(texts)?;
         let size = text.parse::<bytesize::ByteSize>().ok().map(|size| size.as_u64());
-        size.filter(|size| *size >= MIN_MEMORY)
+        size.filter(|size| MEMORY_SIZES.contains(size))
             .map(Self)
             .ok_or_else(|| invalid(text, "a size of at least 64MiB, such as 900MB or 4GiB"))
     }

@@ -38,7 +38,7 @@ const LONGEST_DELAY: Duration = Duration::from_millis(100);
 const GRACE: Duration = Duration::from_millis(1500);
 
 /// An operation that has been running for this long is named if the memory is full.
-const SUSPICIOUS: Duration = Duration::from_millis(100);
+const SUSPICIOUS: Duration = Duration::from_millis(30);
 
 /// The running watchdog. Dropping it ends it.
 pub(crate) struct Watchdog {
@@ -160,8 +160,8 @@ fn full(limit: u64, used: u64, operation: Option<Observed>) -> Error {
     match operation.filter(|operation| operation.time > SUSPICIOUS) {
         Some(operation) => {
             let time = operation.time.as_secs_f64();
-            let hint = format!("{}, or raise --memory-limit", operation.description.hint);
-            about(&operation, &format!("has been running for {time:.1} s; {used}")).hint(hint)
+            let hint = format!("{}; or give the container more memory, or raise --memory-limit", operation.description.hint);
+            about(&operation, &format!("has been running for {time:.2} s; {used}")).hint(hint)
         }
         None => Error::new(ErrorKind::Data, used).hint(MEMORY_HINT),
     }

@@ -155,6 +155,28 @@ def check_sigterm(tag, work, delay):
             docker("rm", "-f", container)
 
 
+def check_memory(tag, work):
+    """In a container with too little memory, a run ends by itself and says so; the kernel does not have to kill it."""
+    rows, output = work / "large", pathlib.Path(tempfile.mkdtemp(dir=work))
+    output.chmod(0o777)
+    source = rows / "extractive_summary"
+    source.mkdir(parents=True)
+    row = {"document_outline": "o", "raw_document": "d", "document": "", "response": "r"}
+    with open(source / "rows.jsonl", "w") as file:
+        for summary in range(400):
+            # A MiB of text that no other row has.
+            text = f"{summary} " * (2**20 // len(f"{summary} "))
+            file.write(json.dumps({**row, "document": text, "question": f"What does summary {summary} say?"}) + "\n")
+    rows.chmod(0o755)
+    mounts = [f"-v={rows}:/data/output/step_02:ro", f"-v={output}:/data/output/step_03"]
+    limits = ["--memory=200m", "--memory-swap=200m"]
+    ran = docker("run", "--rm", *HARDENED, *limits, *mounts, tag, PROGRAM, *mix("output/step_02", "output/step_03"), check=False)
+    message = ran.stdout + ran.stderr
+    # Nine tenths of what the container has.
+    assert ran.returncode == 3 and "its limit is 180.00 MiB" in message, f"ended with {ran.returncode}: {message}"
+    assert not os.listdir(output), os.listdir(output)
+
+
 def main(binary, step_02, tag):
     binary, step_02 = pathlib.Path(binary).resolve(), pathlib.Path(step_02).resolve()
     subprocess.run([sys.executable, str(engine.ROOT / "pipelines/docker/make_rootfs.py"), "--check"], check=True)
@@ -164,9 +186,10 @@ def main(binary, step_02, tag):
         size = check_image(tag)
         check_files(tag)
         check_same_files(expected_files(binary, step_02, work), step_02, tag, work)
+        check_memory(tag, work)
         times = [check_sigterm(tag, work, delay) for delay in (0.3, 1, 2)]
     times = ", ".join(f"{seconds:.2f}" for seconds in times)
-    print(f"docker: {size / 1e6:.1f} MB, the same files as outside for any uid on a read-only root, SIGTERM in {times} s")
+    print(f"docker: {size / 1e6:.1f} MB, the same files as outside for any uid on a read-only root, out of memory is exit 3, SIGTERM in {times} s")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 //! [`super::operators`]), which also spend from the render's budget.
 //!
 //! `a + b + c` becomes `(a)|__add(b, c)`, `a ~ b` becomes `(a)|__concat(b)`, and likewise `%`, `<`, `<=`, `>`, `>=`, `in` and `not in`,
-//! unless they are chained. The list of a `for` and the operand of a slice pass through a check. Tokens keep their order and their
+//! unless they are chained, and slices, `a[1:]`. The list of a `for` passes through a check. Tokens keep their order and their
 //! lines; operators bind as in jinja2: tests and filters, `**`, products, `~`, sums, comparisons.
 
 use super::operators as op;
@@ -50,6 +50,8 @@ struct Level {
     is_chain: bool,
     /// For the brackets of an index: the start and the end of what is indexed.
     indexed: Option<(usize, usize)>,
+    /// Whether they are those of a slice.
+    is_slice: bool,
 }
 
 /// An insertion or replacement. At one position, closing brackets come before opening ones.
@@ -146,6 +148,10 @@ impl<'t> Tag<'t> {
             b'(' | b'[' | b'{' => self.open(at, byte),
             b')' | b']' | b'}' => {
                 self.end_expression();
+                if self.level().is_slice && byte == b']' {
+                    self.end_bound(at);
+                    self.replace(at, 1, op::SLICE_END);
+                }
                 self.levels.pop();
                 // A closing bracket without an opening one: the parser reports it.
                 self.levels.last()?;
@@ -289,16 +295,33 @@ impl<'t> Tag<'t> {
             "==" | "!=" => self.compare(at, end, None),
             separator => {
                 self.end_expression();
-                if separator == ":"
-                    && let Some((start, end)) = self.level().indexed.take()
-                {
-                    self.insert(start, true, "(");
-                    self.insert(end, false, op::SLICED);
+                if separator == ":" {
+                    self.slice(at);
                 }
             }
         }
         self.last = Last::Operator;
         end
+    }
+
+    /// A colon at `at`, perhaps that of a slice.
+    fn slice(&mut self, at: usize) {
+        if let Some((start, bracket)) = self.level().indexed.take() {
+            self.level().is_slice = true;
+            self.insert(start, true, "(");
+            self.replace(bracket, 1, op::SLICE);
+        }
+        if self.level().is_slice {
+            self.end_bound(at);
+            self.replace(at, 1, op::SLICE_BOUND);
+        }
+    }
+
+    /// A bound of a slice ends at `at`: one that is left out gets a value.
+    fn end_bound(&mut self, at: usize) {
+        if self.last == Last::Operator {
+            self.insert(at, false, op::NO_BOUND);
+        }
     }
 
     fn remainder(&mut self, at: usize) {

@@ -4,7 +4,7 @@ use super::budget::RenderBudget;
 use super::percent;
 use super::python::{self, Number};
 use super::values::{escaped, string};
-use minijinja::value::{Tuple, Value, ValueKind};
+use minijinja::value::{Rest, Tuple, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind};
 
 use std::cmp::Ordering;
@@ -19,8 +19,12 @@ pub(super) const MORE: &str = ")|__more(";
 pub(super) const AT_LEAST: &str = ")|__at_least(";
 pub(super) const IN: &str = ")|__in(";
 pub(super) const NOT_IN: &str = ")|__not_in(";
-/// The checks of what is sliced, and of the list of a `for`.
-pub(super) const SLICED: &str = "|__sliced)";
+/// Slices: what replaces the brackets and the colons of `a[start:stop:step]`, and a bound that is left out.
+pub(super) const SLICE: &str = "|__slice(";
+pub(super) const SLICE_BOUND: &str = ",";
+pub(super) const NO_BOUND: &str = "none";
+pub(super) const SLICE_END: &str = "))";
+/// The check of the list of a `for`.
 pub(super) const ITERATED: &str = ")|__iterated";
 
 /// Adds the filters.
@@ -41,12 +45,50 @@ pub(super) fn install(environment: &mut Environment<'_>) {
     environment.add_filter("__in", |a: &Value, b: &Value| contains(b, a));
     environment.add_filter("__not_in", |a: &Value, b: &Value| contains(b, a).map(|found| !found));
     environment.add_filter("__iterated", |value: Value| check_iterable(&value).map(|()| value));
-    environment.add_filter("__sliced", |value: Value| match value.kind() {
+    environment.add_filter("__slice", slice);
+}
+
+/// `value[start:stop:step]`. As an index that jinja2 looks up and does not find, a slice of what has none is undefined.
+fn slice(value: &Value, bounds: Rest<Value>) -> Result<Value, Error> {
+    let bound = |place: usize| match bounds.get(place).filter(|bound| !bound.is_none()) {
+        None => Ok(None),
+        Some(bound) => match Number::of(bound) {
+            Some(Number::Integer(number)) => Ok(Some(number.clamp(i64::MIN.into(), i64::MAX.into()) as i64)),
+            _ => Err(()),
+        },
+    };
+    let (Ok(start), Ok(stop), Ok(step)) = (bound(0), bound(1), bound(2)) else { return Ok(Value::UNDEFINED) };
+    if step == Some(0) {
+        return Err(failure("slice step cannot be zero".to_owned()));
+    }
+    let places = |length: usize| sliced(start, stop, step.unwrap_or(1), length);
+    match value.kind() {
         ValueKind::Undefined => Err(undefined()),
-        // jinja2 looks an index up that it cannot find, and finds nothing.
-        ValueKind::None => Ok(Value::UNDEFINED),
-        _ => Ok(value),
-    });
+        ValueKind::String => {
+            let chars: Vec<char> = value.as_str().unwrap_or_default().chars().collect();
+            Ok(string(places(chars.len()).map(|place| chars[place]).collect(), value.is_safe()))
+        }
+        ValueKind::Seq | ValueKind::Iterable => {
+            let entries: Vec<Value> = value.try_iter()?.collect();
+            let entries: Vec<Value> = places(entries.len()).map(|place| entries[place].clone()).collect();
+            Ok(if value.is_tuple() { Value::from(Tuple::from(entries)) } else { Value::from(entries) })
+        }
+        _ => Ok(Value::UNDEFINED),
+    }
+}
+
+/// The places that Python's `slice(start, stop, step).indices(length)` stands for.
+fn sliced(start: Option<i64>, stop: Option<i64>, step: i64, length: usize) -> impl Iterator<Item = usize> {
+    let length = length as i64;
+    // Backwards, one before the first place is a bound, too.
+    let (lowest, highest) = if step > 0 { (0, length) } else { (-1, length - 1) };
+    let clamp = |bound: i64| if bound < 0 { bound.saturating_add(length).max(lowest) } else { bound.min(highest) };
+    let (first, end) = if step > 0 { (lowest, highest) } else { (highest, lowest) };
+    let (start, stop) = (start.map_or(first, clamp), stop.map_or(end, clamp));
+    let next = move |place: &i64| place.checked_add(step);
+    std::iter::successors(Some(start), next)
+        .take_while(move |place| if step > 0 { *place < stop } else { *place > stop })
+        .map(|place| place as usize)
 }
 
 fn failure(message: String) -> Error {

@@ -22,6 +22,7 @@ fn sandbox(template: &str) -> Sandbox {
 
 /// Mixes with a template; returns the message, or nothing if the mix was made.
 fn mix(template: &str) -> String {
+    let shown: String = template.chars().take(200).collect();
     let sandbox = sandbox(template);
     let began = Instant::now();
     let (ran, peak) = sandbox.run_measured(&[
@@ -39,14 +40,14 @@ fn mix(template: &str) -> String {
         "--operation-timeout",
         "1",
     ]);
-    assert!(began.elapsed() < TIME_LIMIT, "{template}: {:?}", began.elapsed());
-    assert!(peak < LIMIT + OVER, "{template}: {} MB", peak >> 20);
+    assert!(began.elapsed() < TIME_LIMIT, "{shown}: {:?}", began.elapsed());
+    assert!(peak < LIMIT + OVER, "{shown}: {} MB", peak >> 20);
     if ran.code == 0 {
         return String::new();
     }
-    assert_eq!(ran.code, 3, "{template}: {}", ran.stderr);
-    assert!(ran.stderr.contains("bad.jinja"), "{template}: {}", ran.stderr);
-    assert!(!sandbox.path("output/step_03/manifest.json").exists(), "{template}");
+    assert_eq!(ran.code, 3, "{shown}: {}", ran.stderr);
+    assert!(ran.stderr.contains("bad.jinja"), "{shown}: {}", ran.stderr);
+    assert!(!sandbox.path("output/step_03/manifest.json").exists(), "{shown}");
     ran.message()
 }
 
@@ -83,7 +84,7 @@ fn a_template_that_needs_too_much_memory_is_named() {
     ] {
         let message = mix(&template);
         let known = ["of memory", "takes more than 1 s", "far more text", "out of fuel"];
-        assert!(known.iter().any(|known| message.contains(known)), "{template}: {message}");
+        assert!(known.iter().any(|known| message.contains(known)), "{message}");
     }
 }
 
