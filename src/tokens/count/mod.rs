@@ -183,11 +183,11 @@ impl<E: Pieces> CheckedEncoder<E> {
         EncodedTexts { values, backend, fallback, info }
     }
 
-    /// Encodes one text of those that [`Self::encode_all`] has encoded.
+    /// Encodes one text: of those that [`Self::encode_all`] has encoded, as it did, else with the reference.
     ///
     /// # Errors
     /// If it cannot be encoded.
-    pub(super) fn encode(&self, text: &str) -> Result<E> {
+    pub(crate) fn encode(&self, text: &str) -> Result<E> {
         let encoder = match (&self.word_cache, self.backend.get()) {
             (Ok(cache), Some(Backend::WordCache)) => cache,
             _ => &self.reference,
