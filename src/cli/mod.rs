@@ -41,7 +41,13 @@ Example:
     Plan(PlanArguments),
 
     /// Check a mix against its manifest: sizes, digests and row counts.
-    #[command(after_help = "Example:\n  knowledge-mixing verify s3://bucket/step_03")]
+    ///
+    /// With --deep, every row is read, and all figures of the manifest and of metrics.json that follow from the rows are computed
+    /// again. Each that differs is a line: file, figure, the figure expected, the figure found.
+    #[command(after_help = "\
+Examples:
+  knowledge-mixing verify s3://bucket/step_03
+  knowledge-mixing verify output/step_03 --deep --tokenizer-model ./tokenizer")]
     Verify(VerifyArguments),
 
     /// Compare two mixes: settings, inputs, rows and tokens.
@@ -181,6 +187,18 @@ pub(crate) struct VerifyArguments {
     /// Folder or URL of a mix.
     #[arg(value_name = "MIX")]
     pub(crate) mix: String,
+
+    /// Read every row and compute the figures of the mix again.
+    #[arg(long)]
+    pub(crate) deep: bool,
+
+    /// Tokenizer of the mix: a folder, a URL, a Hugging Face repository id, or builtin; without it, the one that the mix names.
+    #[arg(long, value_name = "MODEL", requires = "deep")]
+    pub(crate) tokenizer_model: Option<String>,
+
+    /// File or URL of the chat template, instead of the tokenizer's own.
+    #[arg(long, value_name = "LOCATION", requires = "deep")]
+    pub(crate) chat_template: Option<String>,
 
     /// Storage and logging.
     #[command(flatten)]

@@ -3,6 +3,8 @@
 //! No clock, no thread count, no absolute path: the same mix gives the same manifest on any machine, but for `run` and
 //! `left_over`.
 
+mod check;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -35,7 +35,10 @@ pub(crate) use options::{Options, needs_content, needs_tokens};
 pub(crate) use order::{OutputRow, ShuffledOrder, most_copies, natural_order, source_ranges};
 pub(crate) use place::place;
 pub(crate) use plan::{CutPlan, Size, SourcePlan, candidates, check, plan_cut};
-pub(crate) use preflight::{PreflightOptions, document_preflight, preflight};
+pub(crate) use preflight::{
+    OVER_MAX_TOKENS_PER_GPU, PreflightOptions, PreflightSums, document_preflight, preflight, preflight_of_documents,
+    preflight_of_sums,
+};
 pub(crate) use row::Row;
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::manifest::{MixKind, Preflight};
 use std::collections::BTreeMap;
 
 /// The reason for samples that are dropped from their batch.
-const OVER_MAX_TOKENS_PER_GPU: &str = "over_max_tokens_per_gpu";
+pub(crate) const OVER_MAX_TOKENS_PER_GPU: &str = "over_max_tokens_per_gpu";
 
 /// How a mix will be trained.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -59,10 +59,11 @@ pub(crate) fn preflight(plan: &CutPlan, rows: &[Row], options: &PreflightOptions
 /// predicted.
 pub(crate) fn document_preflight(plan: &CutPlan, options: &PreflightOptions) -> Preflight {
     let size = plan.actual();
-    of_documents(size.samples, size.tokens, options)
+    preflight_of_documents(size.samples, size.tokens, options)
 }
 
-fn of_documents(samples: u64, tokens: u64, options: &PreflightOptions) -> Preflight {
+/// What a trainer will do with the documents of a mix, given their number and tokens.
+pub(crate) fn preflight_of_documents(samples: u64, tokens: u64, options: &PreflightOptions) -> Preflight {
     let block_size = options.block_size.map(u64::from);
     let blocks = block_size.map(|size| tokens.div_ceil(size));
     let mut preflight = Preflight {
@@ -104,20 +105,43 @@ struct SampleLength {
     left_out: Option<&'static str>,
 }
 
+/// The samples of a mix that a trainer does not leave out.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct PreflightSums {
+    /// Those that fit into a GPU.
+    pub(crate) samples: u64,
+    /// Their tokens.
+    pub(crate) tokens: u64,
+    /// Those of them that count for the loss.
+    pub(crate) loss_tokens: u64,
+    /// Those that do not fit into a GPU.
+    pub(crate) over: u64,
+}
+
 fn of_lengths(lengths: impl Iterator<Item = SampleLength>, options: &PreflightOptions) -> Preflight {
-    let (mut samples, mut tokens, mut loss_tokens, mut over) = (0u64, 0u64, 0u64, 0u64);
+    let mut sums = PreflightSums::default();
     let mut dropped: BTreeMap<String, u64> = BTreeMap::new();
     for length in lengths.filter(|length| length.copies > 0) {
         if let Some(reason) = length.left_out {
             *dropped.entry(reason.to_owned()).or_default() += length.copies;
         } else if options.max_tokens_per_gpu.is_some_and(|most| length.tokens > most) {
-            over += length.copies;
+            sums.over += length.copies;
         } else {
-            samples += length.copies;
-            tokens += u64::from(length.tokens) * length.copies;
-            loss_tokens += u64::from(length.loss_tokens) * length.copies;
+            sums.samples += length.copies;
+            sums.tokens += u64::from(length.tokens) * length.copies;
+            sums.loss_tokens += u64::from(length.loss_tokens) * length.copies;
         }
     }
+    preflight_of_sums(sums, dropped, options)
+}
+
+/// What a trainer will do with samples, given their sums and those that it leaves out, by reason.
+pub(crate) fn preflight_of_sums(
+    sums: PreflightSums,
+    mut dropped: BTreeMap<String, u64>,
+    options: &PreflightOptions,
+) -> Preflight {
+    let PreflightSums { samples, tokens, loss_tokens, over } = sums;
     if over > 0 {
         dropped.insert(OVER_MAX_TOKENS_PER_GPU.to_owned(), over);
     }
@@ -215,19 +239,19 @@ mod tests {
             epochs: Some(2),
             ..PreflightOptions::default()
         };
-        let made = of_documents(7, 1001, &options);
+        let made = preflight_of_documents(7, 1001, &options);
         assert_eq!((made.samples, made.tokens, made.blocks, made.loss_tokens), (7, 1001, Some(11), 990));
         assert_eq!((made.steps_per_epoch, made.steps, made.tokens_per_step), (Some(3), Some(6), Some(333)));
-        assert_eq!(of_documents(7, 1000, &options).blocks, Some(10));
+        assert_eq!(preflight_of_documents(7, 1000, &options).blocks, Some(10));
         let too_small = PreflightOptions { max_tokens_per_gpu: Some(99), ..options };
-        let made = of_documents(7, 1001, &too_small);
+        let made = preflight_of_documents(7, 1001, &too_small);
         assert_eq!((made.samples, made.tokens), (0, 0));
         assert_eq!(made.dropped, [(OVER_MAX_TOKENS_PER_GPU.to_owned(), 7)].into());
         assert_eq!(
             (made.blocks, made.steps_per_epoch, made.steps, made.tokens_per_step),
             (Some(11), Some(0), Some(0), None)
         );
-        assert_eq!(of_documents(7, 1001, &PreflightOptions::default()).blocks, None);
+        assert_eq!(preflight_of_documents(7, 1001, &PreflightOptions::default()).blocks, None);
     }
 
     proptest! {

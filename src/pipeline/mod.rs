@@ -12,6 +12,7 @@
 mod clean;
 mod context;
 mod count;
+mod deep;
 mod diff;
 mod documents;
 mod examples;
@@ -33,6 +34,7 @@ mod write;
 
 pub(crate) use clean::clean;
 pub(crate) use context::Context;
+pub(crate) use deep::{DeepOptions, DeeplyVerified, verify_deep};
 pub(crate) use diff::{Change, Diff, Difference, diff};
 pub(crate) use finish::Outcome;
 pub(crate) use init::init;
@@ -40,4 +42,4 @@ pub(crate) use mix::{mix, plan};
 pub(crate) use report::{ReportFile, read_report};
 pub(crate) use sample::{SampleOptions, Samples, sample};
 pub(crate) use stats::{StatsOptions, stats};
-pub(crate) use verify::{Verified, verify};
+pub(crate) use verify::{RUN_AGAIN, Verified, verify};

@@ -402,7 +402,7 @@ async fn renderer(
 }
 
 /// The tokenizer of a mix, by the name in its manifest: the built-in one, or a folder of that name.
-async fn model_at_hand(storage: &Storage, name: &str) -> Result<Option<TokenizerModel>> {
+pub(super) async fn model_at_hand(storage: &Storage, name: &str) -> Result<Option<TokenizerModel>> {
     if name == BUILTIN {
         return Ok(Some(TokenizerModel::Builtin));
     }
@@ -412,7 +412,7 @@ async fn model_at_hand(storage: &Storage, name: &str) -> Result<Option<Tokenizer
 }
 
 /// The date that the chat template of a mix has seen.
-fn date_of(record: &TokenizerRecord) -> Result<NaiveDateTime> {
+pub(super) fn date_of(record: &TokenizerRecord) -> Result<NaiveDateTime> {
     let date = record.chat_template_date.as_deref().and_then(|date| date.parse::<NaiveDate>().ok());
     date.and_then(|date| date.and_hms_opt(0, 0, 0)).map_or_else(tokens::date_of_run, Ok)
 }

@@ -14,7 +14,7 @@ use std::io;
 use std::time::Duration;
 
 /// The hint for a damaged mix.
-const RUN_AGAIN: &str = "run `knowledge-mixing mix` again: the same input and settings give the same bytes";
+pub(crate) const RUN_AGAIN: &str = "run `knowledge-mixing mix` again: the same input and settings give the same bytes";
 
 /// How often a file is checked that is not as expected, and the pause before the next time.
 const ATTEMPTS: usize = 3;
@@ -43,9 +43,7 @@ pub(crate) async fn read_manifest(storage: &Storage, output: &Location) -> Resul
             .at(output)
             .hint("check the location, or run `knowledge-mixing mix` again")
     })?;
-    let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| {
-        Error::new(ErrorKind::Data, "not a valid manifest").at(&place).caused_by(error).hint(RUN_AGAIN)
-    })?;
+    let manifest = Manifest::parse(&bytes).map_err(|error| error.at(&place).hint(RUN_AGAIN))?;
     if manifest.format > MANIFEST_FORMAT {
         return Err(Error::new(
             ErrorKind::Data,
@@ -78,19 +76,30 @@ pub(crate) async fn verify(
         return checked.map(|(verified, _)| verified);
     }
     // What was read may be of two mixes.
-    let is_replaced = match read_manifest(storage, output).await {
-        Ok(now) => now.run != manifest.run,
-        Err(error) if matches!(error.kind(), ErrorKind::TryAgain | ErrorKind::NotFound) => true,
-        Err(error) => return Err(checked.err().unwrap_or(error)),
-    };
-    if is_replaced {
-        let message = "the mix was replaced while it was verified";
-        return Err(Error::new(ErrorKind::TryAgain, message).at(output).hint("verify it again"));
+    if let Err(error) = check_run(storage, output, &manifest).await {
+        return Err(if error.kind() == ErrorKind::TryAgain { error } else { checked.err().unwrap_or(error) });
     }
     let (_, wrong) = checked?;
     Err(Error::new(ErrorKind::Data, format!("the mix differs from its manifest: {}", wrong.join("; ")))
         .at(output)
         .hint(RUN_AGAIN))
+}
+
+/// Checks that a mix is still that of a manifest.
+///
+/// # Errors
+/// [`ErrorKind::TryAgain`] if it was replaced; errors of storage.
+pub(super) async fn check_run(storage: &Storage, output: &Location, manifest: &Manifest) -> Result<()> {
+    let is_replaced = match read_manifest(storage, output).await {
+        Ok(now) => now.run != manifest.run,
+        Err(error) if matches!(error.kind(), ErrorKind::TryAgain | ErrorKind::NotFound) => true,
+        Err(error) => return Err(error),
+    };
+    if is_replaced {
+        let message = "the mix was replaced while it was verified";
+        return Err(Error::new(ErrorKind::TryAgain, message).at(output).hint("verify it again"));
+    }
+    Ok(())
 }
 
 /// Checks all files of a manifest. Returns what was verified, and what is wrong with each of the others.

@@ -4,14 +4,14 @@
 use super::files::TokenizerFiles;
 use crate::error::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// The special tokens that any tokenizer can have. Others are recognized by a key that ends in `_token`.
 const STANDARD_TOKENS: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /// A token as the tokenizer's files declare it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Token {
     pub(super) content: String,
     pub(super) single_word: bool,
@@ -78,16 +78,11 @@ impl TokenizerConfig {
             None => Map::new(),
         };
         let mut this = Self { config, ..Self::default() };
-        let mut declared: Vec<(String, Value)> = this.config.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        let mut declared = this.config.clone();
         // A config that lists its added tokens is complete; transformers ignores the older files then.
         if !this.config.contains_key("added_tokens_decoder") {
             if let Some(bytes) = &files.special_tokens_map {
-                for (key, value) in parse_object(bytes, &files.location_of("special_tokens_map.json"))? {
-                    match declared.iter_mut().find(|(k, _)| *k == key) {
-                        Some(slot) => slot.1 = value,
-                        None => declared.push((key, value)),
-                    }
-                }
+                declared.extend(parse_object(bytes, &files.location_of("special_tokens_map.json"))?);
             }
             if let Some(bytes) = &files.added_tokens {
                 let tokens = parse_object(bytes, &files.location_of("added_tokens.json"))?;
@@ -98,7 +93,7 @@ impl TokenizerConfig {
         Ok(this)
     }
 
-    fn collect(&mut self, declared: &[(String, Value)]) {
+    fn collect(&mut self, declared: &Map<String, Value>) {
         for (key, value) in declared {
             if STANDARD_TOKENS.contains(&key.as_str()) || key.ends_with("_token") {
                 if let Some(token) = Token::parse(value, true) {
@@ -160,6 +155,11 @@ impl TokenizerConfig {
     ///
     /// A token whose flags differ from those in `tokenizer.json` is added again, which changes its flags.
     pub(super) fn tokens_to_add(&self, known: &[Token]) -> Vec<Token> {
+        let known_tokens: HashSet<&Token> = known.iter().collect();
+        let mut present: HashSet<&str> = known.iter().map(|token| token.content.as_str()).collect();
+        let named: HashSet<&str> = self.named.iter().map(|(_, token)| token.content.as_str()).collect();
+        let special: HashSet<&str> =
+            named.iter().copied().chain(self.extra.iter().map(|t| t.content.as_str())).collect();
         let mut add: Vec<Token> = Vec::new();
         if let Some(Value::Object(listed)) = self.config.get("added_tokens_decoder") {
             let mut listed: Vec<(u64, Token)> = listed
@@ -167,26 +167,24 @@ impl TokenizerConfig {
                 .filter_map(|(id, token)| Some((id.trim().parse().ok()?, Token::parse(token, false)?)))
                 .collect();
             listed.sort_by_key(|(id, _)| *id);
-            add.extend(listed.into_iter().map(|(_, token)| token).filter(|token| !known.contains(token)));
+            add.extend(listed.into_iter().map(|(_, token)| token).filter(|token| !known_tokens.contains(token)));
         }
-        let is_known = |text: &str| known.iter().any(|other| other.content == text);
-        add.extend(self.added.values().filter(|text| !is_known(text)).map(|text| self.added_token(text)));
+        let of_file = self.added.values().filter(|text| !present.contains(text.as_str()));
+        // A token of `added_tokens.json` says only its text: it is special if the configuration lists it among special tokens.
+        add.extend(of_file.map(|text| {
+            let special = special.contains(text.as_str());
+            Token { special, normalized: !special, ..Token::special(text) }
+        }));
         for token in &mut add {
-            token.special |= self.named.iter().any(|(_, named)| named.content == token.content);
+            token.special |= named.contains(token.content.as_str());
         }
+        let added: HashSet<String> = add.iter().map(|token| token.content.clone()).collect();
         for token in self.named.iter().map(|(_, token)| token).chain(&self.extra) {
-            let same_content = |other: &Token| other.content == token.content;
-            if !token.content.is_empty() && !is_known(&token.content) && !add.iter().any(same_content) {
+            if !token.content.is_empty() && !added.contains(&token.content) && present.insert(&token.content) {
                 add.push(token.clone());
             }
         }
         add
-    }
-
-    /// A token of `added_tokens.json`, which says only its text: special if the configuration lists it among special tokens.
-    fn added_token(&self, text: &str) -> Token {
-        let special = self.named.iter().map(|(_, token)| token).chain(&self.extra).any(|token| token.content == text);
-        Token { special, normalized: !special, ..Token::special(text) }
     }
 
     /// `chat_template` of `tokenizer_config.json`, if present.

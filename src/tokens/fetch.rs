@@ -10,7 +10,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use std::collections::BTreeMap;
 
 /// Upper limit for the size of one tokenizer file.
-const MAX_FILE_BYTES: u64 = 512 << 20;
+const MAX_FILE_BYTES: u64 = 256 << 20;
 
 /// Upper limit for the size of a chat template given by the user.
 const MAX_TEMPLATE_BYTES: u64 = 1 << 20;

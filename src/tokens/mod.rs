@@ -10,7 +10,9 @@ mod fetch;
 mod files;
 #[cfg(test)]
 mod fixtures;
+mod limits;
 mod loaded;
+mod panics;
 mod rules;
 mod template;
 mod vocabulary;

@@ -1,6 +1,7 @@
 //! Folders without `tokenizer.json`: GPT-2's class is built from its vocabulary and merges, as transformers builds it.
 
 use super::config::parse_object;
+use super::limits;
 use crate::error::{Error, ErrorKind, Result};
 use serde_json::{Map, Value, json};
 
@@ -24,6 +25,7 @@ pub(super) fn tokenizer_json(
     config: Option<&[u8]>,
     place: &str,
 ) -> Result<Option<Vec<u8>>> {
+    limits::check_vocabulary_files(vocabulary, merges).map_err(|error| error.at(format!("{place}/{VOCABULARY}")))?;
     let parsed = |bytes: Option<&[u8]>, name: &str| {
         bytes.map_or_else(|| Ok(Map::new()), |bytes| parse_object(bytes, &format!("{place}/{name}")))
     };

@@ -160,7 +160,8 @@ fn full(limit: u64, used: u64, operation: Option<Observed>) -> Error {
     match operation.filter(|operation| operation.time > SUSPICIOUS) {
         Some(operation) => {
             let time = operation.time.as_secs_f64();
-            let hint = format!("{}; or give the container more memory, or raise --memory-limit", operation.description.hint);
+            let hint =
+                format!("{}; or give the container more memory, or raise --memory-limit", operation.description.hint);
             about(&operation, &format!("has been running for {time:.2} s; {used}")).hint(hint)
         }
         None => Error::new(ErrorKind::Data, used).hint(MEMORY_HINT),

@@ -49,6 +49,8 @@ pub(crate) struct CheckedEncoder<E> {
     word_cache: Result<Arc<dyn TextEncoder<E>>, String>,
     /// What [`CheckedEncoder::encode_all`] ended up with.
     backend: OnceLock<Backend>,
+    /// The tokenizer's file, for messages.
+    place: String,
 }
 
 impl<E> std::fmt::Debug for CheckedEncoder<E> {
@@ -82,7 +84,8 @@ impl BaseTokenizer {
     /// Counts tokens.
     pub(super) fn counter(&self) -> Counter {
         let word_cache = WordCache::<u32>::new(Arc::clone(&self.reference));
-        CheckedEncoder::new(Arc::clone(&self.reference) as _, word_cache.map(|cache| Arc::new(cache) as _))
+        let place = self.reference.place();
+        CheckedEncoder::new(Arc::clone(&self.reference) as _, word_cache.map(|cache| Arc::new(cache) as _), place)
     }
 
     /// The ids that the tokenizer puts around every text, if they are the same for all texts, and that of its end-of-sequence token,
@@ -94,7 +97,8 @@ impl BaseTokenizer {
     /// Encodes texts to ids. Shares the vocabulary with the counter.
     pub(super) fn id_encoder(&self) -> IdEncoder {
         let word_cache = WordCache::<Vec<u32>>::new(Arc::clone(&self.reference));
-        CheckedEncoder::new(Arc::clone(&self.reference) as _, word_cache.map(|cache| Arc::new(cache) as _))
+        let place = self.reference.place();
+        CheckedEncoder::new(Arc::clone(&self.reference) as _, word_cache.map(|cache| Arc::new(cache) as _), place)
     }
 
     /// Encodes texts to ids, after adding special tokens. If a counter of this tokenizer still exists, this takes a copy of the
@@ -104,10 +108,11 @@ impl BaseTokenizer {
     /// If the tokenizer cannot take one of them.
     pub(super) fn into_id_encoder(self, special_tokens: &[&str]) -> Result<IdEncoder> {
         let mut extended = Arc::unwrap_or_clone(self.reference);
-        extended.add_special_tokens(special_tokens).map_err(cannot_encode)?;
+        let place = extended.place().to_owned();
+        extended.add_special_tokens(special_tokens).map_err(|why| cannot_encode(&place, why))?;
         let extended = Arc::new(extended);
         let word_cache = WordCache::<Vec<u32>>::new(Arc::clone(&extended));
-        Ok(CheckedEncoder::new(extended as _, word_cache.map(|cache| Arc::new(cache) as _)))
+        Ok(CheckedEncoder::new(extended as _, word_cache.map(|cache| Arc::new(cache) as _), &place))
     }
 }
 
@@ -117,13 +122,17 @@ impl IdEncoder {
     /// # Errors
     /// If it cannot be encoded.
     pub(super) fn first_id(&self, text: &str) -> Result<Option<u32>> {
-        Ok(self.reference.encode(text).map_err(cannot_encode)?.first().copied())
+        Ok(self.reference.encode(text).map_err(|why| cannot_encode(&self.place, why))?.first().copied())
     }
 }
 
 impl<E: Pieces> CheckedEncoder<E> {
-    fn new(reference: Arc<dyn TextEncoder<E>>, word_cache: Result<Arc<dyn TextEncoder<E>>, String>) -> Self {
-        Self { reference, word_cache, backend: OnceLock::new() }
+    fn new(
+        reference: Arc<dyn TextEncoder<E>>,
+        word_cache: Result<Arc<dyn TextEncoder<E>>, String>,
+        place: &str,
+    ) -> Self {
+        Self { reference, word_cache, backend: OnceLock::new(), place: place.to_owned() }
     }
 
     /// Encodes every text on `pool`, which must not be the pool of the calling thread; returns what `finish` makes of each, given
@@ -158,7 +167,7 @@ impl<E: Pieces> CheckedEncoder<E> {
         match pool.install(|| encode_with(&*self.reference, texts, &finish)) {
             Ok(values) => Ok(self.encoded(values, Backend::Reference, fallback, info)),
             Err(Failure::Caller(error)) => Err(error),
-            Err(Failure::Encoder(why)) => Err(cannot_encode(why)),
+            Err(Failure::Encoder(why)) => Err(cannot_encode(&self.place, why)),
         }
     }
 
@@ -174,16 +183,16 @@ impl<E: Pieces> CheckedEncoder<E> {
         EncodedTexts { values, backend, fallback, info }
     }
 
-    /// Encodes one text of those that [`Self::encode_all`] has encoded.
+    /// Encodes one text: of those that [`Self::encode_all`] has encoded, as it did, else with the reference.
     ///
     /// # Errors
     /// If it cannot be encoded.
-    pub(super) fn encode(&self, text: &str) -> Result<E> {
+    pub(crate) fn encode(&self, text: &str) -> Result<E> {
         let encoder = match (&self.word_cache, self.backend.get()) {
             (Ok(cache), Some(Backend::WordCache)) => cache,
             _ => &self.reference,
         };
-        encoder.encode(text).map_err(cannot_encode)
+        encoder.encode(text).map_err(|why| cannot_encode(&self.place, why))
     }
 
     /// Encodes with the word cache if it agrees with the reference. The comparison comes first: what it reports must not
@@ -215,8 +224,8 @@ impl From<Error> for Failure {
     }
 }
 
-fn cannot_encode(why: String) -> Error {
-    Error::new(ErrorKind::Data, why).hint("check that the tokenizer belongs to the model, or use another one")
+fn cannot_encode(place: &str, why: String) -> Error {
+    Error::new(ErrorKind::Data, why).at(place).hint("check that the tokenizer belongs to the model, or use another one")
 }
 
 /// Encodes every text with one encoder.

@@ -5,6 +5,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::TokenizerRules;
 use crate::tokens::config::{Token, TokenizerConfig};
 use crate::tokens::files::TokenizerFiles;
+use crate::tokens::limits;
+use crate::tokens::panics::caught;
 use crate::tokens::rules::{self, RuledTokenizer, TextEnds};
 use crate::watchdog::Operation;
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use tokenizers::{AddedToken, ModelWrapper, PostProcessorWrapper, Tokenizer};
 #[derive(Debug, Clone)]
 pub(super) struct ReferenceEncoder {
     tokenizer: Tokenizer,
+    /// Its file, for messages.
+    place: String,
     /// Whether the configuration makes special tokens within a text plain text.
     splits_special_tokens: bool,
     /// The id of the end-of-sequence token, if the configuration names one that the tokenizer has.
@@ -39,13 +43,14 @@ impl ReferenceEncoder {
     /// Loads a tokenizer by these rules, and adds the tokens of the configuration. Also returns what the rules made of it.
     ///
     /// # Errors
-    /// If a file is not valid, or the tokenizer is not deterministic.
+    /// If a file is not valid or exceeds a limit, or the tokenizer is not deterministic.
     pub(super) fn load(files: &TokenizerFiles, rules: TokenizerRules) -> Result<(Self, RuledTokenizer)> {
         let place = files.location_of("tokenizer.json").to_string();
         Operation::new("loading the tokenizer", place, HINT).run(|| Self::load_files(files, rules))
     }
 
     fn load_files(files: &TokenizerFiles, rules: TokenizerRules) -> Result<(Self, RuledTokenizer)> {
+        limits::check(files)?;
         let mut config = TokenizerConfig::load(files)?;
         let ruled = rules::apply(files, &config, rules)?;
         config.add_defaults(&ruled.default_tokens);
@@ -53,7 +58,8 @@ impl ReferenceEncoder {
         let invalid = |message: String| {
             Error::new(ErrorKind::Data, format!("not a valid tokenizer: {message}")).at(&place).hint(HINT)
         };
-        let mut tokenizer = Tokenizer::from_bytes(&ruled.json).map_err(|e| invalid(e.to_string()))?;
+        let mut tokenizer =
+            caught(|| Tokenizer::from_bytes(&ruled.json).map_err(|error| error.to_string())).map_err(invalid)?;
         if let ModelWrapper::BPE(model) = tokenizer.get_model()
             && model.dropout.is_some_and(|dropout| dropout > 0.0)
         {
@@ -61,20 +67,12 @@ impl ReferenceEncoder {
                 .at(&place)
                 .hint("set `dropout` to null in the `model` section of the file"));
         }
-        tokenizer.with_truncation(None).map_err(|e| invalid(e.to_string()))?;
-        tokenizer.with_padding(None);
-        let known: Vec<Token> = tokenizer.get_added_tokens_decoder().values().map(from_library).collect();
-        let tokens = config.tokens_to_add(&known);
-        tokenizer.add_tokens(tokens.iter().map(to_library)).map_err(|e| invalid(e.to_string()))?;
-        if let Some(ends) = ruled.ends {
-            let post_processor = post_processor(ends, &config, &tokenizer).map_err(invalid)?;
-            tokenizer.with_post_processor(Some(post_processor));
-        }
+        caught(|| complete(&mut tokenizer, &config, ruled.ends)).map_err(invalid)?;
         let splits_special_tokens = config.splits_special_tokens();
         tokenizer.set_encode_special_tokens(splits_special_tokens);
         let eos = config.special_token("eos_token").and_then(|token| tokenizer.token_to_id(token));
         let encoding = Arc::new(Operation::new("encoding a text with the tokenizer", place.to_string(), HINT));
-        Ok((Self { tokenizer, splits_special_tokens, eos, encoding }, ruled))
+        Ok((Self { tokenizer, place, splits_special_tokens, eos, encoding }, ruled))
     }
 
     /// The encoding of one text, for the watchdog.
@@ -86,13 +84,24 @@ impl ReferenceEncoder {
         &self.tokenizer
     }
 
+    /// Its file, for messages.
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// The ids of a text, with those that the post-processor adds or without.
+    fn ids(&self, text: &str, with_added: bool) -> Result<Vec<u32>, String> {
+        let encode = || self.tokenizer.encode_fast(text, with_added);
+        self.encoding.run(|| caught(|| encode().map(|e| e.get_ids().to_vec()).map_err(|e| e.to_string())))
+    }
+
     /// Adds special tokens.
     ///
     /// # Errors
     /// If a token cannot be added.
     pub(super) fn add_special_tokens(&mut self, contents: &[&str]) -> Result<(), String> {
         let tokens = contents.iter().map(|content| AddedToken::from(*content, true).normalized(false));
-        self.tokenizer.add_special_tokens(tokens).map(drop).map_err(|e| e.to_string())
+        caught(|| self.tokenizer.add_special_tokens(tokens).map(drop).map_err(|e| e.to_string()))
     }
 
     pub(super) fn splits_special_tokens(&self) -> bool {
@@ -102,9 +111,8 @@ impl ReferenceEncoder {
     /// The number of tokens that the post-processor adds to a text, if it is the same for all texts.
     pub(super) fn tokens_per_text(&self) -> Option<u32> {
         let added = |text: &str| {
-            let with = self.tokenizer.encode_fast(text, true).ok()?.len();
-            let without = self.tokenizer.encode_fast(text, false).ok()?.len();
-            with.checked_sub(without)
+            let [with, without] = [true, false].map(|with_added| self.ids(text, with_added).map(|ids| ids.len()).ok());
+            with?.checked_sub(without?)
         };
         let first = added(PROBES[0])?;
         PROBES.iter().all(|text| added(text) == Some(first)).then_some(first as u32)
@@ -117,7 +125,7 @@ impl ReferenceEncoder {
 
     /// The ids that the post-processor puts around a text, if they are the same for all texts.
     pub(super) fn around_text(&self) -> Option<AroundText> {
-        let ids = |text: &str, with: bool| Some(self.tokenizer.encode_fast(text, with).ok()?.get_ids().to_vec());
+        let ids = |text: &str, with_added: bool| self.ids(text, with_added).ok();
         let probes: Vec<[Vec<u32>; 2]> =
             PROBES.iter().map(|text| Some([ids(text, true)?, ids(text, false)?])).collect::<Option<_>>()?;
         let added = probes[0][0].len().checked_sub(probes[0][1].len())?;
@@ -133,16 +141,30 @@ impl ReferenceEncoder {
 
 impl TextEncoder<u32> for ReferenceEncoder {
     fn encode(&self, text: &str) -> Result<u32, String> {
-        let encoded = self.encoding.run(|| self.tokenizer.encode_fast(text, true));
-        encoded.map(|e| e.len() as u32).map_err(|e| e.to_string())
+        let encode = || self.tokenizer.encode_fast(text, true).map(|e| e.len() as u32).map_err(|e| e.to_string());
+        self.encoding.run(|| caught(encode))
     }
 }
 
 impl TextEncoder<Vec<u32>> for ReferenceEncoder {
     fn encode(&self, text: &str) -> Result<Vec<u32>, String> {
-        let encoded = self.encoding.run(|| self.tokenizer.encode_fast(text, false));
-        encoded.map(|e| e.get_ids().to_vec()).map_err(|e| e.to_string())
+        self.ids(text, false)
     }
+}
+
+/// Adds what the configuration says to a tokenizer, and removes what concerns batches: padding and truncation.
+fn complete(tokenizer: &mut Tokenizer, config: &TokenizerConfig, ends: Option<TextEnds>) -> Result<(), String> {
+    tokenizer.with_truncation(None).map_err(|error| error.to_string())?;
+    tokenizer.with_padding(None);
+    let known: Vec<Token> = tokenizer.get_added_tokens_decoder().values().map(from_library).collect();
+    let tokens = config.tokens_to_add(&known);
+    limits::check_added_tokens(&tokens)?;
+    tokenizer.add_tokens(tokens.iter().map(to_library)).map_err(|error| error.to_string())?;
+    if let Some(ends) = ends {
+        let post_processor = post_processor(ends, config, tokenizer)?;
+        tokenizer.with_post_processor(Some(post_processor));
+    }
+    Ok(())
 }
 
 /// Puts the tokens around each text that the configuration asks for; one that the tokenizer does not have is left out.

@@ -216,11 +216,11 @@ impl TextEncoder<u32> for ByteCounter {
 }
 
 fn with_word_cache(cache: Arc<ByteCounter>) -> Counter {
-    Counter::new(ByteCounter::new("-", false), Ok(cache))
+    Counter::new(ByteCounter::new("-", false), Ok(cache), "tokenizer.json")
 }
 
 fn without_word_cache() -> Counter {
-    Counter::new(ByteCounter::new("-", false), Err("not supported".into()))
+    Counter::new(ByteCounter::new("-", false), Err("not supported".into()), "tokenizer.json")
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn a_word_cache_that_fails_outside_the_sample_is_replaced_too() {
 #[test]
 fn the_start_of_a_long_text_is_compared_up_to_a_whole_character() {
     let reference = ByteCounter::new("-", false);
-    let counter = Counter::new(reference.clone(), Ok(ByteCounter::new("-", false)));
+    let counter = Counter::new(reference.clone(), Ok(ByteCounter::new("-", false)), "tokenizer.json");
     let counts = count_all(&counter, &[format!("x{}", "é".repeat(100_000))]).unwrap();
     assert_eq!((counts.backend, counts.values), (Backend::WordCache, vec![200_001]));
     assert_eq!(reference.longest.load(Ordering::Relaxed), 65_535);

@@ -7,7 +7,7 @@ use super::pieces::Pieces;
 use super::reference::ReferenceEncoder;
 use super::word_rules::{WordRules, is_nfc_inert, mark_spaces, sentence_piece_lines, sentence_piece_words};
 use crate::hash_map::{HashKeyMap, Keys, lock, shard, shards};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::tokens::panics::caught;
 use std::sync::{Arc, Mutex};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{
@@ -195,8 +195,7 @@ impl<E: Pieces> WordCache<E> {
     fn encode_text(&self, text: &str) -> Result<E, String> {
         let mut out = E::default();
         // The reference encodes everything again if this code or a library has a bug that panics.
-        let encoded = catch_unwind(AssertUnwindSafe(|| self.append_text(text, &mut out)));
-        encoded.unwrap_or_else(|_| Err("it panicked".into()))?;
+        caught(|| self.append_text(text, &mut out))?;
         Ok(out)
     }
 }

@@ -28,6 +28,7 @@ pub(crate) use find::GivenTemplate;
 
 use super::config::TokenizerConfig;
 use super::files::TokenizerFiles;
+use super::panics::caught;
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::TokenizerRules;
 use crate::sample::Conversation;
@@ -39,7 +40,6 @@ use minijinja::Environment;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use std::borrow::Cow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -166,7 +166,7 @@ impl ChatTemplate {
         let environment = self.environment_for(bytes);
         let template = environment.get_template(name).map_err(|error| explain(&error, place))?;
         // minijinja panics on a few unusual templates, such as a `break` inside a `with`.
-        match operation.run(|| catch_unwind(AssertUnwindSafe(|| template.render(context)))) {
+        match operation.run(|| caught(|| Ok(template.render(context)))) {
             Ok(text) => text.map_err(|error| explain(&error, place)),
             Err(_) => {
                 let message = "the template engine cannot run it (a `break` or `continue` inside a `with`?)";
@@ -242,7 +242,7 @@ fn compile(environment: &mut Environment<'static>, name: &'static str, template:
     let mut parse = || operation.run(|| environment.add_template_owned(name, rewrite::rewrite(text)));
     let parsed = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size((text.len() * STACK_PER_BYTE).max(MIN_STACK));
-        thread.spawn_scoped(scope, || catch_unwind(AssertUnwindSafe(&mut parse))).map(|thread| thread.join())
+        thread.spawn_scoped(scope, || caught(|| Ok(parse()))).map(|thread| thread.join())
     });
     match parsed {
         Ok(Ok(Ok(added))) => added.map_err(|error| explain(&error, place)),
