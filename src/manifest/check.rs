@@ -106,8 +106,24 @@ mod tests {
     fn a_manifest_names_files_directly_in_its_output() {
         manifest(|_| ()).unwrap();
         for name in [
-            "", ".", "..", "../x", "/etc/passwd", "a//b", "a/b", "a\\b", ".hidden", "a\0", "a\n", "a\u{1b}[0m", "..%2Fx", "a%5cb",
-            "a%00", "manifest.json", "MANIFEST.json", &"a".repeat(256),
+            "",
+            ".",
+            "..",
+            "../x",
+            "/etc/passwd",
+            "a//b",
+            "a/b",
+            "a\\b",
+            ".hidden",
+            "a\0",
+            "a\n",
+            "a\u{1b}[0m",
+            "..%2Fx",
+            "a%5cb",
+            "a%00",
+            "manifest.json",
+            "MANIFEST.json",
+            &"a".repeat(256),
         ] {
             let error = manifest(|manifest| manifest["outputs"][1]["name"] = name.into()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Data, "{name:?}");

@@ -10,9 +10,7 @@ use crate::storage::{Location, Storage};
 /// # Errors
 /// [`ErrorKind::NotFound`] if there is no mix, [`ErrorKind::TryAgain`] if another run is at work, errors of storage.
 pub(crate) async fn clean(storage: &Storage, output: &Location) -> Result<Vec<String>> {
-    let encode = |manifest: &bytes::Bytes, head: &_| {
-        json_file(&with_head(Manifest::parse(manifest)?, head))
-    };
+    let encode = |manifest: &bytes::Bytes, head: &_| json_file(&with_head(Manifest::parse(manifest)?, head));
     // What is not a manifest is "not found" here, not a file in the way.
     storage.clean(output, publish_options(true), encode).await
 }

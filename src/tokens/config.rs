@@ -158,7 +158,8 @@ impl TokenizerConfig {
         let known_tokens: HashSet<&Token> = known.iter().collect();
         let mut present: HashSet<&str> = known.iter().map(|token| token.content.as_str()).collect();
         let named: HashSet<&str> = self.named.iter().map(|(_, token)| token.content.as_str()).collect();
-        let special: HashSet<&str> = named.iter().copied().chain(self.extra.iter().map(|t| t.content.as_str())).collect();
+        let special: HashSet<&str> =
+            named.iter().copied().chain(self.extra.iter().map(|t| t.content.as_str())).collect();
         let mut add: Vec<Token> = Vec::new();
         if let Some(Value::Object(listed)) = self.config.get("added_tokens_decoder") {
             let mut listed: Vec<(u64, Token)> = listed

@@ -2,7 +2,9 @@
 
 use super::tally::Tally;
 use crate::manifest::{CutRecord, Manifest, Measure, MixKind, OutputFile, OutputKind, Preflight, ShareRecord};
-use crate::mixing::{OVER_MAX_TOKENS_PER_GPU, PreflightOptions, PreflightSums, preflight_of_documents, preflight_of_sums};
+use crate::mixing::{
+    OVER_MAX_TOKENS_PER_GPU, PreflightOptions, PreflightSums, preflight_of_documents, preflight_of_sums,
+};
 use crate::recipe::Format;
 use serde_json::Value;
 use std::fmt::Display;
@@ -173,7 +175,8 @@ fn compare_shares(place: &str, cut: &CutRecord, tally: &Tally, differences: &mut
     let distinct = |place: &str, recorded: u64, samples: u64, contents: usize, differences: &mut Differences| {
         // Samples with the same content are distinct, unless duplicates are dropped.
         if recorded < contents as u64 || recorded > samples {
-            differences.add(format!("{place}: distinct: expected {recorded}, found {contents} contents in {samples} rows"));
+            differences
+                .add(format!("{place}: distinct: expected {recorded}, found {contents} contents in {samples} rows"));
         }
     };
     if !tally.names_sources() {
@@ -234,7 +237,8 @@ fn compare_preflight(
     let over = recorded.dropped.get(OVER_MAX_TOKENS_PER_GPU).copied().unwrap_or_default();
     let figures = [recorded.samples, recorded.tokens, recorded.loss_tokens, over, cut.samples, cut.tokens];
     if divisors.contains(&Some(0)) || figures.iter().any(|figure| *figure > MAX_FIGURE) {
-        differences.add(format!("{place}: preflight: expected settings of at least 1 and figures of at most {MAX_FIGURE}"));
+        differences
+            .add(format!("{place}: preflight: expected settings of at least 1 and figures of at most {MAX_FIGURE}"));
         return;
     }
     let found = match cut.mix {

@@ -183,7 +183,9 @@ impl RowTally {
             }
             MixKind::Document => {
                 let row: DocumentRow = serde_json::from_slice(row).map_err(invalid)?;
-                if let Some(counted) = self.recount.as_ref().map(|recount| recount.document(&row.document)).transpose()? {
+                if let Some(counted) =
+                    self.recount.as_ref().map(|recount| recount.document(&row.document)).transpose()?
+                {
                     equal("token_length", row.token_length, counted.unwrap_or(row.token_length))?;
                 }
                 (row.token_length, row.metadata)
@@ -226,7 +228,8 @@ impl RowTally {
         let loss_tokens = row.num_loss_counted_tokens.ok_or("`num_loss_counted_tokens` is missing")?;
         equal("num_loss_counted_tokens", loss_tokens, counted)?;
         match &row.attention_mask {
-            Some(mask) if self.attention_mask && mask.len() == row.input_ids.len() && mask.iter().all(|bit| *bit == 1) => {}
+            Some(mask)
+                if self.attention_mask && mask.len() == row.input_ids.len() && mask.iter().all(|bit| *bit == 1) => {}
             None if !self.attention_mask => {}
             _ => return Err("`attention_mask` is not as the settings and the ids say".to_owned()),
         }

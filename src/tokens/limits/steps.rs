@@ -60,7 +60,8 @@ fn check_step(field: &str, value: &Value, steps: &mut usize, growth: &mut usize)
                 let what = "times as many bytes after all replacements";
                 over(&format!("{field}.content"), what, *growth, MAX_GROWTH)?;
             }
-            let pattern = object.get("pattern").and_then(|pattern| pattern.get("Regex").or_else(|| pattern.get("String")));
+            let pattern =
+                object.get("pattern").and_then(|pattern| pattern.get("Regex").or_else(|| pattern.get("String")));
             let pattern_bytes = pattern.and_then(Value::as_str).unwrap_or_default().len();
             over(&format!("{field}.pattern"), "bytes", pattern_bytes, MAX_PATTERN_BYTES)?;
             if let Some(map) = text("precompiled_charsmap") {
@@ -71,7 +72,9 @@ fn check_step(field: &str, value: &Value, steps: &mut usize, growth: &mut usize)
             }
             // A pattern is an object of its own, but no step.
             let nested = object.iter().filter(|(_, value)| value.is_array() || value.get("type").is_some());
-            nested.into_iter().try_for_each(|(name, value)| check_step(&format!("{field}.{name}"), value, steps, growth))
+            nested
+                .into_iter()
+                .try_for_each(|(name, value)| check_step(&format!("{field}.{name}"), value, steps, growth))
         }
         _ => Ok(()),
     }

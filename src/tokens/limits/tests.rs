@@ -34,7 +34,6 @@ fn vocabularies_and_added_tokens_are_limited() {
         (json!({"model": {"vocab": {"x": 1_u64 << 24}}}), "`model.vocab`: 16777216 as the largest id"),
         (json!({"model": {"vocab": {&long: 1}}}), "`model.vocab`: 20000 bytes in one token"),
         (json!({"model": {"type": "Unigram", "vocab": [[&long, -1.0]]}}), "`model.vocab`: 20000 bytes in one token"),
-        (json!({"model": {"merges": [["a", "a".repeat(40_000)]]}}), "`model.merges`: 40000 bytes in one text"),
         (json!({"model": {"max_input_chars_per_word": 1_000_000}}), "`model.max_input_chars_per_word`: 1000000"),
         (json!({"model": {"other": vec![0; 5000]}}), "`model.other`: 5001 values: expected at most 4096"),
         (json!({"added_tokens": [{"content": long}]}), "`added_tokens`: 20000 bytes in one token"),
@@ -43,6 +42,14 @@ fn vocabularies_and_added_tokens_are_limited() {
         let error = refused(|tokenizer| *tokenizer = change);
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn the_number_of_merges_is_limited() {
+    let pairs = vec![r#""a b","#; MAX_MERGES as usize].concat();
+    let json = format!("{{\"model\":{{\"merges\":[{pairs}\"a b\"]}}}}");
+    let error = check_tokenizer(json.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("`model.merges`: 4194305 pairs: expected at most 4194304"), "{error}");
 }
 
 #[test]
@@ -65,7 +72,10 @@ fn steps_cannot_multiply_a_text() {
         (replace(json!({"Regex": "a".repeat(20_000)}), ""), "`normalizer.pattern`: 20000 bytes"),
         (json!({"type": "Prepend", "prepend": "x".repeat(65)}), "`normalizer.prepend`: 65 bytes"),
         (sequence(vec![json!({"type": "NFC"}); 64]), "`normalizer.normalizers[63]`: 65 steps"),
-        (json!({"type": "Precompiled", "precompiled_charsmap": "/////w=="}), "`normalizer.precompiled_charsmap`: not a valid map"),
+        (
+            json!({"type": "Precompiled", "precompiled_charsmap": "/////w=="}),
+            "`normalizer.precompiled_charsmap`: not a valid map",
+        ),
         (json!({"type": "Precompiled", "precompiled_charsmap": "%"}), "not valid Base64"),
         (json!({"type": "FixedLength", "length": 0}), "`normalizer.length`: invalid value `0`"),
     ] {
@@ -76,7 +86,11 @@ fn steps_cannot_multiply_a_text() {
     assert!(refused(|tokenizer| tokenizer["normalizer"] = deep).contains("levels: expected at most 16"));
     let published = [
         sequence(vec![json!({"type": "Prepend", "prepend": "▁"}), replace(json!({"String": " "}), "▁")]),
-        sequence(vec![replace(json!({"Regex": " {2,}"}), " "), replace(json!({"String": "``"}), "\""), json!({"type": "NFKC"})]),
+        sequence(vec![
+            replace(json!({"Regex": " {2,}"}), " "),
+            replace(json!({"String": "``"}), "\""),
+            json!({"type": "NFKC"}),
+        ]),
         sequence(vec![replace(json!({"Regex": "\\s+"}), " "), json!({"type": "Lowercase"})]),
     ];
     for normalizer in published {

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod colours;
+mod deep;
 mod exit_codes;
 mod fuzz;
 mod help;
@@ -15,6 +16,7 @@ mod sample;
 mod signals;
 mod stats;
 mod streams;
+mod tokenizers;
 
 use crate::in_process;
 use knowledge_mixing::testing::Manifest;
