@@ -27,9 +27,9 @@ impl Shape {
     ///
     /// # Errors
     /// If it is not valid JSON, or nested deeper than `serde_json` reads it.
-    pub(super) fn of(json: &[u8]) -> Result<Self, serde_json::Error> {
+    pub(super) fn of(json: &str) -> Result<Self, serde_json::Error> {
         let mut shape = Self::default();
-        let mut deserializer = serde_json::Deserializer::from_slice(json);
+        let mut deserializer = serde_json::Deserializer::from_str(json);
         Measure { shape: &mut shape, depth: 0 }.deserialize(&mut deserializer)?;
         deserializer.end()?;
         Ok(shape)
@@ -135,7 +135,7 @@ impl Visitor<'_> for KeyBytes {
 ///
 /// # Errors
 /// If it is not one, or has a key twice: the last of them would be checked, but the library reads all.
-pub(super) fn sections(json: &[u8]) -> Result<BTreeMap<String, &RawValue>, serde_json::Error> {
+pub(super) fn sections(json: &str) -> Result<BTreeMap<String, &RawValue>, serde_json::Error> {
     struct Sections;
 
     impl<'de> Visitor<'de> for Sections {
@@ -157,7 +157,7 @@ pub(super) fn sections(json: &[u8]) -> Result<BTreeMap<String, &RawValue>, serde
         }
     }
 
-    serde_json::Deserializer::from_slice(json).deserialize_map(Sections)
+    serde_json::Deserializer::from_str(json).deserialize_map(Sections)
 }
 
 #[cfg(test)]
@@ -166,19 +166,19 @@ mod tests {
 
     #[test]
     fn the_shape_of_a_value_has_its_numbers_texts_and_depth() {
-        let shape = Shape::of(br#"{"vocab": {"a": 3, "b\n": 70000}, "list": [null, "text", -1, [0.5]]}"#).unwrap();
+        let shape = Shape::of(r#"{"vocab": {"a": 3, "b\n": 70000}, "list": [null, "text", -1, [0.5]]}"#).unwrap();
         let expected = Shape { values: 9, depth: 3, key_bytes: 12, text_bytes: 4, longest: 5, largest: 70000 };
         assert_eq!(shape, expected);
-        assert!(Shape::of("[".repeat(1000).as_bytes()).is_err());
-        assert!(Shape::of(b"1 2").is_err());
+        assert!(Shape::of(&"[".repeat(1000)).is_err());
+        assert!(Shape::of("1 2").is_err());
     }
 
     #[test]
     fn sections_are_found_in_place_and_only_once() {
-        let json = br#"{"model": {"a": [1]}, "version": "1.0"}"#;
+        let json = r#"{"model": {"a": [1]}, "version": "1.0"}"#;
         let found = sections(json).unwrap();
         assert_eq!(found["model"].get(), r#"{"a": [1]}"#);
-        assert!(sections(br#"{"model": 1, "model": 2}"#).unwrap_err().to_string().contains("duplicate key `model`"));
-        assert!(sections(b"[]").is_err());
+        assert!(sections(r#"{"model": 1, "model": 2}"#).unwrap_err().to_string().contains("duplicate key `model`"));
+        assert!(sections("[]").is_err());
     }
 }

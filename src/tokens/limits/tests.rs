@@ -34,7 +34,6 @@ fn vocabularies_and_added_tokens_are_limited() {
         (json!({"model": {"vocab": {"x": 1_u64 << 24}}}), "`model.vocab`: 16777216 as the largest id"),
         (json!({"model": {"vocab": {&long: 1}}}), "`model.vocab`: 20000 bytes in one token"),
         (json!({"model": {"type": "Unigram", "vocab": [[&long, -1.0]]}}), "`model.vocab`: 20000 bytes in one token"),
-        (json!({"model": {"merges": [["a", "a".repeat(40_000)]]}}), "`model.merges`: 40000 bytes in one text"),
         (json!({"model": {"max_input_chars_per_word": 1_000_000}}), "`model.max_input_chars_per_word`: 1000000"),
         (json!({"model": {"other": vec![0; 5000]}}), "`model.other`: 5001 values: expected at most 4096"),
         (json!({"added_tokens": [{"content": long}]}), "`added_tokens`: 20000 bytes in one token"),
@@ -43,6 +42,14 @@ fn vocabularies_and_added_tokens_are_limited() {
         let error = refused(|tokenizer| *tokenizer = change);
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn the_number_of_merges_is_limited() {
+    let pairs = vec![r#""a b","#; MAX_MERGES as usize].concat();
+    let json = format!("{{\"model\":{{\"merges\":[{pairs}\"a b\"]}}}}");
+    let error = check_tokenizer(json.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("`model.merges`: 4194305 pairs: expected at most 4194304"), "{error}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod colours;
+mod deep;
 mod exit_codes;
 mod fuzz;
 mod help;
@@ -16,6 +17,7 @@ mod signals;
 mod stats;
 mod streams;
 mod watchdog;
+mod tokenizers;
 
 use crate::in_process;
 use knowledge_mixing::testing::Manifest;
