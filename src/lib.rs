@@ -35,6 +35,7 @@ mod codec;
 mod colour;
 mod commands;
 mod error;
+mod excerpt;
 mod hash_map;
 mod index;
 mod input;

@@ -8,6 +8,7 @@ use super::parse::RowParser;
 use super::row_filter::RowFilter;
 use super::rows::FileParser;
 use crate::error::{Error, ErrorKind, Result};
+use crate::excerpt::excerpt_of_list;
 use crate::manifest::InputFile;
 use crate::progress::ProgressCounter;
 use crate::recipe::{BadRows, Source};
@@ -37,6 +38,8 @@ pub(crate) struct ReadOptions {
     pub(crate) files: Vec<InputObject>,
     /// How rows are parsed.
     pub(crate) parse: ParseOptions,
+    /// The largest row.
+    pub(crate) max_row_bytes: usize,
     /// What to do with rows that cannot be read.
     pub(crate) bad_rows: BadRows,
 }
@@ -86,6 +89,7 @@ pub(crate) async fn read(
         };
         let reader = FileReader {
             format: file.format,
+            max_row_bytes: options.max_row_bytes,
             parser: Arc::new(parser),
             pool: pool.clone(),
             progress: progress.clone(),
@@ -140,20 +144,14 @@ async fn read_file(
     reader.read(storage.stream(&file.object)).await
 }
 
-/// The warning about files that are not compressed as their names say.
+/// The warning about files that are not what their names say.
 fn unlike_names(inputs: &[InputObject], files: &BTreeMap<usize, FileRows>) -> Option<String> {
-    const NAMED: usize = 5;
     let of_file = |(number, file): (&usize, &FileRows)| {
-        Some(format!("{} ({})", inputs[*number].object.location, file.unlike_name?.display_name()))
+        Some(format!("{} ({})", inputs[*number].object.location, file.unlike_name?))
     };
-    let mut names: Vec<String> = files.iter().filter_map(of_file).collect();
-    let more = names.len().saturating_sub(NAMED);
-    names.truncate(NAMED);
-    if more > 0 {
-        names.push(format!("{more} more"));
-    }
+    let names: Vec<String> = files.iter().filter_map(of_file).collect();
     (!names.is_empty())
-        .then(|| format!("files are compressed otherwise than their names say, and read anyway: {}", names.join(", ")))
+        .then(|| format!("files are not what their names say, and read anyway: {}", excerpt_of_list(names)))
 }
 
 /// Puts the rows of the files, in the order of the mix, together.

@@ -158,7 +158,7 @@ async fn known_sources(settings: &Settings, context: &Context) -> Result<Vec<Dra
     let names = known_names();
     let mut objects: BTreeMap<&str, Vec<ObjectInfo>> = BTreeMap::new();
     for input in &settings.inputs {
-        for object in context.storage.list_subfolders(input, &names, SOURCE_FILES).await?.files {
+        for object in context.storage.list_subfolders(input, &names, SOURCE_FILES).await?.listing.files {
             if let Some(name) = names.iter().find(|name| object.key.split('/').next() == Some(**name)) {
                 objects.entry(*name).or_default().push(object);
             }
@@ -281,7 +281,7 @@ async fn other_sources(settings: &Settings, context: &Context) -> Result<Others>
     for (folder, locations) in folders {
         let mut objects = Vec::new();
         for location in &locations {
-            objects.extend(context.storage.list_selected(location, filter).await?);
+            objects.extend(context.storage.list_selected(location, filter).await?.files);
         }
         if objects.iter().any(|object| names.iter().any(|name| object.key.split('/').next() == Some(name))) {
             others.inputs.extend(locations);

@@ -22,6 +22,8 @@ use std::sync::Arc;
 pub(crate) struct SurveyOptions {
     /// How rows are parsed.
     pub(crate) parse: ParseOptions,
+    /// The largest row, in bytes.
+    pub(crate) max_row_bytes: usize,
     /// What happens to rows that are not readable.
     pub(crate) bad_rows: BadRows,
     /// The seed of ranks.
@@ -42,6 +44,7 @@ impl SurveyOptions {
                 reasoning: settings.reasoning.clone(),
                 template,
             },
+            max_row_bytes: settings.max_row_bytes,
             bad_rows: settings.bad_rows,
             seed: settings.seed,
             content: mixing::needs_content(sources, &mixing),
@@ -75,6 +78,7 @@ pub(crate) async fn survey(job: &Job, options: &SurveyOptions, context: &Context
         sources: job.sources.clone(),
         files: job.files.clone(),
         parse: options.parse.clone(),
+        max_row_bytes: options.max_row_bytes,
         bad_rows: options.bad_rows,
     };
     let artifacts = read(&context.storage, read_options, &context.pool, &bar.counter()).await?;

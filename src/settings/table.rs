@@ -477,6 +477,19 @@ settings! {
             ..Setting::new("bad_rows")
         };
 
+        /// Maximum size of one input row, in bytes.
+        ///
+        /// A larger row ends the run with code 3, whatever --bad-rows says: it is not held in memory to the end.
+        max_row_bytes: usize = Setting {
+            env: &["KNOWLEDGE_MIXING_MAX_ROW_BYTES"],
+            default: DefaultValue::Text("268435456"),
+            heading: EXECUTION,
+            value_name: "BYTES",
+            kind: Kind::Number { min: 1, max: MAX_U32 },
+            kfp: Some(("max_row_bytes", KfpType::Integer)),
+            ..Setting::new("max_row_bytes")
+        };
+
         /// Cut whose mix the next step of a workflow gets, and whose totals are output parameters.
         select_cut: Option<u32> = Setting {
             env: &["KNOWLEDGE_MIXING_SELECT_CUT"],
