@@ -17,6 +17,7 @@ mod parquet;
 mod parquet_pages;
 mod parse;
 mod read;
+mod refused;
 mod row_filter;
 mod rows;
 mod start;

@@ -6,7 +6,7 @@ use super::format::Container;
 use super::ledger::{RejectedRow, SourceLedger};
 use super::parse::RowParser;
 use super::row_filter::RowFilter;
-use super::rows::FileParser;
+use super::rows::{FileParser, Origin};
 use crate::error::{Error, ErrorKind, Result};
 use crate::excerpt::excerpt_of_list;
 use crate::manifest::InputFile;
@@ -59,6 +59,10 @@ pub(crate) struct Artifacts {
     pub(crate) samples_by_file: Vec<usize>,
     /// The rows that could not be read, in input order.
     pub(crate) rejected: Vec<RejectedRow>,
+    /// The number of these rows in each file.
+    pub(super) rejected_by_file: Vec<usize>,
+    /// Where each sample is from; empty unless bad rows are skipped.
+    pub(super) origins: Vec<Origin>,
 }
 
 /// Reads all files. Everything that computes runs on `pool`.
@@ -160,13 +164,15 @@ fn combine(options: ReadOptions, texts: Arc<Interner>, files: impl Iterator<Item
     let samples_by_file: Vec<usize> = files.iter().map(|file| file.rows.kept.len()).collect();
     let mut samples = Vec::with_capacity(samples_by_file.iter().sum());
     let mut ledgers = vec![SourceLedger::default(); options.sources.len()];
-    let mut rejected = Vec::new();
+    let rejected_by_file = files.iter().map(|file| file.rows.rejected.len()).collect();
+    let (mut rejected, mut origins) = (Vec::new(), Vec::new());
     let mut inputs = Vec::with_capacity(files.len());
     for (FileRows { rows, bytes, digest, .. }, file) in files.into_iter().zip(&options.files) {
         let source = file.source as u32;
         samples.extend(rows.kept.into_iter().map(|body| Sample { source, body }));
         ledgers[file.source].merge(&rows.ledger);
         rejected.extend(rows.rejected);
+        origins.extend(rows.origins);
         inputs.push(InputFile {
             source: options.sources[file.source].name.clone(),
             key: file.key.clone(),
@@ -179,5 +185,6 @@ fn combine(options: ReadOptions, texts: Arc<Interner>, files: impl Iterator<Item
     let Some(texts) = Arc::into_inner(texts) else {
         return Err(Error::new(ErrorKind::Bug, "a job is still parsing rows after all files were read"));
     };
-    Ok(Artifacts { texts: texts.freeze(), samples, ledgers, inputs, samples_by_file, rejected })
+    let texts = texts.freeze();
+    Ok(Artifacts { texts, samples, ledgers, inputs, samples_by_file, rejected, rejected_by_file, origins })
 }

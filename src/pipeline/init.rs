@@ -121,7 +121,11 @@ async fn job(settings: &Settings, sources: &[DraftSource], context: &Context) ->
     // Only chats need a template to be parsed, and none of its counts are kept.
     let files = tokens::fetch(&context.storage, &TokenizerModel::Builtin).await?;
     let template = Arc::new(ChatTemplate::load(&files, None, TokenizerRules::Auto, tokens::date_of_run()?)?);
-    let options = SurveyOptions { bad_rows: BadRows::Skip, ..SurveyOptions::of(settings, &job.sources, template) };
+    let options = SurveyOptions {
+        bad_rows: BadRows::Skip,
+        rejects_refused: false,
+        ..SurveyOptions::of(settings, &job.sources, template)
+    };
     Ok((job, options))
 }
 

@@ -465,7 +465,7 @@ settings! {
             ..Setting::new("infeasible_cuts")
         };
 
-        /// What to do with a row that cannot be read.
+        /// What to do with a row that cannot be read, or that the chat template refuses.
         bad_rows: BadRows = Setting {
             env: &["KNOWLEDGE_MIXING_BAD_ROWS"],
             default: DefaultValue::Text("fail"),
@@ -486,7 +486,6 @@ settings! {
             heading: EXECUTION,
             value_name: "BYTES",
             kind: Kind::Number { min: 1, max: MAX_U32 },
-            kfp: Some(("max_row_bytes", KfpType::Integer)),
             ..Setting::new("max_row_bytes")
         };
 

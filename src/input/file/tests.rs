@@ -231,3 +231,49 @@ async fn a_row_or_a_file_beyond_its_limit_is_an_error_that_names_it() {
     }
     insta::assert_snapshot!(errors);
 }
+
+/// Numbers that look random and are the same in every run (SplitMix64).
+fn random(state: &mut u64) -> usize {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = *state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (mixed ^ (mixed >> 31)) as usize
+}
+
+/// Damaged files in each format: cut off, with flipped bits, with random bytes, and random bytes alone. (Those of Parquet are in
+/// `parquet.rs`.)
+#[tokio::test]
+async fn any_file_gives_rows_or_an_error_about_data() {
+    let rows: Vec<String> = (0..4).map(|number| row(number).replace(&"x".repeat(900), "")).collect();
+    let (lines, array) = (rows.join("\n"), format!("[\n{}\n]", rows.join(",\n")));
+    let zstd = zstd::encode_all(lines.as_bytes(), 3).unwrap();
+    let files = [
+        ("a.jsonl", lines.clone().into_bytes()),
+        ("a.json", array.into_bytes()),
+        ("a.jsonl", rows.join("\r").into_bytes()),
+        ("a.jsonl.gz", [gzip(lines.as_bytes()), vec![0; 9]].concat()),
+        ("a.jsonl.zst", zstd),
+    ];
+    let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap());
+    let mut state = 1;
+    for (name, file) in &files {
+        for turn in 0..2000 {
+            let mut bytes = file.clone();
+            let at = random(&mut state) % bytes.len();
+            match turn % 4 {
+                0 => bytes.truncate(at),
+                1 => bytes[at] ^= 1 << (random(&mut state) % 8),
+                2 => bytes[at..].iter_mut().take(8).for_each(|byte| *byte = random(&mut state) as u8),
+                _ => bytes = (0..at % 300).map(|_| random(&mut state) as u8).collect(),
+            }
+            let piece = 1 + random(&mut state) % 600;
+            let reader = FileReader { pool: pool.clone(), ..reader(name, 1) };
+            let limit = std::time::Duration::from_secs(20);
+            let read = tokio::time::timeout(limit, reader.read(stored(&bytes, piece))).await.expect("it ends");
+            if let Err(error) = read {
+                assert_eq!(error.kind(), ErrorKind::Data, "{name}, turn {turn}: {error}");
+            }
+        }
+    }
+}
