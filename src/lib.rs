@@ -37,6 +37,7 @@ mod codec;
 mod colour;
 mod commands;
 mod error;
+mod excerpt;
 mod hash_map;
 mod index;
 mod input;

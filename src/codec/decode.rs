@@ -1,23 +1,27 @@
 //! Decompression.
 
 use bytes::{Buf, Bytes};
-use flate2::write::MultiGzDecoder;
+use flate2::write::GzDecoder;
 use std::io::{self, Write};
 use zstd::stream::raw::{InBuffer, Operation, OutBuffer};
 
 /// Decompressed bytes per piece.
 const PIECE: usize = 4 << 20;
 
+/// The largest window of a Zstandard frame, 128 MiB: what every decoder accepts unless it is asked for more. Each file that is read
+/// at a time may take that much memory.
+const MAX_WINDOW_LOG: u32 = 27;
+
 /// One call of the gzip decoder writes at most two of its buffers of 32 KiB: with this much space behind a piece, the
 /// piece is never moved to a larger allocation.
 const GZIP_SLACK: usize = 64 << 10;
 
-/// Decompresses gzip.
-pub(crate) struct GzipDecoder(MultiGzDecoder<Vec<u8>>);
+/// Decompresses gzip: members, one after another, and zeros behind them, with which tapes and block devices fill up.
+pub(crate) struct GzipDecoder(GzDecoder<Vec<u8>>);
 
 impl Default for GzipDecoder {
     fn default() -> Self {
-        Self(MultiGzDecoder::new(Self::new_piece()))
+        Self(GzDecoder::new(Self::new_piece()))
     }
 }
 
@@ -29,7 +33,11 @@ impl GzipDecoder {
     pub(super) fn push(&mut self, input: &mut Bytes) -> io::Result<Option<Bytes>> {
         while !input.is_empty() {
             match self.0.write(input)? {
-                0 => return Err(io::Error::new(io::ErrorKind::InvalidData, "unexpected data after a gzip member")),
+                // The member has ended.
+                0 => match input.iter().take_while(|byte| **byte == 0).count() {
+                    0 => self.start_member()?,
+                    zeros => input.advance(zeros),
+                },
                 used => input.advance(used),
             }
             if self.0.get_ref().len() >= PIECE {
@@ -39,10 +47,16 @@ impl GzipDecoder {
         Ok(None)
     }
 
+    fn start_member(&mut self) -> io::Result<()> {
+        let ended = std::mem::replace(&mut self.0, GzDecoder::new(Vec::new()));
+        self.0 = GzDecoder::new(ended.finish()?);
+        Ok(())
+    }
+
     pub(super) fn finish(mut self) -> io::Result<Bytes> {
         if let Err(error) = self.0.try_finish() {
             // The decoder reports an incomplete trailer like a wrong checksum. Only an incomplete one accepts more bytes.
-            let is_truncated = error.kind() != io::ErrorKind::UnexpectedEof && self.0.write(&[0]).is_ok();
+            let is_truncated = error.kind() != io::ErrorKind::UnexpectedEof && matches!(self.0.write(&[0]), Ok(1..));
             return Err(if is_truncated { unexpected_end("the gzip trailer is incomplete") } else { error });
         }
         Ok(std::mem::take(self.0.get_mut()).into())
@@ -59,7 +73,8 @@ pub(crate) struct ZstdDecoder {
 
 impl ZstdDecoder {
     pub(super) fn new() -> io::Result<Self> {
-        let decoder = zstd::stream::raw::Decoder::new()?;
+        let mut decoder = zstd::stream::raw::Decoder::new()?;
+        decoder.set_parameter(zstd::stream::raw::DParameter::WindowLogMax(MAX_WINDOW_LOG))?;
         Ok(Self { decoder, piece: Vec::with_capacity(PIECE), frame_ended: false })
     }
 
@@ -84,7 +99,7 @@ impl ZstdDecoder {
         let mut input = InBuffer::around(input);
         let filled = self.piece.len();
         let mut output = OutBuffer::around_pos(&mut self.piece, filled);
-        let hint = self.decoder.run(&mut input, &mut output)?;
+        let hint = self.decoder.run(&mut input, &mut output).map_err(named)?;
         self.frame_ended = hint == 0;
         Ok(input.pos())
     }
@@ -101,6 +116,15 @@ impl ZstdDecoder {
         }
         Ok(self.piece.into())
     }
+}
+
+/// An error of the decoder, with what its name for it leaves out.
+fn named(error: io::Error) -> io::Error {
+    if error.to_string().contains("too much memory") {
+        let message = format!("a frame needs a window of more than {} MiB; compress the file again without --long", 1 << (MAX_WINDOW_LOG - 20));
+        return io::Error::new(io::ErrorKind::InvalidData, message);
+    }
+    error
 }
 
 fn unexpected_end(message: &str) -> io::Error {

@@ -28,10 +28,7 @@ impl Codec {
         name.rsplit_once('.').and_then(known).unwrap_or((name, Self::None))
     }
 
-    /// Number of bytes from the start of a file by which [`of_content`](Self::of_content) recognizes its codec.
-    pub(crate) const MAGIC: usize = 4;
-
-    /// The codec of a file by its first bytes: [`MAGIC`](Self::MAGIC) of them, fewer only if the file has no more. `None` if they are
+    /// The codec of a file by its first bytes: four of them, fewer only if the file has no more. `None` if they are
     /// neither compressed nor the start of JSON or Parquet.
     pub(crate) fn of_content(start: &[u8]) -> Option<Self> {
         let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);

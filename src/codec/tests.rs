@@ -74,6 +74,26 @@ fn truncated_files_are_an_unexpected_end() {
 }
 
 #[test]
+fn zeros_behind_gzip_members_are_skipped() {
+    let stored = [gzip(b"know"), vec![0; 700], gzip(b"ledge"), vec![0; 3]].concat();
+    for part in [1, 5, 64, stored.len()] {
+        assert_eq!(decoded(Codec::Gzip, &stored, part).unwrap(), b"knowledge", "in parts of {part}");
+    }
+    let padded_garbage = [gzip(b"know"), vec![0; 7], b"x".to_vec()].concat();
+    assert!(decoded(Codec::Gzip, &padded_garbage, 3).is_err());
+}
+
+#[test]
+fn a_zstandard_frame_with_a_huge_window_is_refused() {
+    let mut encoder = ::zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.window_log(28).unwrap();
+    encoder.write_all(b"knowledge").unwrap();
+    let stored = encoder.finish().unwrap();
+    let error = decoded(Codec::Zstd, &stored, stored.len()).unwrap_err().to_string();
+    assert!(error.contains("more than 128 MiB"), "{error}");
+}
+
+#[test]
 fn damaged_files_are_not_reported_as_truncated() {
     let mut wrong_checksum = gzip(b"knowledge");
     let checksum = wrong_checksum.len() - 8;

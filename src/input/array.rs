@@ -3,13 +3,31 @@
 use super::chunk::{CHUNK_BYTES, Chunk};
 use bytes::BytesMut;
 
-/// The file as a whole is malformed.
+/// The file cannot be split into rows.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SplitError {
     /// The line, counted from 1.
     pub(super) line: u64,
-    /// What is wrong on that line.
-    pub(super) message: &'static str,
+    pub(super) problem: SplitProblem,
+}
+
+/// What is wrong on a line.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum SplitProblem {
+    /// The file as a whole is malformed.
+    Malformed(&'static str),
+    /// A row that begins there is larger than the limit.
+    RowTooLarge,
+}
+
+impl SplitError {
+    pub(super) fn too_large(line: u64) -> Self {
+        Self { line, problem: SplitProblem::RowTooLarge }
+    }
+
+    fn malformed(line: u64, message: &'static str) -> Self {
+        Self { line, problem: SplitProblem::Malformed(message) }
+    }
 }
 
 /// The state between two bytes of an array.
@@ -41,6 +59,8 @@ enum Expected {
     Element,
     CommaOrEnd,
     Nothing,
+    /// Objects without commas, in a file without brackets around them.
+    Object,
 }
 
 /// Where an element ends.
@@ -58,8 +78,16 @@ impl ArraySplitter {
         Self { line, rest: BytesMut::new(), element: Element::default(), expected: Expected::FirstElementOrEnd }
     }
 
+    /// A splitter for objects that follow each other without commas, the first of them on `line`.
+    pub(super) fn of_objects(line: u64) -> Self {
+        Self { expected: Expected::Object, ..Self::new(line) }
+    }
+
     /// Adds the elements that end within `bytes` to `chunks`.
-    pub(super) fn push(&mut self, bytes: &[u8], chunks: &mut Vec<Chunk>) -> Result<(), SplitError> {
+    ///
+    /// # Errors
+    /// If the array is malformed, or an element is larger than `max_bytes`.
+    pub(super) fn push(&mut self, bytes: &[u8], max_bytes: usize, chunks: &mut Vec<Chunk>) -> Result<(), SplitError> {
         let mut elements = Vec::new();
         let mut size = 0;
         // Where the current element begins in `bytes`; what precedes it is in `rest`.
@@ -77,6 +105,7 @@ impl ArraySplitter {
             self.line += u64::from(byte == b'\n');
             let (Some(start), Some(end)) = (begin, self.element.advance(byte)) else { continue };
             self.rest.extend_from_slice(&bytes[start..at + usize::from(end == End::With)]);
+            self.check_size(max_bytes)?;
             size += self.rest.len();
             elements.push((self.element.line, self.rest.split().freeze()));
             if size > CHUNK_BYTES {
@@ -85,6 +114,7 @@ impl ArraySplitter {
             }
             begin = None;
             self.expected = match (end, byte) {
+                _ if self.expected == Expected::Object => Expected::Object,
                 (End::With, _) => Expected::CommaOrEnd,
                 (End::Before, b']') => Expected::Nothing,
                 (End::Before, _) => Expected::Element,
@@ -92,6 +122,7 @@ impl ArraySplitter {
         }
         if let Some(start) = begin {
             self.rest.extend_from_slice(&bytes[start..]);
+            self.check_size(max_bytes)?;
         }
         if !elements.is_empty() {
             chunks.push(Chunk::Elements(elements));
@@ -99,12 +130,19 @@ impl ArraySplitter {
         Ok(())
     }
 
-    /// Checks that the array has ended.
-    pub(super) fn finish(&self) -> Result<(), SplitError> {
-        if self.expected == Expected::Nothing {
-            return Ok(());
+    /// Checks that the array has ended. An object without an end is a row, though not a valid one.
+    pub(super) fn finish(self) -> Result<Option<Chunk>, SplitError> {
+        match self.expected {
+            Expected::Nothing => Ok(None),
+            Expected::Object if self.rest.is_empty() => Ok(None),
+            Expected::Object => Ok(Some(Chunk::Elements(vec![(self.element.line, self.rest.freeze())]))),
+            _ => Err(SplitError::malformed(self.line, "the file ends within its array")),
         }
-        Err(SplitError { line: self.line, message: "the file ends within its array" })
+    }
+
+    /// Checks the size of the element that has begun.
+    fn check_size(&self, max_bytes: usize) -> Result<(), SplitError> {
+        if self.rest.len() > max_bytes { Err(SplitError::too_large(self.element.line)) } else { Ok(()) }
     }
 
     /// Processes a byte between elements; returns whether an element begins with it.
@@ -119,12 +157,13 @@ impl ArraySplitter {
                 self.expected = Expected::Element;
                 return Ok(false);
             }
+            (b',' | b']', Expected::Object) => "expected an object",
             (_, Expected::Nothing) => "unexpected data after the end of the array",
             (_, Expected::CommaOrEnd) => "expected `,` or `]` after an element of the array",
             (b',' | b']', _) => "expected an element of the array",
             _ => return Ok(true),
         };
-        Err(SplitError { line: self.line, message })
+        Err(SplitError::malformed(self.line, message))
     }
 }
 

@@ -1,15 +1,14 @@
 //! Reads one file: an asynchronous loop receives its bytes, jobs on the thread pool hash, decompress, split and parse
 //! them.
 
-use super::array::SplitError;
 use super::chunk::Chunk;
-use super::format::{Container, FileFormat};
-use super::lines::Splitter;
+use super::format::FileFormat;
+use super::limits::row_too_large;
 use super::parquet::ParquetRows;
 use super::rows::{FileParser, ParsedRows};
+use super::stored::{StoredBytes, invalid_parquet};
 use super::visitor::RowVisitor;
-use crate::codec::{Codec, Transform};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::pool::{self, Job};
 use crate::progress::ProgressCounter;
 use crate::watchdog::Operation;
@@ -18,7 +17,6 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use rayon::ThreadPool;
 use std::collections::VecDeque;
-use std::io;
 use std::sync::Arc;
 
 /// What reading a file results in.
@@ -29,13 +27,15 @@ pub(super) struct FileRows<R = ParsedRows> {
     pub(super) bytes: u64,
     /// The digest of the file as stored.
     pub(super) digest: String,
-    /// How the file is compressed, if that is not what its name says.
-    pub(super) unlike_name: Option<Codec>,
+    /// What the file is, if that is not what its name says.
+    pub(super) unlike_name: Option<&'static str>,
 }
 
 /// Reads one file.
 pub(super) struct FileReader<V = FileParser> {
     pub(super) format: FileFormat,
+    /// The largest row.
+    pub(super) max_row_bytes: usize,
     pub(super) parser: Arc<V>,
     pub(super) pool: Arc<ThreadPool>,
     pub(super) progress: ProgressCounter,
@@ -55,12 +55,12 @@ impl<V: RowVisitor> FileReader<V> {
         let operation = &Arc::new(operation);
         let mut results = Results { parser: self.parser.clone(), running: VecDeque::new(), rows: V::Rows::default() };
         let limit = self.pool.current_num_threads() + 2;
-        let mut stored = Box::new(StoredBytes::new(self.format));
+        let mut stored = Box::new(StoredBytes::new(self.format, self.max_row_bytes));
         while let Some(bytes) = stream.next().await {
             let bytes = bytes?;
             self.progress.advance(bytes.len() as u64);
             let mut next = Some(bytes);
-            while next.is_some() || !stored.input.is_empty() {
+            while next.is_some() || stored.has_input() {
                 let bytes = next.take();
                 let step = self.job(operation, move |parse| {
                     if let Some(bytes) = bytes {
@@ -84,8 +84,7 @@ impl<V: RowVisitor> FileReader<V> {
             self.read_parquet(operation, parquet, &mut results, limit).await?;
         }
         results.collect(0).await?;
-        let unlike_name = Some(end.codec).filter(|codec| *codec != self.format.codec);
-        Ok(FileRows { rows: results.rows, bytes: end.bytes, digest: end.digest, unlike_name })
+        Ok(FileRows { rows: results.rows, bytes: end.bytes, digest: end.digest, unlike_name: end.unlike_name })
     }
 
     async fn read_parquet(
@@ -118,8 +117,10 @@ impl<V: RowVisitor> FileReader<V> {
         work: impl FnOnce(&Parse<'_, V>) -> T + Send + 'static,
     ) -> Job<T> {
         let (parser, threads, operation) = (self.parser.clone(), self.pool.clone(), operation.clone());
+        let max_row_bytes = self.max_row_bytes;
         pool::spawn(&self.pool, move || {
-            operation.run(|| work(&Parse { parser: &parser, pool: &threads, operation: &operation }))
+            let parse = Parse { parser: &parser, pool: &threads, operation: &operation, max_row_bytes };
+            operation.run(|| work(&parse))
         })
     }
 }
@@ -129,22 +130,29 @@ struct Parse<'p, V> {
     parser: &'p Arc<V>,
     pool: &'p ThreadPool,
     operation: &'p Arc<Operation>,
+    max_row_bytes: usize,
 }
 
 impl<V: RowVisitor> Parse<'_, V> {
     fn all(&self, chunks: impl IntoIterator<Item = Chunk>) -> Parsing<V::Rows> {
         let start = |chunk: Chunk| {
             let (parser, operation) = (self.parser.clone(), self.operation.clone());
-            pool::spawn(self.pool, move || operation.run(|| parse(&*parser, &chunk)))
+            let max_row_bytes = self.max_row_bytes;
+            pool::spawn(self.pool, move || operation.run(|| parse(&*parser, &chunk, max_row_bytes)))
         };
         chunks.into_iter().map(start).collect()
     }
 }
 
 /// The rows of a chunk.
-fn parse<V: RowVisitor>(visitor: &V, chunk: &Chunk) -> Result<V::Rows> {
+fn parse<V: RowVisitor>(visitor: &V, chunk: &Chunk, max_row_bytes: usize) -> Result<V::Rows> {
     let mut rows = V::Rows::default();
-    chunk.rows().try_for_each(|(line, row)| visitor.visit(line, row, &mut rows))?;
+    for (line, row) in chunk.rows() {
+        if row.len() > max_row_bytes && row.trim_ascii_end().len() > max_row_bytes {
+            return Err(row_too_large(visitor.place(), line, max_row_bytes));
+        }
+        visitor.visit(line, row, &mut rows)?;
+    }
     Ok(rows)
 }
 
@@ -179,133 +187,6 @@ impl<V: RowVisitor> Results<V> {
         }
         step
     }
-}
-
-/// The bytes of a file on their way to chunks of rows. It moves to a job on the pool for each step, and back.
-struct StoredBytes {
-    hasher: blake3::Hasher,
-    bytes: u64,
-    /// Hashed, but not decompressed yet.
-    input: Bytes,
-    /// The first bytes, while they are too few to show how the file is compressed.
-    start: Bytes,
-    codec: Codec,
-    /// `None` until the first bytes have shown it.
-    decoder: Option<Transform>,
-    content: Content,
-}
-
-enum Content {
-    Text(Splitter),
-    /// A Parquet file is held in memory completely while it is read: its footer is at the end.
-    Parquet(Vec<Bytes>),
-}
-
-/// The end of a file.
-struct End {
-    codec: Codec,
-    bytes: u64,
-    digest: String,
-    parquet: Option<ParquetRows>,
-}
-
-impl StoredBytes {
-    fn new(format: FileFormat) -> Self {
-        let content = match format.container {
-            Container::Lines => Content::Text(Splitter::new(false)),
-            Container::LinesOrArray => Content::Text(Splitter::new(true)),
-            Container::Parquet => Content::Parquet(Vec::new()),
-        };
-        let (input, start) = Default::default();
-        Self { hasher: blake3::Hasher::new(), bytes: 0, input, start, codec: format.codec, decoder: None, content }
-    }
-
-    fn receive(&mut self, bytes: Bytes) {
-        self.hasher.update(&bytes);
-        self.bytes += bytes.len() as u64;
-        if self.decoder.is_some() {
-            self.input = bytes;
-            return;
-        }
-        self.start = if self.start.is_empty() { bytes } else { [&self.start[..], &bytes].concat().into() };
-        if self.start.len() >= Codec::MAGIC {
-            self.input = std::mem::take(&mut self.start);
-        }
-    }
-
-    /// Processes input until some rows are complete or it is used up.
-    fn advance(&mut self, parser: &impl RowVisitor) -> Result<Vec<Chunk>> {
-        while !self.input.is_empty() {
-            let decoder = match &mut self.decoder {
-                Some(decoder) => decoder,
-                // A name may be wrong: a store may decompress what it sends, a tool may compress what it names `.jsonl`.
-                empty => {
-                    self.codec = Codec::of_content(&self.input).unwrap_or(self.codec);
-                    empty.insert(self.codec.decoder().map_err(|error| invalid(parser, self.codec, error))?)
-                }
-            };
-            let piece = decoder.push(&mut self.input);
-            let Some(piece) = piece.map_err(|error| invalid(parser, self.codec, error))? else { continue };
-            match &mut self.content {
-                Content::Text(splitter) => return splitter.push(piece).map_err(|error| malformed(parser, error)),
-                Content::Parquet(pieces) => pieces.push(piece),
-            }
-        }
-        Ok(Vec::new())
-    }
-
-    fn finish(mut self, parser: &impl RowVisitor) -> Result<(End, Vec<Chunk>)> {
-        let mut chunks = Vec::new();
-        if self.decoder.is_none() {
-            self.input = std::mem::take(&mut self.start);
-        }
-        while !self.input.is_empty() {
-            chunks.extend(self.advance(parser)?);
-        }
-        let decoder = self.decoder.map_or_else(|| self.codec.decoder(), Ok);
-        let rest = decoder.and_then(Transform::finish).map_err(|error| invalid(parser, self.codec, error))?;
-        let digest = self.hasher.finalize().to_hex().to_string();
-        let mut end = End { codec: self.codec, bytes: self.bytes, digest, parquet: None };
-        match self.content {
-            Content::Text(mut splitter) => {
-                chunks.extend(splitter.push(rest).map_err(|error| malformed(parser, error))?);
-                chunks.extend(splitter.finish().map_err(|error| malformed(parser, error))?);
-                Ok((end, chunks))
-            }
-            Content::Parquet(mut pieces) => {
-                pieces.push(rest);
-                pieces.retain(|piece| !piece.is_empty());
-                let file = if pieces.len() == 1 { pieces.swap_remove(0) } else { pieces.concat().into() };
-                drop(pieces);
-                let parquet = ParquetRows::open(file, parser.columns().into_iter());
-                end.parquet = Some(parquet.map_err(|error| invalid_parquet(parser, error))?);
-                Ok((end, chunks))
-            }
-        }
-    }
-}
-
-fn malformed(parser: &impl RowVisitor, error: SplitError) -> Error {
-    Error::new(ErrorKind::Data, error.message).at(format_args!("{}:{}", parser.place(), error.line))
-}
-
-fn invalid(parser: &impl RowVisitor, codec: Codec, error: io::Error) -> Error {
-    let message = match (codec, error.kind()) {
-        (Codec::None, _) => "cannot read the file",
-        (Codec::Gzip, io::ErrorKind::UnexpectedEof) => "the gzip file is truncated",
-        (Codec::Gzip, _) => "not a valid gzip file",
-        (Codec::Zstd, io::ErrorKind::UnexpectedEof) => "the Zstandard file is truncated",
-        (Codec::Zstd, _) => "not a valid Zstandard file",
-    };
-    invalid_file(parser, message).caused_by(error)
-}
-
-fn invalid_parquet(parser: &impl RowVisitor, error: parquet::errors::ParquetError) -> Error {
-    invalid_file(parser, "not a valid Parquet file").caused_by(error)
-}
-
-fn invalid_file(parser: &impl RowVisitor, message: &str) -> Error {
-    Error::new(ErrorKind::Data, message).at(parser.place()).hint(parser.advice())
 }
 
 #[cfg(test)]

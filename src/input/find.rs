@@ -2,9 +2,12 @@
 
 use super::discover::{FileOfSource, discover, discover_in_source, is_hidden};
 use super::format::{Container, FileFormat};
+use super::unread::{Unread, nothing_read, without_arrow_metadata};
 use crate::codec::Codec;
 use crate::error::{Error, ErrorKind, Result};
-use crate::storage::{ListFilter, Location, ObjectInfo, Storage};
+use crate::excerpt::excerpt_of_list;
+use crate::storage::{ListFilter, Listing, Location, ObjectInfo, Storage};
+use std::collections::BTreeMap;
 
 /// A file to read.
 #[derive(Debug, Clone)]
@@ -92,12 +95,11 @@ pub(crate) async fn find(storage: &Storage, options: &FindOptions<'_>) -> Result
     let mut beside = Beside::default();
     for (number, source) in options.sources.iter().enumerate() {
         for (folder, location) in source.locations.iter().enumerate() {
-            let (objects, files) = list_source(storage, number, location).await?;
+            let (objects, files, unread) = list_source(storage, number, location).await?;
             if files.is_empty() {
-                return Err(Error::new(ErrorKind::NotFound, format!("no files found for source {}", source.name))
-                    .at(location)
-                    .hint("give a folder that contains *.jsonl, *.ndjson, *.json or *.parquet files (also .gz, .zst), or such a file"));
+                return Err(no_files(source.name, location, unread.as_ref()));
             }
+            found.warnings.extend(unread.as_ref().map(Unread::warning));
             found.files.extend(files.into_iter().map(|file| input_object(file, folder, &objects)));
         }
     }
@@ -120,6 +122,14 @@ pub(crate) async fn find(storage: &Storage, options: &FindOptions<'_>) -> Result
     Ok(found)
 }
 
+/// The error for a location given for a source that has no file of rows.
+fn no_files(source: &str, location: &Location, unread: Option<&Unread>) -> Error {
+    let found = unread.map_or_else(String::new, |unread| format!("; found {}", unread.names()));
+    Error::new(ErrorKind::NotFound, format!("no files found for source {source}{found}"))
+        .at(location)
+        .hint(nothing_read(unread))
+}
+
 /// What the inputs have instead of source folders.
 #[derive(Debug, Default)]
 struct Beside {
@@ -127,11 +137,12 @@ struct Beside {
     missing_inputs: Vec<Location>,
     /// The folders that belong to no source.
     folders: Vec<Location>,
+    /// The files in folders of sources that hold no rows.
+    unread: Vec<Unread>,
 }
 
 /// The error for inputs without a folder of the sources `missing`.
 fn no_source_folder(options: &FindOptions<'_>, missing: &[&str], beside: &Beside) -> Error {
-    const NAMED: usize = 5;
     let generated =
         "point --input (INPUT_URI) at the output folder of the generation step, which has one folder per source";
     let error = |message: &str| Error::new(ErrorKind::NotFound, message);
@@ -144,23 +155,22 @@ fn no_source_folder(options: &FindOptions<'_>, missing: &[&str], beside: &Beside
         inputs => return error("input folders not found").at(listed(inputs)).hint(generated),
     }
     let mut message = format!("no source folder with rows found; looked for {}", missing.join(", "));
-    let mut names: Vec<&str> = beside.folders.iter().map(Location::name).collect();
+    if let Some(unread) = beside.unread.first() {
+        message.push_str(&format!("; not read: {}", unread.names()));
+        return error(&message).at(&unread.folder).hint(nothing_read(Some(unread)));
+    }
+    let names: Vec<&str> = beside.folders.iter().map(Location::name).collect();
     let Some(first) = names.first().copied() else { return error(&message).at(listed(options.inputs)).hint(generated) };
     let hint = format!(
         "name the folder in a recipe (`folder: {first}`, with `where` if it holds several kinds of rows); \
          `knowledge-mixing init` writes such a recipe"
     );
-    let more = names.len().saturating_sub(NAMED);
-    names.truncate(NAMED);
-    message.push_str(&format!("; found {}", names.join(", ")));
-    if more > 0 {
-        message.push_str(&format!(" and {more} more"));
-    }
+    message.push_str(&format!("; found {}", excerpt_of_list(names)));
     error(&message).at(listed(options.inputs)).hint(hint)
 }
 
 fn listed(locations: &[Location]) -> String {
-    locations.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    excerpt_of_list(locations.iter().map(ToString::to_string))
 }
 
 /// Finds the files of sources that have no locations of their own, in the folders of their names.
@@ -179,7 +189,8 @@ async fn find_in_inputs(storage: &Storage, options: &FindOptions<'_>, found: &mu
             found.warnings.push(format!("input {input} is given twice: its rows are read twice"));
         }
         let listed = storage.list_subfolders(input, &wanted, SOURCE_FILES).await?;
-        let objects = listed.files;
+        let Listing { files: objects, unread, .. } = without_arrow_metadata(listed.listing);
+        beside.unread.extend(unread_of_folders(input, unread));
         let is_known =
             |name: &String| name == MIX_FOLDER || folders.contains(&name.as_str()) || (options.is_disabled)(name);
         let unknown = listed.others.into_iter().filter(|name| !is_known(name));
@@ -188,7 +199,7 @@ async fn find_in_inputs(storage: &Storage, options: &FindOptions<'_>, found: &mu
             beside.missing_inputs.push(input.clone());
         }
         if !listed.unreadable.is_empty() {
-            let names = listed.unreadable.join(", ");
+            let names = excerpt_of_list(listed.unreadable);
             found.warnings.push(format!("{input}: what cannot be read beside the sources is skipped: {names}"));
         }
         let files = discover(&folders, objects.iter().map(|object| object.key.as_str()))
@@ -196,6 +207,7 @@ async fn find_in_inputs(storage: &Storage, options: &FindOptions<'_>, found: &mu
             .filter(|file| options.sources[file.source].locations.is_empty());
         found.files.extend(files.map(|file| input_object(file, folder, &objects)));
     }
+    found.warnings.extend(beside.unread.iter().map(Unread::warning));
     if !beside.missing_inputs.is_empty() {
         found.warnings.push(format!("input folders that do not exist are skipped: {}", listed(&beside.missing_inputs)));
     }
@@ -205,18 +217,30 @@ async fn find_in_inputs(storage: &Storage, options: &FindOptions<'_>, found: &mu
     Ok(beside)
 }
 
-/// The files at a location that belongs to one source: a folder, or a single file.
+/// The files that are not read of each folder of a source, by their keys below the input.
+fn unread_of_folders(input: &Location, keys: Vec<String>) -> impl Iterator<Item = Unread> {
+    let mut of_folders: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for key in keys {
+        if let Some((folder, rest)) = key.split_once('/') {
+            of_folders.entry(folder.to_owned()).or_default().push(rest.to_owned());
+        }
+    }
+    of_folders.into_iter().filter_map(|(folder, keys)| Unread::new(input.join(&folder), keys))
+}
+
+/// The files at a location that belongs to one source: a folder, or a single file. Also returns what is not read there.
 async fn list_source(
     storage: &Storage,
     source: usize,
     location: &Location,
-) -> Result<(Vec<ObjectInfo>, Vec<FileOfSource>)> {
-    let objects = storage.list_selected(location, SOURCE_FILES).await?;
+) -> Result<(Vec<ObjectInfo>, Vec<FileOfSource>, Option<Unread>)> {
+    let listing = without_arrow_metadata(storage.list_selected(location, SOURCE_FILES).await?);
+    let Listing { files: objects, unread, .. } = listing;
     let files = match &objects[..] {
         [file] if file.location.to_string() == location.to_string() => vec![single_file(source, &file.key)],
         _ => discover_in_source(source, objects.iter().map(|object| object.key.as_str())),
     };
-    Ok((objects, files))
+    Ok((objects, files, Unread::new(location.clone(), unread)))
 }
 
 /// A file that the user named holds rows, whatever its name: Kubeflow's artifacts have no extension.

@@ -1,7 +1,7 @@
 //! A chat template for unit tests.
 
 use crate::recipe::ReasoningKey;
-use crate::sample::TemplateProbe;
+use crate::sample::{Conversation, TemplateProbe};
 use serde_json::{Map, Value, json};
 
 /// A template that prints the reasoning of the last message, and cannot render arguments with a key `bad`.
@@ -19,5 +19,9 @@ impl TemplateProbe for PrintsLast {
 
     fn renders(&self, messages: &[Map<String, Value>], _: Option<&str>) -> bool {
         !json!(messages).to_string().contains(r#""bad":"#)
+    }
+
+    fn refusal(&self, _: &Conversation<'_>) -> Option<String> {
+        None
     }
 }

@@ -8,14 +8,21 @@ mod file;
 mod find;
 #[cfg(test)]
 mod fixtures;
+mod foreign;
 mod format;
 mod ledger;
+mod limits;
 mod lines;
 mod parquet;
+mod parquet_pages;
 mod parse;
 mod read;
+mod refused;
 mod row_filter;
 mod rows;
+mod start;
+mod stored;
+mod unread;
 mod visit;
 mod visitor;
 

@@ -2,7 +2,7 @@
 
 use super::row_filter::{Belongs, RowFilter, malformed};
 use crate::recipe::Source;
-use crate::sample::{self, Body, Columns, ParseOptions, ParsedRow, RejectReason, RowError};
+use crate::sample::{self, BadRow, Body, Columns, ParseOptions, ParsedRow, RejectReason, RowError};
 use crate::text::Interner;
 use serde::de::IgnoredAny;
 
@@ -60,6 +60,18 @@ impl RowParser {
         })?;
         // Without the line end, which the parser would name instead of the place where the row breaks off.
         let row = row.trim_end_matches(['\n', '\r']);
+        match self.parse_text(row, texts) {
+            // Python's `json` writes and reads literals that are not JSON.
+            Err(RowError::Bad(BadRow { reason: RejectReason::MalformedJson, .. }))
+                if let Some(row) = sample::numbers::without_non_finite(row) =>
+            {
+                self.parse_text(&row, texts)
+            }
+            parsed => parsed,
+        }
+    }
+
+    fn parse_text(&self, row: &str, texts: &Interner) -> Result<ParsedRow<Body>, RowError> {
         if !row.trim_start_matches([' ', '\t', '\n', '\r']).starts_with('{') {
             return Err(match serde_json::from_str::<IgnoredAny>(row) {
                 Ok(_) => RowError::bad(RejectReason::NotAnObject, "the row is not a JSON object"),

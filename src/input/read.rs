@@ -6,8 +6,9 @@ use super::format::Container;
 use super::ledger::{RejectedRow, SourceLedger};
 use super::parse::RowParser;
 use super::row_filter::RowFilter;
-use super::rows::FileParser;
+use super::rows::{FileParser, Origin};
 use crate::error::{Error, ErrorKind, Result};
+use crate::excerpt::excerpt_of_list;
 use crate::manifest::InputFile;
 use crate::progress::ProgressCounter;
 use crate::recipe::{BadRows, Source};
@@ -37,6 +38,8 @@ pub(crate) struct ReadOptions {
     pub(crate) files: Vec<InputObject>,
     /// How rows are parsed.
     pub(crate) parse: ParseOptions,
+    /// The largest row.
+    pub(crate) max_row_bytes: usize,
     /// What to do with rows that cannot be read.
     pub(crate) bad_rows: BadRows,
 }
@@ -56,6 +59,10 @@ pub(crate) struct Artifacts {
     pub(crate) samples_by_file: Vec<usize>,
     /// The rows that could not be read, in input order.
     pub(crate) rejected: Vec<RejectedRow>,
+    /// The number of these rows in each file.
+    pub(super) rejected_by_file: Vec<usize>,
+    /// Where each sample is from; empty unless bad rows are skipped.
+    pub(super) origins: Vec<Origin>,
 }
 
 /// Reads all files. Everything that computes runs on `pool`.
@@ -86,6 +93,7 @@ pub(crate) async fn read(
         };
         let reader = FileReader {
             format: file.format,
+            max_row_bytes: options.max_row_bytes,
             parser: Arc::new(parser),
             pool: pool.clone(),
             progress: progress.clone(),
@@ -140,20 +148,14 @@ async fn read_file(
     reader.read(storage.stream(&file.object)).await
 }
 
-/// The warning about files that are not compressed as their names say.
+/// The warning about files that are not what their names say.
 fn unlike_names(inputs: &[InputObject], files: &BTreeMap<usize, FileRows>) -> Option<String> {
-    const NAMED: usize = 5;
     let of_file = |(number, file): (&usize, &FileRows)| {
-        Some(format!("{} ({})", inputs[*number].object.location, file.unlike_name?.display_name()))
+        Some(format!("{} ({})", inputs[*number].object.location, file.unlike_name?))
     };
-    let mut names: Vec<String> = files.iter().filter_map(of_file).collect();
-    let more = names.len().saturating_sub(NAMED);
-    names.truncate(NAMED);
-    if more > 0 {
-        names.push(format!("{more} more"));
-    }
+    let names: Vec<String> = files.iter().filter_map(of_file).collect();
     (!names.is_empty())
-        .then(|| format!("files are compressed otherwise than their names say, and read anyway: {}", names.join(", ")))
+        .then(|| format!("files are not what their names say, and read anyway: {}", excerpt_of_list(names)))
 }
 
 /// Puts the rows of the files, in the order of the mix, together.
@@ -162,13 +164,15 @@ fn combine(options: ReadOptions, texts: Arc<Interner>, files: impl Iterator<Item
     let samples_by_file: Vec<usize> = files.iter().map(|file| file.rows.kept.len()).collect();
     let mut samples = Vec::with_capacity(samples_by_file.iter().sum());
     let mut ledgers = vec![SourceLedger::default(); options.sources.len()];
-    let mut rejected = Vec::new();
+    let rejected_by_file = files.iter().map(|file| file.rows.rejected.len()).collect();
+    let (mut rejected, mut origins) = (Vec::new(), Vec::new());
     let mut inputs = Vec::with_capacity(files.len());
     for (FileRows { rows, bytes, digest, .. }, file) in files.into_iter().zip(&options.files) {
         let source = file.source as u32;
         samples.extend(rows.kept.into_iter().map(|body| Sample { source, body }));
         ledgers[file.source].merge(&rows.ledger);
         rejected.extend(rows.rejected);
+        origins.extend(rows.origins);
         inputs.push(InputFile {
             source: options.sources[file.source].name.clone(),
             key: file.key.clone(),
@@ -181,5 +185,6 @@ fn combine(options: ReadOptions, texts: Arc<Interner>, files: impl Iterator<Item
     let Some(texts) = Arc::into_inner(texts) else {
         return Err(Error::new(ErrorKind::Bug, "a job is still parsing rows after all files were read"));
     };
-    Ok(Artifacts { texts: texts.freeze(), samples, ledgers, inputs, samples_by_file, rejected })
+    let texts = texts.freeze();
+    Ok(Artifacts { texts, samples, ledgers, inputs, samples_by_file, rejected, rejected_by_file, origins })
 }

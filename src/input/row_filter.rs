@@ -1,7 +1,7 @@
 //! Which rows of a file belong to a source, if several sources share the file or a source takes only some of its rows.
 
 use crate::recipe::{Conditions, Source};
-use crate::sample::{Columns, RejectReason, RowError};
+use crate::sample::{Columns, RejectReason, RowError, numbers};
 use serde_json::Value;
 
 /// The number of characters of a value that are shown.
@@ -63,6 +63,9 @@ impl RowFilter {
         let value = |column: &str| {
             let at = self.columns.iter().position(|name| name == column);
             let json = at.and_then(|at| columns.get(at)).map_or("null", |value| value.get());
+            if numbers::is_non_finite(json) {
+                return Ok(Value::Null);
+            }
             serde_json::from_str::<Value>(json).map_err(|_| {
                 RowError::bad(RejectReason::InvalidEscape, format!("column `{column}` has an invalid escape"))
             })

@@ -22,11 +22,21 @@ pub(super) struct FileParser {
     pub(super) texts: Arc<Interner>,
 }
 
+/// Where a sample is from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin {
+    pub(super) line: u64,
+    /// Whether reasoning of it is left out.
+    pub(super) lacks_reasoning: bool,
+}
+
 /// Parsed rows.
 #[derive(Debug, Default)]
 pub(super) struct ParsedRows {
     /// The samples, in input order.
     pub(super) kept: Vec<Body>,
+    /// Where they are from; empty unless bad rows are skipped.
+    pub(super) origins: Vec<Origin>,
     pub(super) ledger: SourceLedger,
     /// The rows that could not be read, in input order.
     pub(super) rejected: Vec<RejectedRow>,
@@ -60,8 +70,12 @@ impl RowVisitor for FileParser {
         parsed.ledger.read += 1;
         match row {
             Ok(row @ (ParsedRow::Kept(_) | ParsedRow::KeptWithoutReasoning(_))) => {
+                let lacks_reasoning = matches!(row, ParsedRow::KeptWithoutReasoning(_));
                 parsed.ledger.kept += 1;
-                parsed.ledger.reasoning_left_out += u64::from(matches!(row, ParsedRow::KeptWithoutReasoning(_)));
+                parsed.ledger.reasoning_left_out += u64::from(lacks_reasoning);
+                if self.bad_rows == BadRows::Skip {
+                    parsed.origins.push(Origin { line, lacks_reasoning });
+                }
                 parsed.kept.extend(row.sample());
             }
             Ok(ParsedRow::Elsewhere(_)) => {}
@@ -88,6 +102,7 @@ impl RowVisitor for FileParser {
 
     fn append(&self, rows: &mut ParsedRows, next: ParsedRows) {
         rows.kept.extend(next.kept);
+        rows.origins.extend(next.origins);
         rows.ledger.merge(&next.ledger);
         rows.rejected.extend(next.rejected);
     }

@@ -2,6 +2,7 @@
 
 use super::file::{FileReader, FileRows};
 use super::format::{Container, FileFormat};
+use super::limits::DEFAULT_MAX_ROW_BYTES;
 use super::visitor::RowVisitor;
 use crate::codec::Codec;
 use crate::error::Result;
@@ -33,6 +34,7 @@ pub(crate) async fn visit<V: RowVisitor>(
     let lines = FileFormat { container: Container::LinesOrArray, codec: Codec::None };
     let reader = FileReader {
         format: FileFormat::of_name(object.location.name()).unwrap_or(lines),
+        max_row_bytes: DEFAULT_MAX_ROW_BYTES,
         parser: Arc::new(visitor),
         pool: pool.clone(),
         progress: progress.clone(),

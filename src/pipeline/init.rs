@@ -121,7 +121,11 @@ async fn job(settings: &Settings, sources: &[DraftSource], context: &Context) ->
     // Only chats need a template to be parsed, and none of its counts are kept.
     let files = tokens::fetch(&context.storage, &TokenizerModel::Builtin).await?;
     let template = Arc::new(ChatTemplate::load(&files, None, TokenizerRules::Auto, tokens::date_of_run()?)?);
-    let options = SurveyOptions { bad_rows: BadRows::Skip, ..SurveyOptions::of(settings, &job.sources, template) };
+    let options = SurveyOptions {
+        bad_rows: BadRows::Skip,
+        rejects_refused: false,
+        ..SurveyOptions::of(settings, &job.sources, template)
+    };
     Ok((job, options))
 }
 
@@ -158,7 +162,7 @@ async fn known_sources(settings: &Settings, context: &Context) -> Result<Vec<Dra
     let names = known_names();
     let mut objects: BTreeMap<&str, Vec<ObjectInfo>> = BTreeMap::new();
     for input in &settings.inputs {
-        for object in context.storage.list_subfolders(input, &names, SOURCE_FILES).await?.files {
+        for object in context.storage.list_subfolders(input, &names, SOURCE_FILES).await?.listing.files {
             if let Some(name) = names.iter().find(|name| object.key.split('/').next() == Some(**name)) {
                 objects.entry(*name).or_default().push(object);
             }
@@ -281,7 +285,7 @@ async fn other_sources(settings: &Settings, context: &Context) -> Result<Others>
     for (folder, locations) in folders {
         let mut objects = Vec::new();
         for location in &locations {
-            objects.extend(context.storage.list_selected(location, filter).await?);
+            objects.extend(context.storage.list_selected(location, filter).await?.files);
         }
         if objects.iter().any(|object| names.iter().any(|name| object.key.split('/').next() == Some(name))) {
             others.inputs.extend(locations);

@@ -16,7 +16,7 @@ use crate::index::Index;
 use crate::manifest::{Manifest, Measure, MixKind, TokenizerRecord};
 use crate::recipe::{Source, Thinking, WrittenReasoning, nearest};
 use crate::report::{self, format::line, statistics::Statistics};
-use crate::sample::{Reasoning, written_reasoning};
+use crate::sample::{Reasoning, RejectReason, written_reasoning};
 use crate::settings::Settings;
 use crate::storage::Publication;
 use crate::tokens::{self, ChatTemplate, LoadedTokenizer, TokenizerFiles};
@@ -260,12 +260,19 @@ fn warn_of_reading(survey: &Survey, job: &Job, reasoning: &Reasoning, context: &
     {
         context.warnings.warn(format!("no row has reasoning at `{reasoning}`"));
     }
-    // `plan` writes no rejected.jsonl and a run may still fail, so the warning does not claim that the file exists.
-    match survey.rejected.len() {
-        0 => {}
-        1 => context.warnings.warn("skipped 1 row that cannot be read; a complete mix lists it in rejected.jsonl"),
-        rows => context
-            .warnings
-            .warn(format!("skipped {rows} rows that cannot be read; a complete mix lists them in rejected.jsonl")),
+    warn_of_rejected(survey, context);
+}
+
+/// Warnings about rejected rows. `plan` writes no rejected.jsonl and a run may still fail, so they do not claim that the file exists.
+fn warn_of_rejected(survey: &Survey, context: &Context) {
+    let refused = survey.rejected.iter().filter(|row| row.reason == RejectReason::TemplateRefused).count();
+    for (rows, why) in [(survey.rejected.len() - refused, "cannot be read"), (refused, "the chat template refuses")] {
+        match rows {
+            0 => {}
+            1 => context.warnings.warn(format!("skipped 1 row that {why}; a complete mix lists it in rejected.jsonl")),
+            rows => context
+                .warnings
+                .warn(format!("skipped {rows} rows that {why}; a complete mix lists them in rejected.jsonl")),
+        }
     }
 }

@@ -66,7 +66,7 @@ pub(crate) async fn stats(options: StatsOptions, context: &Context) -> Result<Me
 /// The error for a location that is no file.
 async fn no_file(file: &Location, context: &Context) -> Result<Error> {
     let filter = ListFilter { is_strict: false, ..SOURCE_FILES };
-    let found = context.storage.list_selected(file, filter).await?;
+    let found = context.storage.list_selected(file, filter).await?.files;
     // The figures of a mix are JSON, but no rows.
     let mut rows = found.iter().filter(|object| !object.key.ends_with(".json")).chain(&found);
     let is_local_folder = file.local_path().is_some_and(std::path::Path::is_dir);

@@ -22,8 +22,12 @@ use std::sync::Arc;
 pub(crate) struct SurveyOptions {
     /// How rows are parsed.
     pub(crate) parse: ParseOptions,
+    /// The largest row, in bytes.
+    pub(crate) max_row_bytes: usize,
     /// What happens to rows that are not readable.
     pub(crate) bad_rows: BadRows,
+    /// Whether rows that the chat template refuses are bad rows, too.
+    pub(crate) rejects_refused: bool,
     /// The seed of ranks.
     pub(crate) seed: u64,
     /// Whether mixing needs content hashes.
@@ -42,7 +46,9 @@ impl SurveyOptions {
                 reasoning: settings.reasoning.clone(),
                 template,
             },
+            max_row_bytes: settings.max_row_bytes,
             bad_rows: settings.bad_rows,
+            rejects_refused: settings.bad_rows == BadRows::Skip,
             seed: settings.seed,
             content: mixing::needs_content(sources, &mixing),
             response_chars: mixing.filter.min_response_chars.is_some(),
@@ -75,14 +81,25 @@ pub(crate) async fn survey(job: &Job, options: &SurveyOptions, context: &Context
         sources: job.sources.clone(),
         files: job.files.clone(),
         parse: options.parse.clone(),
+        max_row_bytes: options.max_row_bytes,
         bad_rows: options.bad_rows,
     };
     let artifacts = read(&context.storage, read_options, &context.pool, &bar.counter()).await?;
     drop(bar);
     let (sources, made, options) = (job.sources.clone(), job.made.clone(), options.clone());
-    let file_sources: Vec<u32> = job.files.iter().map(|file| file.source as u32).collect();
-    let indexing =
-        move |context: &Context| context.pool.install(|| index(artifacts, &file_sources, &sources, &made, &options));
+    let files = job.files.clone();
+    let indexing = move |context: &Context| {
+        let mut artifacts = artifacts;
+        context.pool.install(|| {
+            // If only documents are made of the rows, no template renders them.
+            if options.rejects_refused && !made.only {
+                let _step = context.progress.step("rendering");
+                artifacts.reject_refused(&sources, &files, &*options.parse.template)?;
+            }
+            let file_sources: Vec<u32> = files.iter().map(|file| file.source as u32).collect();
+            index(artifacts, &file_sources, &sources, &made, &options)
+        })
+    };
     context.compute("indexing rows", indexing).await
 }
 
@@ -94,7 +111,7 @@ fn index(
     made: &MadeDocuments,
     options: &SurveyOptions,
 ) -> Result<(Survey, Index)> {
-    let Artifacts { texts, samples, samples_by_file, mut ledgers, inputs, rejected } = artifacts;
+    let Artifacts { texts, samples, samples_by_file, mut ledgers, inputs, rejected, .. } = artifacts;
     let counts = file_sources.iter().copied().zip(samples_by_file).collect();
     let Splits { samples, counts } = make_documents(Splits { samples, counts }, &mut ledgers, sources, made);
     check_samples(samples.len())?;

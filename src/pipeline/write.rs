@@ -4,6 +4,7 @@ use super::context::Context;
 use super::plan::MixPlan;
 use super::survey::Survey;
 use crate::error::{Error, ErrorKind, Result};
+use crate::excerpt::excerpt_of_list;
 use crate::manifest::{MixKind, OutputFile, OutputKind};
 use crate::mixing::{CutPlan, Reader, Row, TrainedSize, most_copies, source_ranges, trained_sizes};
 use crate::output::{FileRows, RowsFile, Training, WriteOptions, WriteSource, write_rows};
@@ -81,8 +82,15 @@ pub(crate) async fn write_mix(
             kept: (0..).zip(kept()).filter_map(|(at, kept)| kept.then_some(at)).collect(),
             attention_mask: options.attention_mask,
         });
+        let layout = row_layout(options.columns, &sources, &samples, &texts);
+        if let Some(keys) = layout.too_many_keys() {
+            let (more, names) = (keys.len() - 1, excerpt_of_list(keys));
+            context.warnings.warn(format!(
+                "messages have more than {more} different keys ({names}); `datasets` makes a column of each, in every row"
+            ));
+        }
         Ok(WriteSource {
-            layout: row_layout(options.columns, &sources, &samples, &texts),
+            layout,
             sources,
             samples,
             texts,

@@ -270,7 +270,7 @@ choice! {
 }
 
 choice! {
-    /// What happens to a row that cannot be read.
+    /// What happens to a row that cannot be read, or that the chat template refuses.
     BadRows, default Fail {
         /// Stop at the first such row.
         Fail = "fail",

@@ -8,6 +8,7 @@ use super::kind::SampleKind;
 use super::numbers;
 use super::outcome::{DropReason, ParsedRow, RejectReason, RowError};
 use super::reasoning::TemplateProbe;
+use crate::excerpt::excerpt_of_list;
 use crate::index::{PartsHasher, Record, SplitBuilder};
 use crate::recipe::{Flags, ReasoningKey, Source, WrittenReasoning};
 use crate::text::{Interner, TextId, TextStore};
@@ -24,6 +25,9 @@ const UNMASK: usize = 2;
 
 /// The keys that every message has.
 const MESSAGE_KEYS: [&str; 2] = ["role", "content"];
+
+/// The number of different keys that the messages of a chat may have. Those of the providers' APIs are about twenty.
+const MAX_KEYS: usize = 100;
 
 /// The keys that can hold a message's reasoning, in order of precedence.
 const REASONING_KEYS: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
@@ -61,6 +65,7 @@ pub(super) fn parse(
             RowError::bad(RejectReason::WrongType, format!("column `messages`, message {number}: {what}"))
         })?;
     }
+    check_keys(list).map_err(|what| RowError::bad(RejectReason::WrongType, format!("column `messages`: {what}")))?;
     let unmask = match columns.get(UNMASK).map(|value| value.get()) {
         None | Some("null") => source.unmask,
         Some("true") => true,
@@ -209,6 +214,22 @@ fn check_message(message: &Value) -> Result<(), String> {
     let has_content = message.get("content").is_some_and(|content| !content.is_null());
     if !has_content && message.get("tool_calls").is_none_or(|calls| calls.is_null()) {
         return Err("neither content nor tool_calls".to_owned());
+    }
+    Ok(())
+}
+
+/// Checks that the messages have few different keys: `datasets` makes a column of each, with a value for every message of a file.
+fn check_keys(messages: &[Value]) -> Result<(), String> {
+    let mut keys: Vec<&str> = Vec::new();
+    for key in messages.iter().filter_map(Value::as_object).flat_map(Map::keys) {
+        if keys.contains(&key.as_str()) {
+            continue;
+        }
+        if keys.len() == MAX_KEYS {
+            let names = excerpt_of_list(keys.iter().filter(|key| !MESSAGE_KEYS.contains(key)));
+            return Err(format!("expected at most {MAX_KEYS} different keys in a chat, found more: {names}, …"));
+        }
+        keys.push(key);
     }
     Ok(())
 }

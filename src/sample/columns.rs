@@ -1,6 +1,7 @@
 //! The columns of one input row that its kind of sample needs; all others are skipped by the JSON parser.
 
 use super::outcome::{RejectReason, RowError};
+use crate::excerpt::excerpt;
 use crate::text::{Interner, TextId};
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -63,12 +64,49 @@ impl<'r> Columns<'r> {
 
     /// The error for a required column that is missing; `needed` lists all required columns.
     pub(super) fn missing(&self, column: usize, needed: &str) -> RowError {
-        let present: serde_json::Map<String, serde_json::Value> = serde_json::from_str(self.row).unwrap_or_default();
-        let present: Vec<&str> = present.iter().filter(|(_, value)| !value.is_null()).map(|(key, _)| &**key).collect();
-        let present = if present.is_empty() { "none".to_owned() } else { present.join(", ") };
+        let present = serde_json::from_str::<PresentKeys>(self.row).unwrap_or_default().0;
+        let present = if present.is_empty() { "none".to_owned() } else { excerpt_of_keys(&present) };
         let column = self.name(column);
         let message = format!("column `{column}` is missing; required: {needed}; found: {present}");
         RowError::bad(RejectReason::MissingColumn, message)
+    }
+}
+
+/// The number of keys of a row that a message lists.
+const SHOWN_KEYS: usize = 20;
+
+/// Keys as a message lists them.
+fn excerpt_of_keys(keys: &[String]) -> String {
+    let shown: Vec<_> = keys.iter().take(SHOWN_KEYS).map(|key| excerpt(key)).collect();
+    match keys.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// The keys of a row whose values are not `null`.
+#[derive(Default)]
+struct PresentKeys(Vec<String>);
+
+impl<'r> serde::Deserialize<'r> for PresentKeys {
+    fn deserialize<D: serde::Deserializer<'r>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeysVisitor;
+        impl<'r> Visitor<'r> for KeysVisitor {
+            type Value = PresentKeys;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'r>>(self, mut map: A) -> Result<PresentKeys, A::Error> {
+                let mut keys = Vec::new();
+                while let Some((key, value)) = map.next_entry::<Key<'r>, &'r RawValue>()? {
+                    if value.get() != "null" && !keys.iter().rev().take(SHOWN_KEYS).any(|known| *known == key.0) {
+                        keys.push(key.0.into_owned());
+                    }
+                }
+                Ok(PresentKeys(keys))
+            }
+        }
+        deserializer.deserialize_map(KeysVisitor)
     }
 }
 
@@ -98,6 +136,10 @@ pub(super) fn type_of(json: &str) -> &'static str {
 /// The error for a value that is valid JSON but not valid text: an escape that is half a character.
 pub(super) fn invalid_escape(column: &str, error: &serde_json::Error) -> RowError {
     let text = error.to_string();
+    if text.starts_with("number out of range") {
+        let message = format!("column `{column}` contains a number out of range, such as NaN or Infinity");
+        return RowError::bad(RejectReason::WrongType, message);
+    }
     let what = match text.split(" at line ").next().unwrap_or(&text) {
         // The parser's words for one or the other half.
         what if what.contains("surrogate") || what.contains("hex escape") => "half a surrogate pair",

@@ -12,13 +12,17 @@ use std::rc::Rc;
 /// The key of a row with the tools that its conversation can use.
 pub(super) const TOOLS_KEY: &str = "tools";
 
+/// The number of optional keys of a run beyond which no more are noted.
+const MANY_KEYS: usize = 200;
+
 /// What the rows of a run look like. Keys that a sample does not have are absent from its row: templates and trainers test for
 /// their presence.
 #[derive(Debug)]
 pub(crate) struct RowLayout {
     columns: Columns,
-    /// The optional keys that rows and messages of the run have.
+    /// The optional keys that rows and messages of the run have, up to one more than [`MANY_KEYS`].
     keys: Vec<String>,
+    has_tools: bool,
     /// The optional keys of each sample, as bits; empty if no sample has any.
     keys_of_samples: Vec<KeyBits>,
 }
@@ -28,13 +32,16 @@ pub(crate) type KeyBits = u32;
 
 impl RowLayout {
     pub(super) fn new(columns: Columns) -> Self {
-        Self { columns, keys: Vec::new(), keys_of_samples: Vec::new() }
+        Self { columns, keys: Vec::new(), has_tools: false, keys_of_samples: Vec::new() }
     }
 
     /// Notes that the sample at a place, of so many samples, has a key.
     pub(super) fn add_key(&mut self, at: usize, key: &str, samples: usize) {
+        self.has_tools |= key == TOOLS_KEY;
         let place = self.keys.iter().position(|known| known == key).unwrap_or_else(|| {
-            self.keys.push(key.to_owned());
+            if self.keys.len() <= MANY_KEYS {
+                self.keys.push(key.to_owned());
+            }
             self.keys.len() - 1
         });
         self.keys_of_samples.resize(samples, 0);
@@ -53,7 +60,12 @@ impl RowLayout {
 
     /// Whether any row has tools.
     pub(crate) fn has_tools(&self) -> bool {
-        self.keys.iter().any(|key| key == TOOLS_KEY)
+        self.has_tools
+    }
+
+    /// The first optional keys, if there are more than a trainer can make columns of.
+    pub(crate) fn too_many_keys(&self) -> Option<&[String]> {
+        (self.keys.len() > MANY_KEYS).then_some(&self.keys)
     }
 
     /// Which columns a row has.

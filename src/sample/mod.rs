@@ -24,7 +24,7 @@ pub(crate) use document::Document;
 pub(crate) use flags::{chat_flags, has_template_token};
 pub(crate) use json::{KeyBits, RowJson, RowLayout};
 pub(crate) use options::ParseOptions;
-pub(crate) use outcome::{ParsedRow, RejectReason, RowError};
+pub(crate) use outcome::{BadRow, ParsedRow, RejectReason, RowError};
 pub(crate) use parse::{columns, parse};
 pub(crate) use reasoning::{Reasoning, TemplateProbe, written_reasoning};
 

@@ -16,6 +16,38 @@ pub(crate) fn parse<T: DeserializeOwned>(json: &str) -> serde_json::Result<T> {
     serde_json::from_str(&mark(json))
 }
 
+/// A number that is out of the range of any, which [`without_non_finite`] writes.
+const OUT_OF_RANGE: &str = "1e999";
+
+/// JSON with numbers out of range in place of the `NaN`, `Infinity` and `-Infinity` of Python's `json`: what skips a value skips these,
+/// and what needs the value refuses it. `None` if there is none.
+pub(crate) fn without_non_finite(json: &str) -> Option<String> {
+    let bytes = json.as_bytes();
+    let mut out = String::new();
+    let (mut at, mut written) = (0, 0);
+    while at < bytes.len() {
+        at += match bytes[at] {
+            b'"' => string_end(bytes, at) - at,
+            b'N' | b'I' => {
+                let Some(literal) = ["NaN", "Infinity"].into_iter().find(|word| bytes[at..].starts_with(word.as_bytes()))
+                else {
+                    return None;
+                };
+                out.extend([&json[written..at], OUT_OF_RANGE]);
+                written = at + literal.len();
+                literal.len()
+            }
+            _ => 1,
+        };
+    }
+    (written > 0).then(|| out + &json[written..])
+}
+
+/// Whether a value is a number that [`without_non_finite`] has replaced.
+pub(crate) fn is_non_finite(json: &str) -> bool {
+    json.trim_start_matches('-') == OUT_OF_RANGE
+}
+
 /// Writes JSON, with numbers in place of marked texts.
 pub(crate) fn write(value: &Value) -> String {
     let json = value.to_string();
@@ -97,6 +129,17 @@ fn is_kept(number: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn literals_that_only_python_reads_become_numbers_out_of_range() {
+        assert_eq!(
+            without_non_finite(r#"{"a": NaN, "NaN": [Infinity, -Infinity, "\" NaN"]}"#).unwrap(),
+            r#"{"a": 1e999, "NaN": [1e999, -1e999, "\" NaN"]}"#
+        );
+        assert_eq!(without_non_finite(r#"{"a": "NaN"}"#), None);
+        assert_eq!(without_non_finite(r#"{"a": None}"#), None);
+        assert!(is_non_finite("-1e999") && !is_non_finite("1"));
+    }
 
     #[test]
     fn numbers_pass_through_as_python_keeps_them() {

@@ -95,6 +95,8 @@ pub(crate) enum RejectReason {
     WrongType,
     /// A string has an escape that is not a character (half a surrogate pair).
     InvalidEscape,
+    /// The chat template does not render its conversation.
+    TemplateRefused,
 }
 
 impl RejectReason {
@@ -107,6 +109,7 @@ impl RejectReason {
             Self::MissingColumn => "missing_column",
             Self::WrongType => "wrong_type",
             Self::InvalidEscape => "invalid_escape",
+            Self::TemplateRefused => "template_refused",
         }
     }
 }

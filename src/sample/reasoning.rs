@@ -1,6 +1,7 @@
 //! Where a row's teacher reasoning is, how it is read, and what of it is kept.
 
 use super::columns::{Columns, invalid_escape, not_a_string, type_of, unescape};
+use super::conversation::Conversation;
 use super::outcome::{RejectReason, RowError};
 use crate::recipe::{ReasoningKey, Thinking, WrittenReasoning};
 use serde_json::{Map, Value};
@@ -18,6 +19,9 @@ pub(crate) trait TemplateProbe: fmt::Debug + Send + Sync {
 
     /// Whether the template renders these messages.
     fn renders(&self, messages: &[Map<String, Value>], tools: Option<&str>) -> bool;
+
+    /// Why the template does not render a conversation; `None` if it does.
+    fn refusal(&self, conversation: &Conversation<'_>) -> Option<String>;
 }
 
 /// How a run writes reasoning, given its setting.

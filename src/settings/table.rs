@@ -465,7 +465,7 @@ settings! {
             ..Setting::new("infeasible_cuts")
         };
 
-        /// What to do with a row that cannot be read.
+        /// What to do with a row that cannot be read, or that the chat template refuses.
         bad_rows: BadRows = Setting {
             env: &["KNOWLEDGE_MIXING_BAD_ROWS"],
             default: DefaultValue::Text("fail"),
@@ -475,6 +475,18 @@ settings! {
             kfp: Some(("bad_rows", KfpType::String)),
             recipe: RecipeKey::Same,
             ..Setting::new("bad_rows")
+        };
+
+        /// Maximum size of one input row, in bytes.
+        ///
+        /// A larger row ends the run with code 3, whatever --bad-rows says: it is not held in memory to the end.
+        max_row_bytes: usize = Setting {
+            env: &["KNOWLEDGE_MIXING_MAX_ROW_BYTES"],
+            default: DefaultValue::Text("268435456"),
+            heading: EXECUTION,
+            value_name: "BYTES",
+            kind: Kind::Number { min: 1, max: MAX_U32 },
+            ..Setting::new("max_row_bytes")
         };
 
         /// Cut whose mix the next step of a workflow gets, and whose totals are output parameters.

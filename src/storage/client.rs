@@ -5,7 +5,7 @@ use super::connect::Store;
 use super::environment::Environment;
 use super::local;
 use super::location::Location;
-use super::object::{ListFilter, ObjectInfo, Subfolders};
+use super::object::{ListFilter, Listing, ObjectInfo, Subfolders};
 use super::open_files;
 use super::options::StorageOptions;
 use super::publish::clean::clean;
@@ -18,6 +18,7 @@ use super::shared::{PublishState, Shared};
 use super::task::{AbortOnDrop, blocking};
 use super::walk;
 use crate::error::Result;
+use crate::excerpt::excerpt_of_list;
 use crate::warnings::Warnings;
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -52,20 +53,33 @@ impl Storage {
     /// # Errors
     /// The folder cannot be read, or the store does not respond.
     pub async fn list(&self, folder: &Location) -> Result<Vec<ObjectInfo>> {
-        self.list_selected(folder, ListFilter::ALL).await
+        Ok(self.list_selected(folder, ListFilter::ALL).await?.files)
     }
 
     /// Like [`list`](Self::list), but opens and returns only what `filter` selects. A file is a list of one, whatever its name.
     ///
     /// # Errors
     /// A folder cannot be read, the store does not respond, or something that is selected is not a regular file.
-    pub(crate) async fn list_selected(&self, folder: &Location, filter: ListFilter) -> Result<Vec<ObjectInfo>> {
+    pub(crate) async fn list_selected(&self, folder: &Location, filter: ListFilter) -> Result<Listing> {
         let mut found = match self.0.remote(folder).await? {
             Some(remote) => remote.list(folder, filter).await?,
             None => blocking(folder, move |folder| walk::list(folder, filter)).await?,
         };
-        sort(&mut found);
+        self.complete(folder, &mut found);
         Ok(found)
+    }
+
+    /// Sorts a listing, and warns of folders that links lead to a second time.
+    fn complete(&self, folder: &Location, found: &mut Listing) {
+        sort(&mut found.files);
+        found.unread.sort_unstable();
+        found.repeated.sort_unstable();
+        if !found.repeated.is_empty() {
+            let links = excerpt_of_list(&found.repeated);
+            self.warnings().warn(format!(
+                "{folder}: each folder is read once; links to a folder that is read already are not followed: {links}"
+            ));
+        }
     }
 
     /// Lists what `filter` selects below the sub-folders `names` of a folder, sorted as [`list`](Self::list) does. What is beside them is
@@ -84,7 +98,7 @@ impl Storage {
             Some(remote) => remote.list_subfolders(folder, &names, filter).await?,
             None => blocking(folder, move |folder| walk::list_subfolders(folder, &names, filter)).await?,
         };
-        sort(&mut found.files);
+        self.complete(folder, &mut found.listing);
         found.others.sort_unstable();
         found.unreadable.sort_unstable();
         Ok(found)

@@ -38,7 +38,7 @@ pub use connect::client::install_tls_provider;
 pub use environment::Environment;
 pub(crate) use local::read_small;
 pub use location::Location;
-pub(crate) use object::ListFilter;
+pub(crate) use object::{ListFilter, Listing};
 pub use object::ObjectInfo;
 pub use options::StorageOptions;
 pub use publish::head::ManifestHead;

@@ -31,10 +31,26 @@ impl ListFilter {
     /// All files.
     pub(crate) const ALL: Self = Self { is_ignored: |_| false, is_wanted: |_| true, is_strict: false };
 
-    /// Whether the object of a key is returned.
-    pub(crate) fn selects(&self, key: &str) -> bool {
-        !key.split('/').any(self.is_ignored) && key.rsplit('/').next().is_some_and(self.is_wanted)
+    /// Whether the object of a key is ignored, and not even named.
+    pub(crate) fn ignores(&self, key: &str) -> bool {
+        key.split('/').any(self.is_ignored)
     }
+
+    /// Whether the object of a key that is not ignored is returned.
+    pub(crate) fn wants(&self, key: &str) -> bool {
+        key.rsplit('/').next().is_some_and(self.is_wanted)
+    }
+}
+
+/// What is below a folder.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    /// The files that a filter selects.
+    pub(crate) files: Vec<ObjectInfo>,
+    /// The keys of the files that it neither selects nor ignores.
+    pub(crate) unread: Vec<String>,
+    /// The paths of links to folders that were listed already. They are not listed again.
+    pub(crate) repeated: Vec<String>,
 }
 
 /// Some sub-folders of a folder, and what is beside them.
@@ -42,8 +58,8 @@ impl ListFilter {
 pub(crate) struct Subfolders {
     /// Whether there is no such folder. A store has no folders of their own: there it is `false`, even without any object.
     pub(crate) is_missing: bool,
-    /// The files below the sub-folders, with keys below the folder.
-    pub(crate) files: Vec<ObjectInfo>,
+    /// What is below the sub-folders, with keys below the folder.
+    pub(crate) listing: Listing,
     /// The names of the other sub-folders, which were not opened.
     pub(crate) others: Vec<String>,
     /// Other entries that cannot be read: links to nothing, keys that are no paths.

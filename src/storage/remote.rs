@@ -3,7 +3,7 @@
 use super::connect::Store;
 use super::environment::Environment;
 use super::location::Location;
-use super::object::{ListFilter, ObjectInfo, ObjectVersion, RemoteVersion, Subfolders};
+use super::object::{ListFilter, Listing, ObjectInfo, ObjectVersion, RemoteVersion, Subfolders};
 use super::retry::{Attempts, Retry};
 use super::store_error::{StoreErrorKind, changed, store_error, too_large, transformed, truncated};
 use crate::error::{Error, ErrorKind, Result};
@@ -61,7 +61,7 @@ impl Remote {
     }
 
     /// Returns every object below a prefix that a filter selects, unsorted.
-    pub(crate) async fn list(&self, folder: &Location, filter: ListFilter) -> Result<Vec<ObjectInfo>> {
+    pub(crate) async fn list(&self, folder: &Location, filter: ListFilter) -> Result<Listing> {
         let prefix = object_path(folder)?;
         let mut attempts = self.retry.begin();
         let listed = loop {
@@ -76,15 +76,16 @@ impl Remote {
             }
         };
         if listed.is_empty() && !prefix.as_ref().is_empty() {
-            return Ok(self.stat(folder).await?.into_iter().collect());
+            return Ok(Listing { files: self.stat(folder).await?.into_iter().collect(), ..Listing::default() });
         }
-        let found = listed
-            .into_iter()
-            .filter_map(|meta| {
-                let key = key_below(&prefix, &meta.location)?;
-                filter.selects(key).then(|| info(key.to_string(), folder.join(key), &meta))
-            })
-            .collect();
+        let mut found = Listing::default();
+        for meta in listed {
+            match key_below(&prefix, &meta.location).filter(|key| !filter.ignores(key)) {
+                Some(key) if filter.wants(key) => found.files.push(info(key.to_string(), folder.join(key), &meta)),
+                Some(key) => found.unread.push(key.to_string()),
+                None => {}
+            }
+        }
         Ok(found)
     }
 
@@ -148,9 +149,11 @@ impl Remote {
         }
         for name in present {
             // An object of that name is no folder.
-            let files = self.list(&folder.join(&name), filter).await?;
-            let files = files.into_iter().filter(|file| file.location != folder.join(&name));
-            found.files.extend(files.map(|file| ObjectInfo { key: format!("{name}/{}", file.key), ..file }));
+            let below = self.list(&folder.join(&name), filter).await?;
+            let files = below.files.into_iter().filter(|file| file.location != folder.join(&name));
+            let listing = &mut found.listing;
+            listing.files.extend(files.map(|file| ObjectInfo { key: format!("{name}/{}", file.key), ..file }));
+            listing.unread.extend(below.unread.into_iter().map(|key| format!("{name}/{key}")));
         }
         Ok(found)
     }

@@ -2,9 +2,10 @@
 
 use super::local::{not_regular, stat};
 use super::location::Location;
-use super::object::{FileVersion, ListFilter, ObjectInfo, ObjectVersion, Subfolders};
+use super::object::{FileVersion, ListFilter, Listing, ObjectInfo, ObjectVersion, Subfolders};
 use super::store_error::io_error;
 use crate::error::{Error, ErrorKind, Result};
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{DirEntry, Metadata};
 use std::io::ErrorKind as Io;
 use std::path::{Path, PathBuf};
@@ -16,16 +17,19 @@ const MAX_DEPTH: usize = 64;
 struct Pending {
     path: PathBuf,
     key: String,
-    /// The folder and those that contain it, without links: a link back to one of them is not followed. Not by inode numbers: some
-    /// FUSE file systems make them up, differently each time or all the same.
-    ancestors: Vec<PathBuf>,
+    /// The path without links.
+    real: PathBuf,
+    /// The number of folders between it and the one that is walked.
+    depth: usize,
 }
 
 /// Returns every file below a folder that a filter selects, unsorted. A file is a list of one, a missing folder is empty.
-pub(crate) fn list(folder: &Location, filter: ListFilter) -> Result<Vec<ObjectInfo>> {
-    let Some(root) = folder_path(folder)? else { return Ok(stat(folder)?.into_iter().collect()) };
-    let mut found = Vec::new();
-    walk(root, "", filter, &mut found)?;
+pub(crate) fn list(folder: &Location, filter: ListFilter) -> Result<Listing> {
+    let mut found = Listing::default();
+    match folder_path(folder)? {
+        Some(root) => walk(root, "", filter, &mut found)?,
+        None => found.files.extend(stat(folder)?),
+    }
     Ok(found)
 }
 
@@ -41,7 +45,7 @@ pub(crate) fn list_subfolders(folder: &Location, names: &[String], filter: ListF
             if let Some(metadata) = metadata_of(&entry, filter)?
                 && metadata.is_dir()
             {
-                walk(&entry.path(), &name, filter, &mut found.files)?;
+                walk(&entry.path(), &name, filter, &mut found.listing)?;
             }
         } else if !(filter.is_ignored)(&name) {
             match std::fs::metadata(entry.path()) {
@@ -67,50 +71,75 @@ fn folder_path(folder: &Location) -> Result<Option<&Path>> {
     }
 }
 
-/// Appends the files below a folder, whose own key is `key`.
-fn walk(root: &Path, key: &str, filter: ListFilter, found: &mut Vec<ObjectInfo>) -> Result<()> {
+/// Appends what is below a folder, whose own key is `key`.
+///
+/// Each folder is listed once: links to each other would multiply the files. It is known by its path without links, not by its inode
+/// number: some FUSE file systems make these up, differently each time or all the same. Links are followed last, in the order of their
+/// keys, so that a folder's own path comes before links to it.
+fn walk(root: &Path, key: &str, filter: ListFilter, found: &mut Listing) -> Result<()> {
     let real = root.canonicalize().map_err(|error| io_error(error, "list the folder", root.display()))?;
-    let mut pending = vec![Pending { path: root.to_path_buf(), key: key.to_string(), ancestors: vec![real] }];
-    while let Some(folder) = pending.pop() {
-        let failed = |error| io_error(error, "list the folder", folder.path.display());
-        for entry in std::fs::read_dir(&folder.path).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            if (filter.is_ignored)(&entry.file_name().to_string_lossy()) {
-                continue;
-            }
-            let Some(metadata) = metadata_of(&entry, filter)? else { continue };
-            let (name, path) = (name_of(&entry)?, entry.path());
-            let key = if folder.key.is_empty() { name.clone() } else { format!("{}/{name}", folder.key) };
-            if metadata.is_dir() {
-                pending.extend(below(&folder, &entry, key)?);
-            } else if metadata.is_file() && (filter.is_wanted)(&name) {
-                let version = ObjectVersion::Local(FileVersion::of(&metadata));
-                found.push(ObjectInfo { key, location: Location::local(path), size: metadata.len(), version });
-            } else if !metadata.is_file() && filter.is_strict && (filter.is_wanted)(&name) {
-                return Err(io_error(not_regular(&metadata), "read the file", path.display()));
+    let mut seen = HashSet::from([real.clone()]);
+    let mut pending = vec![Pending { path: root.to_path_buf(), key: key.to_string(), real, depth: 1 }];
+    let mut links = BTreeMap::new();
+    loop {
+        while let Some(folder) = pending.pop() {
+            for below in list_one(&folder, filter, found)? {
+                if below.path.is_symlink() {
+                    links.insert(below.key.clone(), below);
+                } else if seen.insert(below.real.clone()) {
+                    pending.push(below);
+                }
             }
         }
+        let Some((_, link)) = links.pop_first() else { return Ok(()) };
+        if seen.insert(link.real.clone()) {
+            pending.push(link);
+        } else {
+            found.repeated.push(link.path.display().to_string());
+        }
     }
-    Ok(())
 }
 
-/// A sub-folder that is still to be listed; `None` for a link back to a folder that contains it.
-fn below(folder: &Pending, entry: &DirEntry, key: String) -> Result<Option<Pending>> {
-    let path = entry.path();
-    let real = match (path.is_symlink(), folder.ancestors.last()) {
-        (false, Some(parent)) => parent.join(entry.file_name()),
-        _ => path.canonicalize().map_err(|error| io_error(error, "read the link", path.display()))?,
-    };
-    if folder.ancestors.contains(&real) {
-        return Ok(None);
+/// Appends the files of one folder; returns its sub-folders.
+fn list_one(folder: &Pending, filter: ListFilter, found: &mut Listing) -> Result<Vec<Pending>> {
+    let failed = |error| io_error(error, "list the folder", folder.path.display());
+    let mut folders = Vec::new();
+    for entry in std::fs::read_dir(&folder.path).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if (filter.is_ignored)(&entry.file_name().to_string_lossy()) {
+            continue;
+        }
+        let Some(metadata) = metadata_of(&entry, filter)? else { continue };
+        let (name, path) = (name_of(&entry)?, entry.path());
+        let key = if folder.key.is_empty() { name.clone() } else { format!("{}/{name}", folder.key) };
+        let is_wanted = (filter.is_wanted)(&name);
+        if metadata.is_dir() {
+            folders.push(below(folder, &entry, key)?);
+        } else if metadata.is_file() && is_wanted {
+            let version = ObjectVersion::Local(FileVersion::of(&metadata));
+            found.files.push(ObjectInfo { key, location: Location::local(path), size: metadata.len(), version });
+        } else if metadata.is_file() {
+            found.unread.push(key);
+        } else if filter.is_strict && is_wanted {
+            return Err(io_error(not_regular(&metadata), "read the file", path.display()));
+        }
     }
-    if folder.ancestors.len() >= MAX_DEPTH {
+    Ok(folders)
+}
+
+/// A sub-folder that is still to be listed.
+fn below(folder: &Pending, entry: &DirEntry, key: String) -> Result<Pending> {
+    let path = entry.path();
+    let real = match path.is_symlink() {
+        false => folder.real.join(entry.file_name()),
+        true => path.canonicalize().map_err(|error| io_error(error, "read the link", path.display()))?,
+    };
+    if folder.depth >= MAX_DEPTH {
         return Err(Error::new(ErrorKind::Io, format!("folders are nested more than {MAX_DEPTH} levels deep"))
             .at(path.display())
             .hint("move the files to a folder further up; check for mounts and links that lead back"));
     }
-    let ancestors = folder.ancestors.iter().cloned().chain([real]).collect();
-    Ok(Some(Pending { path, key, ancestors }))
+    Ok(Pending { path, key, real, depth: folder.depth + 1 })
 }
 
 /// The metadata of an entry or of what it links to; `None` for one that is to be ignored.
@@ -150,8 +179,8 @@ mod tests {
         is_strict: true,
     };
 
-    fn keys(found: &[ObjectInfo]) -> Vec<&str> {
-        let mut keys: Vec<&str> = found.iter().map(|file| file.key.as_str()).collect();
+    fn keys(found: &Listing) -> Vec<&str> {
+        let mut keys: Vec<&str> = found.files.iter().map(|file| file.key.as_str()).collect();
         keys.sort_unstable();
         keys
     }
@@ -163,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn links_are_followed_but_not_back_to_a_folder_that_contains_them() {
+    fn links_are_followed_but_no_folder_is_listed_twice() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("root");
         write(&root, "a/x.jsonl");
@@ -171,12 +200,25 @@ mod tests {
         symlink(&root, root.join("a/loop")).unwrap();
         symlink("../../elsewhere", root.join("a/link")).unwrap();
         symlink("../root", folder.path().join("elsewhere/back")).unwrap();
-        let found = list(&Location::local(&root), ListFilter::ALL).unwrap();
-        assert_eq!(keys(&found), ["a/link/y.jsonl", "a/x.jsonl"]);
-        // The same folder, by two links, is read twice: neither contains the other.
         symlink("../elsewhere", root.join("twice")).unwrap();
         let found = list(&Location::local(&root), ListFilter::ALL).unwrap();
-        assert_eq!(keys(&found), ["a/link/y.jsonl", "a/x.jsonl", "twice/y.jsonl"]);
+        assert_eq!(keys(&found), ["a/link/y.jsonl", "a/x.jsonl"]);
+        assert_eq!(found.repeated.len(), 3);
+    }
+
+    #[test]
+    fn folders_that_link_to_each_other_are_listed_once_each() {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..9 {
+            write(folder.path(), &format!("{number}/x.jsonl"));
+            for other in (0..9).filter(|other| *other != number) {
+                symlink(format!("../{other}"), folder.path().join(format!("{number}/to-{other}"))).unwrap();
+            }
+        }
+        let found = list(&Location::local(folder.path()), STRICT).unwrap();
+        let expected: Vec<String> = (0..9).map(|number| format!("{number}/x.jsonl")).collect();
+        assert_eq!(keys(&found), expected);
+        assert_eq!(found.repeated.len(), 72);
     }
 
     #[test]
@@ -210,7 +252,8 @@ mod tests {
         let missing = Location::local(folder.path().join("nothing"));
         assert!(list_subfolders(&missing, &["source".into()], STRICT).unwrap().is_missing);
         found.others.sort();
-        assert_eq!(keys(&found.files), ["source/a/x.jsonl"]);
+        assert_eq!(keys(&found.listing), ["source/a/x.jsonl"]);
+        assert_eq!(found.listing.unread, ["source/README"]);
         assert_eq!((found.others, found.unreadable), (vec!["lost+found".into(), "other".into()], vec!["dead".into()]));
     }
 

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::input::RowParser;
 use crate::recipe::{Columns, ReasoningKey, Recipe, Source, TokenizerRules};
-use crate::sample::{ParseOptions, Reasoning, RowJson, Sample, TemplateProbe, row_layout};
+use crate::sample::{Conversation, ParseOptions, Reasoning, RowJson, Sample, TemplateProbe, row_layout};
 use crate::storage::{Environment, Storage, StorageOptions};
 use crate::text::{Interner, TextStore};
 use crate::tokens::{self, ChatTemplate, LoadedTokenizer, TextSource, TokenizerModel};
@@ -39,6 +39,10 @@ impl TemplateProbe for NoChats {
 
     fn renders(&self, _: &[Map<String, Value>], _: Option<&str>) -> bool {
         false
+    }
+
+    fn refusal(&self, _: &Conversation<'_>) -> Option<String> {
+        None
     }
 }
 

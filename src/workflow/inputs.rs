@@ -112,7 +112,7 @@ async fn in_order(
 async fn content_digest(path: &Path, storage: &Storage) -> Result<[u8; 32]> {
     let mut digest = blake3::Hasher::new();
     let is_folder = path.is_dir();
-    for file in storage.list_selected(&Location::local(path), SOURCE_FILES).await? {
+    for file in storage.list_selected(&Location::local(path), SOURCE_FILES).await?.files {
         let key = if is_folder { file.key.as_bytes() } else { b"" };
         digest.update(&(key.len() as u64).to_le_bytes()).update(key).update(&file.size.to_le_bytes());
         let mut bytes = storage.stream(&file);

@@ -11,7 +11,7 @@ use syn::visit::{self, Visit};
 
 /// The layers from bottom to top: the one place that states them. A module imports from lower layers and from its own.
 const LAYERS: &[&[&str]] = &[
-    &["error", "hash_map", "colour", "pool", "process", "progress", "warnings", "watchdog", "manifest"],
+    &["error", "excerpt", "hash_map", "colour", "pool", "process", "progress", "warnings", "watchdog", "manifest"],
     &["codec", "storage", "text", "recipe"],
     &["sample", "index"],
     &["input", "mixing", "tokens"],

@@ -45,4 +45,8 @@ impl TemplateProbe for ChatTemplate {
         let messages = numbers::write(&Value::from_iter(messages.iter().cloned()));
         self.render(&Conversation::Messages { messages: &messages, tools }).is_ok()
     }
+
+    fn refusal(&self, conversation: &Conversation<'_>) -> Option<String> {
+        self.render(conversation).err().map(|error| error.line())
+    }
 }

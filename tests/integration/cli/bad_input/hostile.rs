@@ -1,0 +1,172 @@
+//! Input that would take all memory, that multiplies, or that is something else than rows.
+
+use crate::cli::{Cases, accepted, mix, refused};
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+use std::os::unix::fs::symlink;
+use test_support::program::Sandbox;
+use test_support::rows::{example_rows, example_sandbox, ledger, lines, manifest, mix_and};
+
+const FOLDER: &str = "step_02/extractive_summary";
+
+/// The largest memory of a run that refuses its input, in KiB: a run of the small example takes about 60 MB.
+const PEAK_KIB: u64 = 600 << 10;
+
+/// The small example without the file of the first source, and with these instead.
+fn with_files(files: &[(&str, &[u8])]) -> Sandbox {
+    let sandbox = example_sandbox();
+    std::fs::remove_file(sandbox.path(&format!("{FOLDER}/gen.jsonl"))).expect("cannot remove the file");
+    files.iter().for_each(|(name, bytes)| sandbox.write(&format!("{FOLDER}/{name}"), bytes));
+    sandbox
+}
+
+#[test]
+fn a_row_that_is_larger_than_the_limit_is_refused() {
+    let sandbox = example_sandbox();
+    let message = refused(&sandbox, 3, &["--max-row-bytes", "100"]);
+    refused(&sandbox, 3, &["--max-row-bytes", "100", "--bad-rows", "skip"]);
+    assert_snapshot!(message);
+    mix(&sandbox, &["--max-row-bytes", "10000"]);
+}
+
+#[test]
+fn small_files_that_expand_to_gigabytes_are_refused_with_little_memory() {
+    let row = format!("{}\n", example_rows("extractive_summary")[0]);
+    let (mut rows, mut line) = (Vec::new(), Vec::new());
+    for (out, text) in [(&mut rows, row.repeat(1000)), (&mut line, "{\"a\": \"".to_owned() + &"x".repeat(1 << 20))] {
+        let mut encoder = zstd::stream::write::Encoder::new(&mut *out, 3).expect("cannot start an encoder");
+        (0..2000).try_for_each(|_| std::io::Write::write_all(&mut encoder, text.as_bytes())).expect("cannot encode");
+        encoder.finish().expect("cannot encode");
+    }
+    for bytes in [rows, line] {
+        let sandbox = with_files(&[("gen.jsonl.zst", &bytes)]);
+        let (ran, peak) = sandbox.run_measured(&mix_and(&[]));
+        assert_eq!(ran.code, 3, "{ran}");
+        assert!(ran.stderr.contains("gen.jsonl.zst"), "{ran}");
+        assert!(peak < PEAK_KIB, "{peak} KiB for a file of {} bytes", bytes.len());
+    }
+}
+
+#[test]
+fn folders_that_link_to_each_other_are_read_once() {
+    let rows = example_rows("extractive_summary");
+    let sandbox = with_files(&[]);
+    for (number, row) in rows.iter().take(9).enumerate() {
+        sandbox.write(&format!("{FOLDER}/{number}/gen.jsonl"), lines(std::slice::from_ref(row)));
+        for other in (0..9).filter(|other| *other != number) {
+            let link = sandbox.path(&format!("{FOLDER}/{number}/to-{other}"));
+            symlink(format!("../{other}"), link).expect("cannot make a link");
+        }
+    }
+    let ran = accepted(&sandbox, &[]);
+    let (read, ..) = ledger(&manifest(&sandbox.tree("out")), "extractive_summary");
+    assert_eq!(read, 9);
+    let warnings: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("is read once")).collect();
+    assert_eq!(warnings.len(), 1, "{ran}");
+    assert!(warnings[0].contains("and 67 more"), "{ran}");
+}
+
+#[test]
+fn files_that_are_not_read_are_reported_once() {
+    let rows = lines(&example_rows("extractive_summary"));
+    let sandbox = with_files(&[("gen.jsonl", rows.as_bytes()), ("gen.csv", b"a,b\n"), ("old.jsonl.bz2", b"BZh9")]);
+    for number in 0..1000 {
+        sandbox.write(&format!("{FOLDER}/foreign-{number:04}.txt"), b"");
+    }
+    let ran = accepted(&sandbox, &[]);
+    let warnings: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("not read")).collect();
+    assert_eq!(warnings.len(), 1, "{ran}");
+    assert!(warnings[0].contains("1002 files are not read: foreign-0000.txt") && warnings[0].len() < 500, "{ran}");
+    let made = manifest(&sandbox.tree("out"));
+    assert!(made["warnings"].to_string().contains("1002 files are not read"), "{made}");
+}
+
+#[test]
+fn sources_without_a_file_of_rows() {
+    let mut cases = Cases::default();
+    let source = |sandbox: &Sandbox| refused(sandbox, 66, &["--source-input", &format!("extractive_summary={FOLDER}")]);
+    cases.add("CSV", &source(&with_files(&[("gen.csv", b"question,response\n")])));
+    let arrow: [(&str, &[u8]); 3] = [
+        ("data-00000-of-00001.arrow", b"\xff\xff\xff\xff"),
+        ("dataset_info.json", b"{}"),
+        ("state.json", b"{\n  \"_data_files\": []\n}"),
+    ];
+    cases.add("a folder of save_to_disk", &source(&with_files(&arrow)));
+    let sandbox = Sandbox::new();
+    sandbox.write(&format!("{FOLDER}/gen.jsonl.xz"), b"\xfd7zXZ\0");
+    cases.add("only xz", &refused(&sandbox, 66, &[]));
+    assert_snapshot!(cases.0);
+}
+
+#[test]
+fn messages_from_rows_are_bounded() {
+    let mut row = serde_json::Map::new();
+    row.insert("k".repeat(10 << 20), json!(1));
+    (0..20_000).for_each(|number| drop(row.insert(format!("key {number}"), json!(number))));
+    let sandbox = with_files(&[("gen.jsonl", Value::from(row).to_string().as_bytes())]);
+    let message = refused(&sandbox, 3, &[]);
+    assert!(message.len() < 2000 && message.contains("and 19981 more"), "{}", &message[..message.len().min(3000)]);
+}
+
+/// A recipe whose only source holds chats.
+const CHATS: &str = "sources:\n  chats: {kind: messages}\n";
+
+fn with_chats(chats: &[Value]) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("step_02/chats/gen.jsonl", lines(chats));
+    sandbox.write("recipe.yaml", CHATS);
+    sandbox
+}
+
+fn chat(roles: &[&str]) -> Value {
+    let messages: Vec<Value> = roles.iter().map(|role| json!({"role": role, "content": format!("{role} says it")})).collect();
+    json!({ "messages": messages })
+}
+
+#[test]
+fn a_chat_with_thousands_of_different_keys_is_a_bad_row() {
+    let mut messages = vec![json!({"role": "user", "content": "a"})];
+    for number in 0..200 {
+        let mut message = json!({"role": "assistant", "content": "b"});
+        (0..100).for_each(|key| message[format!("odd_{number}_{key}")] = json!(1));
+        messages.push(message);
+    }
+    let sandbox = with_chats(&[json!({"messages": messages}), chat(&["user", "assistant"])]);
+    assert_snapshot!(refused(&sandbox, 3, &["--recipe", "recipe.yaml"]));
+    mix(&sandbox, &["--recipe", "recipe.yaml", "--bad-rows", "skip"]);
+}
+
+#[test]
+fn rows_that_the_template_refuses_are_skipped_with_bad_rows() {
+    let template = "{% for m in messages %}{% if m.role == 'narrator' %}{{ raise_exception('no narrator') }}{% endif %}\
+                    {{ m.content }}{% endfor %}";
+    let ok = || chat(&["user", "assistant"]);
+    let bad = chat(&["narrator", "assistant"]);
+    let sandbox = with_chats(&[ok(), bad.clone(), json!({"messages": 1}), bad.clone(), chat(&["user", "user"])]);
+    sandbox.write("template.jinja", template);
+    let flags = ["--recipe", "recipe.yaml", "--chat-template", "template.jinja"];
+    let skipping = [&flags[..], &["--bad-rows", "skip"]].concat();
+    refused(&sandbox, 3, &flags);
+    let mut made = Vec::new();
+    for threads in ["1", "4"] {
+        let ran = accepted(&sandbox, &[&skipping[..], &["--threads", threads]].concat());
+        assert!(ran.stderr.contains("skipped 2 rows that the chat template refuses"), "{ran}");
+        let (read, kept, dropped) = ledger(&manifest(&sandbox.tree("out")), "chats");
+        assert_eq!((read, kept, dropped["template_refused"], dropped["wrong_type"]), (5, 2, 2, 1));
+        made.push((sandbox.read_text("out/rejected.jsonl"), sandbox.read_text("out/combined_cut_2x.jsonl")));
+    }
+    assert_eq!(made[0], made[1]);
+    assert_snapshot!(made[0].0);
+    // As if the rows had never been there.
+    let without = with_chats(&[ok(), chat(&["user", "user"])]);
+    without.write("template.jinja", template);
+    mix(&without, &flags);
+    assert_eq!(without.read_text("out/combined_cut_2x.jsonl"), made[0].1);
+    // `--fail-on` sees them as dropped rows.
+    let limited = [&skipping[..], &["--fail-on", "rows.dropped=2"]].concat();
+    assert!(refused(&sandbox, 3, &limited).contains("rows.dropped is 3"));
+    // If nothing is left, the template is to blame.
+    let broken = with_chats(&[bad.clone(), bad]);
+    broken.write("template.jinja", template);
+    assert_snapshot!("every row", refused(&broken, 3, &skipping));
+}
