@@ -5,6 +5,7 @@ use super::find::InputObject;
 use super::format::Container;
 use super::ledger::{RejectedRow, SourceLedger};
 use super::parse::RowParser;
+use super::places::Places;
 use super::row_filter::RowFilter;
 use super::rows::{FileParser, Origin};
 use crate::error::{Error, ErrorKind, Result};
@@ -61,8 +62,15 @@ pub(crate) struct Artifacts {
     pub(crate) rejected: Vec<RejectedRow>,
     /// The number of these rows in each file.
     pub(super) rejected_by_file: Vec<usize>,
-    /// Where each sample is from; empty unless bad rows are skipped.
+    /// Where each sample is from.
     pub(super) origins: Vec<Origin>,
+}
+
+impl Artifacts {
+    /// Where the samples are from; `files` are those that were read.
+    pub(crate) fn places(&self, files: &[InputObject]) -> Places {
+        Places::new(files, &self.samples_by_file, self.origins.iter().map(|origin| origin.line).collect())
+    }
 }
 
 /// Reads all files. Everything that computes runs on `pool`.

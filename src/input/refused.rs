@@ -31,9 +31,12 @@ impl Artifacts {
                 Some(*end)
             });
             let file = ends.position(|end| *at < end).unwrap_or_default();
-            return Err(Error::new(ErrorKind::Data, format!("the chat template renders no row, not even this one: {why}"))
-                .at(format_args!("{}:{}", files[file].object.location, self.origins[*at].line))
-                .hint("fix the template, or pass another one with --chat-template FILE"));
+            return Err(Error::new(
+                ErrorKind::Data,
+                format!("the chat template renders no row, not even this one: {why}"),
+            )
+            .at(format_args!("{}:{}", files[file].object.location, self.origins[*at].line))
+            .hint("fix the template, or pass another one with --chat-template FILE"));
         }
         if !refusals.is_empty() {
             self.reject(refusals, sources, files);
@@ -55,17 +58,20 @@ impl Artifacts {
 
     fn reject(&mut self, refusals: Vec<(usize, String)>, sources: &[Source], files: &[InputObject]) {
         let mut refusals = refusals.into_iter().peekable();
-        let (mut old_samples, mut old_rejected) = (std::mem::take(&mut self.samples).into_iter(), {
-            std::mem::take(&mut self.rejected).into_iter()
-        });
+        let (mut old_samples, mut old_rejected) =
+            (std::mem::take(&mut self.samples).into_iter(), { std::mem::take(&mut self.rejected).into_iter() });
+        let old_origins = std::mem::take(&mut self.origins);
         let mut at = 0;
         for (number, file) in files.iter().enumerate() {
             let ledger = &mut self.ledgers[file.source];
             let mut rejected: Vec<RejectedRow> = old_rejected.by_ref().take(self.rejected_by_file[number]).collect();
             for sample in old_samples.by_ref().take(self.samples_by_file[number]) {
-                let origin = self.origins[at];
+                let origin = old_origins[at];
                 match refusals.next_if(|(refused, _)| *refused == at) {
-                    None => self.samples.push(sample),
+                    None => {
+                        self.samples.push(sample);
+                        self.origins.push(origin);
+                    }
                     Some((_, message)) => {
                         self.samples_by_file[number] -= 1;
                         ledger.kept -= 1;
@@ -74,7 +80,7 @@ impl Artifacts {
                         rejected.push(RejectedRow {
                             source: sources[file.source].name.clone(),
                             file: file.key.clone(),
-                            line: origin.line,
+                            line: origin.line.into(),
                             reason: RejectReason::TemplateRefused,
                             message,
                         });

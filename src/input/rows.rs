@@ -25,7 +25,7 @@ pub(super) struct FileParser {
 /// Where a sample is from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin {
-    pub(super) line: u64,
+    pub(super) line: u32,
     /// Whether reasoning of it is left out.
     pub(super) lacks_reasoning: bool,
 }
@@ -35,7 +35,7 @@ pub(super) struct Origin {
 pub(super) struct ParsedRows {
     /// The samples, in input order.
     pub(super) kept: Vec<Body>,
-    /// Where they are from; empty unless bad rows are skipped.
+    /// Where they are from.
     pub(super) origins: Vec<Origin>,
     pub(super) ledger: SourceLedger,
     /// The rows that could not be read, in input order.
@@ -73,9 +73,7 @@ impl RowVisitor for FileParser {
                 let lacks_reasoning = matches!(row, ParsedRow::KeptWithoutReasoning(_));
                 parsed.ledger.kept += 1;
                 parsed.ledger.reasoning_left_out += u64::from(lacks_reasoning);
-                if self.bad_rows == BadRows::Skip {
-                    parsed.origins.push(Origin { line, lacks_reasoning });
-                }
+                parsed.origins.push(Origin { line: u32::try_from(line).unwrap_or(u32::MAX), lacks_reasoning });
                 parsed.kept.extend(row.sample());
             }
             Ok(ParsedRow::Elsewhere(_)) => {}

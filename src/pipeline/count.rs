@@ -1,7 +1,8 @@
 //! Counts the tokens of samples.
 
 use super::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::input::Places;
 use crate::manifest::MixKind;
 use crate::mixing::Row;
 use crate::progress::ProgressUnit;
@@ -9,6 +10,9 @@ use crate::recipe::Source;
 use crate::sample::{Body, Sample};
 use crate::text::TextStore;
 use crate::tokens::{ChatTemplate, Counter, DocumentEncoder, TextSource, TrainingEncoder, TrainingLength};
+use crate::watchdog::NamedRows;
+use rayon::prelude::*;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Renders and counts samples.
@@ -18,6 +22,8 @@ pub(super) struct SampleCounter<'c> {
     pub(super) samples: &'c [Sample],
     pub(super) texts: &'c TextStore,
     pub(super) template: &'c ChatTemplate,
+    /// Where the samples are from.
+    pub(super) places: &'c Arc<Places>,
 }
 
 impl SampleCounter<'_> {
@@ -40,7 +46,11 @@ impl SampleCounter<'_> {
             },
             check: &|| Ok(()),
         };
-        let counted = counter.encode_all(&texts, |_, length| length, &self.context.pool)?;
+        let from = Arc::clone(self.places);
+        let _named = NamedRows::new(move |row| from.of(row as usize));
+        let counted = counter
+            .encode_all(&texts, |_, length| length, &self.context.pool)
+            .map_err(|error| self.first_refused(places).unwrap_or(error))?;
         if let Some(fallback) = counted.fallback {
             self.context.warnings.warn(fallback);
         }
@@ -125,10 +135,21 @@ impl SampleCounter<'_> {
         Ok(counted.backend.to_string())
     }
 
+    /// The error of the first of these samples that cannot be rendered: threads meet others before it.
+    fn first_refused(&self, places: &[u32]) -> Option<Error> {
+        let refused = |at: &u32| self.render(*at, &mut String::new()).err();
+        self.context.pool.install(|| places.par_iter().find_map_first(refused))
+    }
+
     /// Appends a sample's conversation as the chat template renders it, or its document.
     pub(super) fn render(&self, at: u32, out: &mut String) -> Result<()> {
         let sample = &self.samples[at as usize];
         let source = &self.sources[sample.source as usize];
-        self.template.render_into(&sample.body.kind().conversation(source, self.texts), out)
+        NamedRows::begin(at.into());
+        let rendered = self.template.render_into(&sample.body.kind().conversation(source, self.texts), out);
+        rendered.map_err(|error| match self.places.of(at as usize) {
+            Some(place) => error.and(&format!("the row is {place}")),
+            None => error,
+        })
     }
 }

@@ -163,8 +163,14 @@ fn plan_survey(
         return Err(nothing_left(sources, &survey.ledgers, &[]));
     }
     let LoadedTokenizer { template, counter, training, documents, eos, .. } = tokenizer;
-    let samples =
-        SampleCounter { context, sources, samples: &survey.samples, texts: &survey.texts, template: &template };
+    let samples = SampleCounter {
+        context,
+        sources,
+        samples: &survey.samples,
+        texts: &survey.texts,
+        template: &template,
+        places: &survey.places,
+    };
     let tokenizers = Tokenizers { counter, training, documents };
     let (plan, encoders) = plan_mix(index, &survey.ledgers, options, &samples, tokenizers)?;
     let statistics = statistics(survey, &plan, sources, &samples, eos.as_deref(), context.warnings.all())?;

@@ -304,7 +304,8 @@ fn add_tokens(
     let tokenizer = LoadedTokenizer::load(files, template.clone(), rules, options.loss_tokens, &context.pool)?;
     tokenizer.warning.iter().for_each(|warning| context.warnings.warn(warning.clone()));
     let sources = [Source::of_chats("messages")];
-    let counter = SampleCounter { context, sources: &sources, samples, texts, template: &template };
+    let from = Arc::default();
+    let counter = SampleCounter { context, sources: &sources, samples, texts, template: &template, places: &from };
     let places: Vec<u32> = (0..).take(samples.len()).collect();
     let (lengths, counted_by) = counter.count(&tokenizer.counter, &places)?;
     found.counted_by = counted_by;

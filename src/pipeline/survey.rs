@@ -5,7 +5,7 @@ use super::documents::{MadeDocuments, Splits, make_documents};
 use super::prepare::Job;
 use crate::error::Result;
 use crate::index::{Index, PartsHasher, SplitBuilder, SplitIndex, check_samples};
-use crate::input::{Artifacts, ReadOptions, RejectedRow, SourceLedger, read};
+use crate::input::{Artifacts, Places, ReadOptions, RejectedRow, SourceLedger, read};
 use crate::manifest::InputFile;
 use crate::mixing;
 use crate::progress::ProgressUnit;
@@ -69,6 +69,8 @@ pub(crate) struct Survey {
     pub(crate) inputs: Vec<InputFile>,
     /// The rows that were not readable, in input order.
     pub(crate) rejected: Vec<RejectedRow>,
+    /// Where the samples are from.
+    pub(crate) places: Arc<Places>,
 }
 
 /// Reads and indexes the rows of all splits.
@@ -96,8 +98,9 @@ pub(crate) async fn survey(job: &Job, options: &SurveyOptions, context: &Context
                 let _step = context.progress.step("rendering");
                 artifacts.reject_refused(&sources, &files, &*options.parse.template)?;
             }
+            let places = Arc::new(artifacts.places(&files));
             let file_sources: Vec<u32> = files.iter().map(|file| file.source as u32).collect();
-            index(artifacts, &file_sources, &sources, &made, &options)
+            index((artifacts, places), &file_sources, &sources, &made, &options)
         })
     };
     context.compute("indexing rows", indexing).await
@@ -105,7 +108,7 @@ pub(crate) async fn survey(job: &Job, options: &SurveyOptions, context: &Context
 
 /// Indexes the samples split by split, with the documents that are made of them. `file_sources` has the source of each file.
 fn index(
-    artifacts: Artifacts,
+    (artifacts, places): (Artifacts, Arc<Places>),
     file_sources: &[u32],
     sources: &[Source],
     made: &MadeDocuments,
@@ -133,7 +136,7 @@ fn index(
         })
         .collect();
     let index = Index::merge(splits)?;
-    Ok((Survey { samples, texts, ledgers, inputs, rejected }, index))
+    Ok((Survey { samples, texts, ledgers, inputs, rejected, places }, index))
 }
 
 /// The index of the samples of one split.

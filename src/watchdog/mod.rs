@@ -8,7 +8,7 @@
 mod memory;
 mod operation;
 
-pub(crate) use operation::Operation;
+pub(crate) use operation::{NamedRows, Operation};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::{self, Breach};
@@ -171,7 +171,12 @@ fn full(limit: u64, used: u64, operation: Option<Observed>) -> Error {
 /// The error about an operation: what it does wrong, where, and what to do.
 fn about(operation: &Observed, what: &str) -> Error {
     let description = &operation.description;
-    Error::new(ErrorKind::Data, format!("{} {what}", description.action)).at(&description.place).hint(description.hint)
+    let error = Error::new(ErrorKind::Data, format!("{} {what}", description.action));
+    let error = error.at(&description.place).hint(description.hint);
+    match &operation.row {
+        Some(row) => error.and(&format!("the row is {row}")),
+        None => error,
+    }
 }
 
 fn size(bytes: u64) -> String {

@@ -17,6 +17,12 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 /// The threads.
 static THREADS: Mutex<Vec<Weak<Thread>>> = Mutex::new(Vec::new());
 
+/// Where rows are from, by their numbers.
+type Places = Arc<dyn Fn(u64) -> Option<String> + Send + Sync>;
+
+/// Names the rows that threads work on.
+static PLACES: Mutex<Option<Places>> = Mutex::new(None);
+
 thread_local! {
     static THREAD: Arc<Thread> = Thread::register();
 }
@@ -59,6 +65,28 @@ impl Drop for Operation {
     }
 }
 
+/// While it exists, operations on rows are reported with the rows' places.
+pub(crate) struct NamedRows(());
+
+impl NamedRows {
+    /// `place` returns where the row of a number is from.
+    pub(crate) fn new(place: impl Fn(u64) -> Option<String> + Send + Sync + 'static) -> Self {
+        *lock(&PLACES) = Some(Arc::new(place));
+        Self(())
+    }
+
+    /// From now on, the calling thread works on the row of this number.
+    pub(crate) fn begin(row: u64) {
+        THREAD.with(|thread| thread.row.store(row, Ordering::Relaxed));
+    }
+}
+
+impl Drop for NamedRows {
+    fn drop(&mut self) {
+        *lock(&PLACES) = None;
+    }
+}
+
 /// What a thread is doing.
 #[derive(Debug, Default)]
 struct Thread {
@@ -67,6 +95,8 @@ struct Thread {
     operation: AtomicU64,
     /// The time of [`CLOCK`] at which it started.
     started: AtomicU64,
+    /// The number of the row that it works on, if rows are named.
+    row: AtomicU64,
 }
 
 impl Thread {
@@ -120,6 +150,8 @@ impl Drop for Running {
 pub(super) struct Observed {
     pub(super) description: Description,
     pub(super) time: Duration,
+    /// Where the row is from that it concerns.
+    pub(super) row: Option<String>,
 }
 
 /// Advances the clock.
@@ -148,5 +180,7 @@ fn observe(thread: &Thread) -> Option<Observed> {
     let started = thread.started.load(Ordering::Acquire);
     let description = DESCRIPTIONS.try_lock().ok()?.get(&operation)?.clone();
     let time = Duration::from_micros(CLOCK.load(Ordering::Relaxed).saturating_sub(started));
-    Some(Observed { description, time })
+    let places = PLACES.try_lock().ok().and_then(|places| places.clone());
+    let row = places.and_then(|place| place(thread.row.load(Ordering::Relaxed)));
+    Some(Observed { description, time, row })
 }

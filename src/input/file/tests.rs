@@ -168,9 +168,11 @@ async fn dropping_the_future_ends_the_work() {
 #[tokio::test]
 async fn a_file_of_rows_is_read_whatever_its_layout_and_its_name() {
     let rows: Vec<String> = (0..3).map(row).collect();
-    let pretty = |row: &String| serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(row).unwrap()).unwrap();
+    let pretty =
+        |row: &String| serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(row).unwrap()).unwrap();
     let objects = rows.iter().map(pretty).collect::<Vec<_>>();
-    let not_finite = rows.iter().map(|row| row.replacen('{', "{\"score\": NaN, \"a\": [-Infinity], ", 1)).collect::<Vec<_>>();
+    let not_finite =
+        rows.iter().map(|row| row.replacen('{', "{\"score\": NaN, \"a\": [-Infinity], ", 1)).collect::<Vec<_>>();
     let padded = [gzip(rows.join("\n").as_bytes()), vec![0; 512]].concat();
     for (name, bytes) in [
         ("a.jsonl", format!("[{}]", rows.join(",\n")).into_bytes()),

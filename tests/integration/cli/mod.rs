@@ -16,8 +16,8 @@ mod sample;
 mod signals;
 mod stats;
 mod streams;
-mod watchdog;
 mod tokenizers;
+mod watchdog;
 
 use crate::in_process;
 use knowledge_mixing::testing::Manifest;
