@@ -121,7 +121,10 @@ impl ZstdDecoder {
 /// An error of the decoder, with what its name for it leaves out.
 fn named(error: io::Error) -> io::Error {
     if error.to_string().contains("too much memory") {
-        let message = format!("a frame needs a window of more than {} MiB; compress the file again without --long", 1 << (MAX_WINDOW_LOG - 20));
+        let message = format!(
+            "a frame needs a window of more than {} MiB; compress the file again without --long",
+            1 << (MAX_WINDOW_LOG - 20)
+        );
         return io::Error::new(io::ErrorKind::InvalidData, message);
     }
     error

@@ -117,7 +117,9 @@ mod tests {
         for (start, foreign) in cases {
             assert_eq!(of_content(start), Some(foreign), "{}", String::from_utf8_lossy(start));
         }
-        for rows in [&b"{\"a\": 1}"[..], b"", b"\xef\xbb\xbf {}", b"[{}]", b"<a>", b"BZh", b"\x1f\x8b\x08", b"PAR1", b"{"] {
+        for rows in
+            [&b"{\"a\": 1}"[..], b"", b"\xef\xbb\xbf {}", b"[{}]", b"<a>", b"BZh", b"\x1f\x8b\x08", b"PAR1", b"{"]
+        {
             assert_eq!(of_content(rows), None, "{}", String::from_utf8_lossy(rows));
         }
     }

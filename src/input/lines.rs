@@ -89,7 +89,12 @@ impl Splitter {
 
 impl Start {
     /// Detects the layout from the first bytes; also returns the text that is left to split. `None` if more bytes are needed.
-    fn push(&mut self, bytes: Bytes, is_end: bool, max_row_bytes: usize) -> Result<Option<(Layout, Bytes)>, SplitError> {
+    fn push(
+        &mut self,
+        bytes: Bytes,
+        is_end: bool,
+        max_row_bytes: usize,
+    ) -> Result<Option<(Layout, Bytes)>, SplitError> {
         let mut text = bytes;
         if !self.seen.is_empty() {
             self.seen.extend_from_slice(&text);
@@ -278,9 +283,12 @@ mod tests {
     #[test]
     fn a_row_that_is_too_large_is_refused_before_it_is_complete() {
         let long = "x".repeat(2000);
-        for text in
-            [format!("{{}}\n{long}"), format!("\n{long}"), format!("[{{}},\n{{\"{long}"), format!("{{\n\"a\": \"{long}")]
-        {
+        for text in [
+            format!("{{}}\n{long}"),
+            format!("\n{long}"),
+            format!("[{{}},\n{{\"{long}"),
+            format!("{{\n\"a\": \"{long}"),
+        ] {
             let mut splitter = Splitter::new(ARRAY, 1000);
             let pushed: Result<Vec<_>, _> =
                 text.as_bytes()[..1500].chunks(100).map(|piece| splitter.push(Bytes::copy_from_slice(piece))).collect();

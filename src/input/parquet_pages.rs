@@ -66,7 +66,10 @@ fn check_column(file: &[u8], column: &ColumnChunkMetaData, name: &str, total: &m
         reader.read_struct(&mut header, None, MAX_DEPTH).ok_or_else(damaged)?;
         *total += header.uncompressed;
         if *total > max_content(file.len() as u64) {
-            let message = format!("its pages expand to more than {} bytes, too much for its size", max_content(file.len() as u64));
+            let message = format!(
+                "its pages expand to more than {} bytes, too much for its size",
+                max_content(file.len() as u64)
+            );
             return Err(ParquetError::General(message));
         }
         // A value takes at least a byte, in a dictionary at least.

@@ -31,9 +31,12 @@ impl Artifacts {
                 Some(*end)
             });
             let file = ends.position(|end| *at < end).unwrap_or_default();
-            return Err(Error::new(ErrorKind::Data, format!("the chat template renders no row, not even this one: {why}"))
-                .at(format_args!("{}:{}", files[file].object.location, self.origins[*at].line))
-                .hint("fix the template, or pass another one with --chat-template FILE"));
+            return Err(Error::new(
+                ErrorKind::Data,
+                format!("the chat template renders no row, not even this one: {why}"),
+            )
+            .at(format_args!("{}:{}", files[file].object.location, self.origins[*at].line))
+            .hint("fix the template, or pass another one with --chat-template FILE"));
         }
         if !refusals.is_empty() {
             self.reject(refusals, sources, files);
@@ -55,9 +58,8 @@ impl Artifacts {
 
     fn reject(&mut self, refusals: Vec<(usize, String)>, sources: &[Source], files: &[InputObject]) {
         let mut refusals = refusals.into_iter().peekable();
-        let (mut old_samples, mut old_rejected) = (std::mem::take(&mut self.samples).into_iter(), {
-            std::mem::take(&mut self.rejected).into_iter()
-        });
+        let (mut old_samples, mut old_rejected) =
+            (std::mem::take(&mut self.samples).into_iter(), { std::mem::take(&mut self.rejected).into_iter() });
         let mut at = 0;
         for (number, file) in files.iter().enumerate() {
             let ledger = &mut self.ledgers[file.source];

@@ -119,7 +119,8 @@ fn with_chats(chats: &[Value]) -> Sandbox {
 }
 
 fn chat(roles: &[&str]) -> Value {
-    let messages: Vec<Value> = roles.iter().map(|role| json!({"role": role, "content": format!("{role} says it")})).collect();
+    let messages: Vec<Value> =
+        roles.iter().map(|role| json!({"role": role, "content": format!("{role} says it")})).collect();
     json!({ "messages": messages })
 }
 
