@@ -29,11 +29,7 @@ pub(crate) fn without_non_finite(json: &str) -> Option<String> {
         at += match bytes[at] {
             b'"' => string_end(bytes, at) - at,
             b'N' | b'I' => {
-                let Some(literal) =
-                    ["NaN", "Infinity"].into_iter().find(|word| bytes[at..].starts_with(word.as_bytes()))
-                else {
-                    return None;
-                };
+                let literal = ["NaN", "Infinity"].into_iter().find(|word| bytes[at..].starts_with(word.as_bytes()))?;
                 out.extend([&json[written..at], OUT_OF_RANGE]);
                 written = at + literal.len();
                 literal.len()

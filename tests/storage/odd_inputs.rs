@@ -174,6 +174,6 @@ fn gzip_that_a_store_would_decompress_is_read_as_stored() {
     ];
     let ran = run(&arguments, &variables);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
-    assert!(ran.err.contains("files are compressed otherwise than their names say"), "{}", ran.err);
+    assert!(ran.err.contains("files are not what their names say"), "{}", ran.err);
     assert!(files(&output)["combined_cut_5x.jsonl"] == expected());
 }
