@@ -40,12 +40,12 @@ help:
 	@echo "make criterion   the hot paths"
 
 build:
-	cargo build --release
+	cargo build --locked --release
 
 # Only the binary's few lines and the last link differ from `build`: it knows its commit, and the C library is linked statically, so the
 # file runs on an empty base image.
 static:
-	KNOWLEDGE_MIXING_COMMIT="$(COMMIT)" cargo rustc --release --bin knowledge-mixing -- -C target-feature=+crt-static
+	KNOWLEDGE_MIXING_COMMIT="$(COMMIT)" cargo rustc --locked --release --bin knowledge-mixing -- -C target-feature=+crt-static
 	mkdir -p $(dir $(STATIC_BINARY))
 	cp $(BINARY) $(STATIC_BINARY)
 
@@ -55,7 +55,7 @@ test: test-rust test-judge test-rows test-packages test-docs test-workflow test-
 # from npm are two of the storage backends.
 test-rust: $(VENV)/installed $(if $(NPM),$(AZURITE))
 	@$(if $(NPM),true,echo "SKIPPED: the storage tests on Azure: they need npm")
-	$(STORAGE_SERVERS) cargo test --release
+	$(STORAGE_SERVERS) cargo test --locked --release
 
 # transformers checks every token count.
 test-judge: $(VENV)/installed $(VENV4)/installed build
@@ -92,18 +92,18 @@ test-browser: build
 # What takes too long for every change: a real Argo, the image from source with the dist profile, long fuzzing and kill tests, and the
 # dev profile, which checks arithmetic for overflow.
 test-long: test test-trainers test-cluster
-	$(STORAGE_SERVERS) cargo test --release -- --ignored
-	$(STORAGE_SERVERS) cargo test
+	$(STORAGE_SERVERS) cargo test --locked --release -- --ignored
+	$(STORAGE_SERVERS) cargo test --locked
 	$(VENV)/bin/python tests/workflow/run_all.py $(STATIC_BINARY) --from-source
 
 # With the release profile, because clippy then uses the C libraries that were compiled for the program.
 lint:
 	cargo fmt --all --check
-	cargo clippy --release --workspace --all-targets -- -D warnings
+	cargo clippy --locked --release --workspace --all-targets -- -D warnings
 
 bench: $(VENV)/bench-installed build
 	$(VENV)/bin/python bench/run.py --binary $(BINARY) --tokenizer $(TOKENIZER) --sizes $(SIZES) --runs $(RUNS) --keep
-	cargo bench --bench storage -- --runs $(RUNS)
+	cargo bench --locked --bench storage -- --runs $(RUNS)
 
 # Against an earlier build of the program: make compare BEFORE=binary
 compare: build
@@ -111,7 +111,7 @@ compare: build
 	$(PYTHON) bench/compare.py --before $(BEFORE) --after $(BINARY) --tokenizer $(TOKENIZER)
 
 criterion:
-	cargo bench --bench hot_paths
+	cargo bench --locked --bench hot_paths
 
 $(VENV)/installed: tests/python/requirements.txt tests/workflow/requirements.txt pipelines/argo/requirements.txt tests/trainers/requirements-light.txt \
 		tests/packages/requirements.txt tests/docs/requirements.txt

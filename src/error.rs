@@ -1,5 +1,6 @@
 //! The error type: a message for the person who reads a pod's log, and an exit code for the engine.
 
+use crate::message;
 use std::{fmt, io};
 
 /// The exit codes. Argo's executor reserves 64 and 65, so neither is used here.
@@ -79,7 +80,7 @@ impl ErrorKind {
 /// The error type of the program: what failed, where, why, and what to do.
 ///
 /// Messages are lowercase fragments. [`fmt::Display`] joins them as `place: message: cause` and prints the hint on its own
-/// line. No part of an error may contain a secret.
+/// line. Whatever its parts hold, it shows no secret, no control character and at most 2,000 characters of each: see [`message::part`].
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -88,6 +89,9 @@ pub struct Error {
     hint: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
+
+/// Maximum number of causes that are shown.
+const MAX_CAUSES: usize = 8;
 
 /// The result of this crate's fallible functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -157,21 +161,22 @@ impl Error {
     }
 
     /// What the reader can do about it.
-    pub(crate) fn advice(&self) -> Option<&str> {
-        self.hint.as_deref()
+    pub(crate) fn advice(&self) -> Option<String> {
+        self.hint.as_deref().map(message::part)
     }
 
     /// Returns the error as one line without the hint, for termination messages and lists of rejected rows.
     pub fn line(&self) -> String {
         let mut line = String::new();
         if let Some(place) = &self.place {
-            line.push_str(place);
+            line.push_str(&message::part(place));
             line.push_str(": ");
         }
-        line.push_str(&self.message);
+        line.push_str(&message::part(&self.message));
         let mut cause = self.source.as_deref().map(|e| e as &dyn std::error::Error);
-        while let Some(error) = cause {
-            let text = error.to_string();
+        for _ in 0..MAX_CAUSES {
+            let Some(error) = cause else { break };
+            let text = message::part(error.to_string().trim_end());
             // Many libraries repeat their cause in their own message.
             if !line.contains(&text) {
                 line.push_str(": ");
@@ -179,7 +184,7 @@ impl Error {
             }
             cause = error.source();
         }
-        line.replace(['\n', '\r'], " ")
+        line
     }
 }
 
@@ -187,7 +192,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.line())?;
         match &self.hint {
-            Some(hint) => write!(f, "\n  hint: {hint}"),
+            Some(hint) => write!(f, "\n  hint: {}", message::part(hint)),
             None => Ok(()),
         }
     }
@@ -214,6 +219,8 @@ pub(crate) fn open_files_hint(error: &io::Error) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::escape::is_hidden;
+    use proptest::prelude::*;
 
     #[test]
     fn an_error_says_where_what_why_and_what_to_do() {
@@ -223,6 +230,25 @@ mod tests {
             .hint("free some space");
         assert_eq!(error.to_string(), "out/manifest.json: cannot write: no space left\n  hint: free some space");
         assert_eq!(error.kind().exit_code(), 74);
+    }
+
+    proptest! {
+        #[test]
+        fn no_part_of_an_error_breaks_its_lines(parts in prop::array::uniform4("(?s).{0,40}")) {
+            let [place, message, cause, hint] = parts;
+            let error = Error::new(ErrorKind::Data, message).at(place).caused_by(cause).hint(hint);
+            prop_assert!(!error.line().contains(is_hidden));
+            let text = error.to_string();
+            prop_assert_eq!(text.lines().count(), 2);
+            prop_assert!(!text.replacen('\n', "", 1).contains(is_hidden));
+        }
+    }
+
+    #[test]
+    fn every_part_of_an_error_is_short() {
+        let huge = || "x".repeat(1_000_000);
+        let error = Error::new(ErrorKind::Data, huge()).at(huge()).caused_by(huge() + "y").hint(huge());
+        assert!(error.to_string().len() < 9000);
     }
 
     #[test]

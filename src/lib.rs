@@ -24,6 +24,7 @@
 //! | `recipe` | `recipe.yaml`: types, checks, schema |
 //! | `storage` | list, read and publish, on disks and in object stores |
 //! | `codec` | compression by name: one push interface for reading, writing and verifying |
+//! | `message`, `escape`, `secrets` | text from outside, made fit for a message: no secrets, no control characters, not too long |
 //! | `colour` | when lines for people have colours |
 //! | `pool` | jobs on the thread pool, awaited |
 //! | `watchdog` | limits on memory and time that hold whatever the input does |
@@ -38,10 +39,12 @@ mod colour;
 mod commands;
 mod error;
 mod excerpt;
+mod escape;
 mod hash_map;
 mod index;
 mod input;
 mod manifest;
+mod message;
 mod mixing;
 mod output;
 mod pipeline;
@@ -51,6 +54,7 @@ mod progress;
 mod recipe;
 mod report;
 mod sample;
+mod secrets;
 mod settings;
 mod storage;
 pub mod testing;

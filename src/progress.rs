@@ -3,6 +3,7 @@
 
 use crate::colour::{Colour, has_colours};
 use crate::error::{Error, exit_code};
+use crate::{escape, message};
 use indicatif::{MultiProgress, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value};
 use std::convert::Infallible;
@@ -73,20 +74,20 @@ impl Progress {
     }
 
     /// Logs a line at level `info`.
-    pub(crate) fn info(&self, message: &str) {
-        self.event("message", message, Map::new());
+    pub(crate) fn info(&self, text: &str) {
+        self.event("message", text, Map::new());
     }
 
     /// Logs an event at level `info`; its fields are only in JSON logs.
-    pub(crate) fn event(&self, event: &'static str, message: &str, fields: Map<String, Value>) {
+    pub(crate) fn event(&self, event: &'static str, text: &str, fields: Map<String, Value>) {
         if !self.quiet {
-            self.line(Line { level: Level::Info, event, message, fields });
+            self.line(Line { level: Level::Info, event, message: &message::line(text), fields });
         }
     }
 
     /// Logs a line at level `warning`.
-    pub(crate) fn warning(&self, message: &str) {
-        self.line(Line { level: Level::Warning, event: "warning", message, fields: Map::new() });
+    pub(crate) fn warning(&self, text: &str) {
+        self.line(Line { level: Level::Warning, event: "warning", message: &message::line(text), fields: Map::new() });
     }
 
     /// Logs why the program ends.
@@ -227,7 +228,8 @@ impl Line<'_> {
                         .flatten(),
                 );
                 object.extend(fields);
-                Value::from(object).to_string()
+                // JSON itself escapes only some of what a terminal obeys.
+                escape::line(&Value::from(object).to_string()).into_owned()
             }
             (LogFormat::Text, Level::Info) => message.to_owned(),
             (LogFormat::Text, _) => format!("{}: {message}", level.as_str()),
@@ -372,6 +374,16 @@ mod tests {
         assert_eq!(
             line(LogFormat::Json, Level::Error, "a \"b\"\nc"),
             r#"{"timestamp":"1970-01-01T00:00:00.000Z","level":"error","event":"error","message":"a \"b\"\nc","exit_code":74}"#
+        );
+    }
+
+    #[test]
+    fn a_log_line_cannot_be_forged() {
+        let fields = Map::from_iter([("file".to_owned(), Value::from("a\u{202e}\u{9b}b"))]);
+        let line = Line { level: Level::Info, event: "cut", message: &message::line("a\nerror: b"), fields };
+        assert!(
+            line.text(LogFormat::Json, SystemTime::UNIX_EPOCH)
+                .ends_with(r#""message":"a\\nerror: b","file":"a\u202e\u009bb"}"#)
         );
     }
 

@@ -1,6 +1,7 @@
 //! Warnings: each is logged once, immediately, and kept for the report.
 
 use crate::hash_map::lock;
+use crate::message;
 use crate::progress::Progress;
 use std::sync::{Arc, Mutex};
 
@@ -24,7 +25,8 @@ impl Warnings {
 
     /// Logs a warning and keeps it; a warning that is already in the list is ignored.
     pub(crate) fn warn(&self, warning: impl Into<String>) {
-        let warning = warning.into();
+        // As it is logged, so it is in the report.
+        let warning = message::line(&warning.into());
         let mut list = lock(&self.list);
         if !list.contains(&warning) {
             self.progress.warning(&warning);

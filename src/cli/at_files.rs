@@ -1,6 +1,7 @@
 //! Arguments whose value is in a file: Argo passes arguments over 128 KiB this way.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::secrets;
 use crate::storage::read_small;
 use std::ffi::OsString;
 use std::path::Path;
@@ -45,6 +46,7 @@ fn value(rest: &str) -> Result<String> {
             .caused_by(error)
             .hint("check the path, or write @@ for a value that begins with @")
     })?;
+    secrets::protect(|known| known.add_urls(&text));
     let text = text.strip_suffix('\n').unwrap_or(&text);
     Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
 }

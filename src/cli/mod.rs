@@ -6,6 +6,7 @@ mod flags;
 pub(crate) use flags::{InputFlags, RunFlags};
 
 use crate::error::{Error, exit_code};
+use crate::message;
 use crate::settings::{self, SettingValues};
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -446,9 +447,28 @@ pub(crate) enum Stop {
 /// [`Stop`], also for `--help` and `--version`.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Stop> {
     let arguments = at_files::expand(arguments).map_err(Stop::Error)?;
-    let failed = |error| Stop::Clap(Box::new(with_switch_tip(error, &arguments)));
+    let failed = |error| Stop::Clap(Box::new(without_values(with_switch_tip(error, &arguments))));
     let matches = command().try_get_matches_from(&arguments).map_err(failed)?;
-    Cli::from_arg_matches(&matches).map_err(|error| Stop::Clap(Box::new(error)))
+    Cli::from_arg_matches(&matches).map_err(|error| Stop::Clap(Box::new(without_values(error))))
+}
+
+/// Makes what an error repeats of the command line fit for a message: see [`message::shown_value`].
+fn without_values(mut error: clap::Error) -> clap::Error {
+    let contexts: Vec<_> = error.context().map(|(kind, value)| (kind, value.clone())).collect();
+    for (kind, value) in contexts {
+        let is_value = matches!(kind, ContextKind::InvalidValue | ContextKind::InvalidSubcommand)
+            || kind == ContextKind::InvalidArg && error.kind() == clap::error::ErrorKind::UnknownArgument;
+        let fit = |text: &String| match is_value {
+            true => message::shown_value(text).unwrap_or_else(|| format!("({} characters)", text.chars().count())),
+            false => message::part(text),
+        };
+        match value {
+            ContextValue::String(text) => error.insert(kind, ContextValue::String(fit(&text))),
+            ContextValue::Strings(texts) => error.insert(kind, ContextValue::Strings(texts.iter().map(fit).collect())),
+            _ => None,
+        };
+    }
+    error
 }
 
 /// Adds a tip if the value of a switch stands behind a space: `--documents only`.

@@ -26,8 +26,9 @@ use crate::cli::{self, Cli, Command, MixArguments, PlanArguments, PlanFormat};
 use crate::error::{Error, ErrorKind, Result, exit_code};
 use crate::progress::{LogFormat, Progress};
 use crate::settings::{self, Environment, RunSettings};
-use crate::{storage, workflow};
+use crate::{message, secrets, storage, workflow};
 use std::ffi::OsString;
+use std::io::Write;
 use std::panic::AssertUnwindSafe;
 
 /// Runs the program and maps the outcome to an exit code.
@@ -41,6 +42,8 @@ pub fn main(arguments: Vec<OsString>, commit: Option<&'static str>) -> u8 {
     umask::set();
     // Before any thread exists: variables of a .env file become part of the environment.
     let dotenv = dotenv::load();
+    protect_secrets(&arguments);
+    show_panics();
     storage::install_tls_provider();
     // Until the settings are known.
     let logging = Progress::new(log_format(&arguments), false);
@@ -83,6 +86,25 @@ pub fn main(arguments: Vec<OsString>, commit: Option<&'static str>) -> u8 {
         Ok(()) => exit_code::OK,
         Err(error) => fail(&progress, &error),
     }
+}
+
+/// Registers the secrets of the environment, and those in URLs of the command line.
+fn protect_secrets(arguments: &[OsString]) {
+    secrets::protect(|known| {
+        for (name, value) in std::env::vars_os() {
+            known.add_variable(&name.to_string_lossy(), &value.to_string_lossy());
+        }
+        arguments.iter().for_each(|argument| known.add_urls(&argument.to_string_lossy()));
+    });
+}
+
+/// Reports a panic as any other message: its text may hold anything.
+fn show_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let text = message::line(&panic.to_string().replace('\n', " "));
+        // Best effort: standard error may be closed.
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }));
 }
 
 /// The log format that a command line asks for, valid or not: also what is wrong with it is logged in that format.

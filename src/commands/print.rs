@@ -2,6 +2,7 @@
 
 use crate::colour::{Colour, has_colours};
 use crate::error::{Error, ErrorKind, Result};
+use crate::escape;
 use crate::pipeline::Outcome;
 use crate::progress::Progress;
 use crate::report::closing::{closing, cut_events, end_event};
@@ -13,12 +14,27 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-/// Prints a result.
+/// Prints a result, with the control characters of untrusted text escaped: see [`escape::lines`].
 ///
 /// # Errors
 /// Standard output cannot be written.
 pub(super) fn print(text: &str) -> Result<()> {
-    print_bytes(text.as_bytes())
+    print_bytes(escape::lines(text).as_bytes())
+}
+
+/// Prints a text of which the program has painted parts.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub(super) fn print_painted(text: &str) -> Result<()> {
+    let pieces: Vec<_> = text
+        .split_inclusive('m')
+        .map(|piece| match Colour::CODES.iter().find(|code| piece.ends_with(*code)) {
+            Some(code) => escape::lines(piece.strip_suffix(code).unwrap_or(piece)).into_owned() + code,
+            None => escape::lines(piece).into_owned(),
+        })
+        .collect();
+    print_bytes(pieces.concat().as_bytes())
 }
 
 /// Prints a result that is not necessarily text.
@@ -40,7 +56,7 @@ pub(super) fn print_bytes(bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// Standard output cannot be written.
 pub(super) fn print_help(help: &clap::Error) -> Result<()> {
-    print(&rendered(help, has_colours(&io::stdout())))
+    print_bytes(rendered(help, has_colours(&io::stdout())).as_bytes())
 }
 
 /// Prints why a command line is invalid to standard error, as far as that can be written.
@@ -72,8 +88,8 @@ pub(super) fn print_mix(outcome: &Outcome, settings: &Settings, elapsed: Duratio
     let tables = if settings.verbose { print_table(outcome, RunKind::Mix).and_then(|()| print("\n")) } else { Ok(()) };
     let location = |name: &str| settings.output.join(name).to_string();
     let end = closing(&outcome.manifest, &outcome.statistics, elapsed, location);
-    let end = if has_colours(&io::stdout()) { with_colours(&end) } else { end };
-    if let Err(error) = tables.and_then(|()| print(&end)) {
+    let print_end = || if has_colours(&io::stdout()) { print_painted(&with_colours(&end)) } else { print(&end) };
+    if let Err(error) = tables.and_then(|()| print_end()) {
         progress.warning(&error.line());
     }
 }

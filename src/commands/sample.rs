@@ -1,6 +1,6 @@
 //! `sample`: prints conversations or documents of a finished mix.
 
-use super::print::print;
+use super::print::{print, print_painted};
 use super::session::Session;
 use crate::cli::SampleArguments;
 use crate::colour::has_colours;
@@ -35,7 +35,12 @@ pub(super) async fn run(arguments: &SampleArguments, session: &Session<'_>) -> R
         MixKind::Chat => counted(samples.len() as u64, "sample", "samples"),
         MixKind::Document => counted(samples.len() as u64, "document", "documents"),
     };
-    let head =
-        format!("{file}: {count}{which}, {}\nthe trainer learns from lines that begin with |\n", line(&rendering));
-    print(&(head + &conversation::text(&samples, has_colours(&std::io::stdout()))))
+    let head = format!(
+        "{}: {count}{which}, {}\nthe trainer learns from lines that begin with |\n",
+        line(&file),
+        line(&rendering)
+    );
+    let has_colours = has_colours(&std::io::stdout());
+    let text = head + &conversation::text(&samples, has_colours);
+    if has_colours { print_painted(&text) } else { print(&text) }
 }

@@ -3,6 +3,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::Context;
 use crate::progress::Progress;
+use crate::secrets;
 use crate::settings::{self, Environment, SettingValues, Settings};
 use crate::storage::{Location, Storage};
 use std::io::Read;
@@ -52,6 +53,12 @@ impl Session<'_> {
 
     /// The text of a recipe that is given by its location or as text, and its location.
     pub(super) async fn read_recipe(&self, value: &str) -> Result<(String, String)> {
+        let (text, place) = self.find_recipe(value).await?;
+        secrets::protect(|known| known.add_urls(&text));
+        Ok((text, place))
+    }
+
+    async fn find_recipe(&self, value: &str) -> Result<(String, String)> {
         if value == STDIN {
             return Ok((read_stdin()?, STDIN_NAME.to_owned()));
         }

@@ -1,5 +1,6 @@
 //! Exact decimal numbers: `0.3` is three tenths, not the nearest float.
 
+use crate::message::invalid_value;
 use std::fmt;
 use std::str::FromStr;
 
@@ -59,8 +60,8 @@ impl FromStr for Decimal {
     fn from_str(text: &str) -> Result<Self, String> {
         exact(text, 6).and_then(|n| u64::try_from(n).ok()).map(Self).ok_or_else(|| {
             format!(
-                "invalid value `{text}`: expected a number from 0 to 1000000000000 with at most six decimal places, such as \
-                 2.5 or 0.02"
+                "{}: expected a number from 0 to 1000000000000 with at most six decimal places, such as 2.5 or 0.02",
+                invalid_value(text)
             )
         })
     }

@@ -2,6 +2,7 @@
 
 use super::Decimal;
 use super::decimal::exact;
+use crate::message::invalid_value;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
@@ -38,7 +39,7 @@ impl FromStr for Quantity {
             .and_then(|n| u64::try_from(n).ok())
             .map(Self)
             .ok_or_else(|| {
-                format!("invalid value `{text}`: expected a whole number up to 1000T, such as 250000, 1.5k or 100M")
+                format!("{}: expected a whole number up to 1000T, such as 250000, 1.5k or 100M", invalid_value(text))
             })
     }
 }
@@ -99,7 +100,7 @@ pub(super) fn positive(text: &str) -> Result<u32, String> {
     exact(text, 0)
         .and_then(|n| u32::try_from(n).ok())
         .filter(|&n| n > 0)
-        .ok_or_else(|| format!("invalid value `{text}`: expected a whole number from 1 to {}", u32::MAX))
+        .ok_or_else(|| format!("{}: expected a whole number from 1 to {}", invalid_value(text), u32::MAX))
 }
 
 /// A whole number of at least 1 in the schema.

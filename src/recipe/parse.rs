@@ -4,7 +4,7 @@ use super::check;
 use super::condition::{Condition, Conditions};
 use super::model::{Budget, Filter, OWN_KEYS, Recipe, Split};
 use super::nearest::nearest;
-use super::reading::{Mistake, Reading, SYNTAX_HINT};
+use super::reading::{Mistake, Reading, SYNTAX_HINT, key_message};
 use super::settings::{RecipeSetting, RecipeValue};
 use super::sources::{SourceRecipe, Sources};
 use super::yaml::{Node, Yaml, syntax_error};
@@ -53,7 +53,7 @@ impl Recipe {
     /// The mistake of a key that is neither one of the recipe's own nor one of the given settings.
     pub(crate) fn unknown_key(setting: &RecipeSetting, settings: &[&str]) -> Mistake {
         let keys = [settings, &OWN_KEYS].concat();
-        let message = format!("unknown key `{}`: expected one of {}", setting.key, keys.join(", "));
+        let message = format!("{}: expected one of {}", key_message("unknown", &setting.key), keys.join(", "));
         let hint = match nearest(&setting.key, keys.into_iter()) {
             Some(key) => format!("did you mean `{key}`?"),
             None => SYNTAX_HINT.to_owned(),

@@ -8,6 +8,7 @@ use super::number::{Quantity, positive};
 use super::position::Position;
 use super::yaml::{Node, Yaml};
 use crate::error::{Error, ErrorKind};
+use crate::message::{invalid_value, shown_value};
 use schemars::JsonSchema;
 use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeOwned, IntoDeserializer};
@@ -74,7 +75,11 @@ impl Reading {
                 let keys = keys_of::<T>();
                 let meant = nearest(key, keys.iter().map(String::as_str));
                 let one_of = if keys.len() == 1 { "" } else { "one of " };
-                self.mistake(at, format!("unknown key `{key}`: expected {one_of}{}", keys.join(", ")), meant);
+                self.mistake(
+                    at,
+                    format!("{}: expected {one_of}{}", key_message("unknown", key), keys.join(", ")),
+                    meant,
+                );
             }
         }
     }
@@ -88,7 +93,7 @@ impl Reading {
         let mut keys = Vec::with_capacity(entries.len());
         for (number, entry) in entries.iter().enumerate() {
             if entries[..number].iter().any(|earlier| earlier.key == entry.key) {
-                self.mistake(entry.at, format!("duplicate key `{}`", entry.key), None);
+                self.mistake(entry.at, key_message("duplicate", &entry.key), None);
             } else {
                 keys.push((entry.key.as_str(), entry.at, &entry.value));
             }
@@ -164,7 +169,7 @@ impl Reading {
         }
         match node.scalar() {
             Some(text) => {
-                let message = format!("invalid value `{text}`: expected a text");
+                let message = format!("{}: expected a text", invalid_value(text));
                 let hint = "put it in quotes".to_owned();
                 self.mistakes.push(Mistake { at: Some(node.at), message, hint });
             }
@@ -195,7 +200,7 @@ impl Reading {
             _ => match node.scalar() {
                 // Another spelling of the number or word would be read as the same path.
                 Some(text) => {
-                    let message = format!("invalid value `{text}`: expected a path or URL");
+                    let message = format!("{}: expected a path or URL", invalid_value(text));
                     let hint = "put it in quotes".to_owned();
                     self.mistakes.push(Mistake { at: Some(node.at), message, hint });
                 }
@@ -203,6 +208,14 @@ impl Reading {
             },
         }
         None
+    }
+}
+
+/// The beginning of the message about a key that is `unknown`, or something else. A file that is no recipe may hold secrets.
+pub(super) fn key_message(what: &str, key: &str) -> String {
+    match shown_value(key) {
+        Some(key) => format!("{what} key `{key}`"),
+        None => format!("{what} key of {} characters", key.chars().count()),
     }
 }
 
@@ -221,7 +234,7 @@ impl FromNode for bool {
     fn from_node(node: &Node) -> Result<Self, Invalid> {
         match (&node.value, node.scalar()) {
             (Yaml::Bool(value), _) => Ok(*value),
-            (_, Some(text)) => Err(Invalid::new(format!("invalid value `{text}`: expected true or false"))),
+            (_, Some(text)) => Err(Invalid::new(format!("{}: expected true or false", invalid_value(text)))),
             (_, None) => Err(Invalid::new("expected true or false")),
         }
     }
@@ -231,7 +244,7 @@ impl FromNode for bool {
 fn number<T>(node: &Node, expected: &str, parse: fn(&str) -> Result<T, String>) -> Result<T, Invalid> {
     match (&node.value, node.scalar()) {
         (Yaml::Number(text) | Yaml::Text(text), _) => parse(text).map_err(Invalid::new),
-        (_, Some(text)) => Err(Invalid::new(format!("invalid value `{text}`: expected {expected}"))),
+        (_, Some(text)) => Err(Invalid::new(format!("{}: expected {expected}", invalid_value(text)))),
         (_, None) => Err(Invalid::new(format!("expected {expected}"))),
     }
 }
@@ -258,7 +271,7 @@ impl FromNode for u32 {
 impl FromNode for Number {
     fn from_node(node: &Node) -> Result<Self, Invalid> {
         number(node, "a number", |text| {
-            Self::parse(text).ok_or_else(|| format!("invalid value `{text}`: expected a number"))
+            Self::parse(text).ok_or_else(|| format!("{}: expected a number", invalid_value(text)))
         })
     }
 }
@@ -269,7 +282,7 @@ impl FromNode for ConditionValue {
             Yaml::Bool(value) => Ok(Self::Bool(*value)),
             Yaml::Number(text) => Number::parse(text)
                 .map(Self::Number)
-                .ok_or_else(|| Invalid::new(format!("invalid value `{text}`: expected a finite number"))),
+                .ok_or_else(|| Invalid::new(format!("{}: expected a finite number", invalid_value(text)))),
             Yaml::Text(text) => Ok(Self::Text(text.clone())),
             Yaml::Null | Yaml::List(_) | Yaml::Map(_) => Err(Invalid::new("expected a text, a number, true or false")),
         }
@@ -284,7 +297,7 @@ impl<T: DeserializeOwned> FromNode for OneOf<T> {
         let Some(text) = node.scalar() else { return Err(Invalid::new("expected a single word")) };
         let deserializer: StrDeserializer<'_, Unknown> = text.into_deserializer();
         T::deserialize(deserializer).map(Self).map_err(|Unknown(words)| Invalid {
-            message: format!("invalid value `{text}`: expected one of {}", words.join(", ")),
+            message: format!("{}: expected one of {}", invalid_value(text), words.join(", ")),
             meant: nearest(text, words.iter().copied()),
         })
     }

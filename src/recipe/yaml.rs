@@ -1,6 +1,7 @@
 //! The YAML of a recipe: keys and values, each with its line and column.
 
 use super::position::Position;
+use crate::message::without_quotes;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::{DuplicateKeyPolicy, MessageFormatter, Spanned, UserMessageFormatter};
@@ -85,7 +86,7 @@ impl Node {
 /// The position of what the parser refuses, and its message in terms of recipes: keys and values.
 pub(super) fn syntax_error(error: &serde_yaml::Error) -> (Option<Position>, String) {
     let at = error.location().map(|location| Position { line: location.line(), column: location.column() });
-    (at, UserMessageFormatter.format_message(error.without_snippet()).into_owned())
+    (at, without_quotes(&UserMessageFormatter.format_message(error.without_snippet())))
 }
 
 impl<'de> Deserialize<'de> for Node {

@@ -33,7 +33,7 @@ pub(crate) fn closing(
     if let Some(risk) = largest_risk(manifest, statistics) {
         text.push_str(&format!("note: {risk}\n"));
     }
-    text + &format!("report: {}\n", location("report.html"))
+    text + &format!("report: {}\n", line(&location("report.html")))
 }
 
 /// A message and the fields of an event for each mix file.

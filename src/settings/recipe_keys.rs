@@ -4,6 +4,7 @@ use super::setting::Setting;
 use super::table;
 use super::values::Kind;
 use crate::error::{Error, Result};
+use crate::message::invalid_value;
 use crate::recipe::{Mistake, Recipe, RecipeSetting, RecipeValue, Word, nearest};
 use serde_json::{Map, Value, json};
 
@@ -51,7 +52,7 @@ fn check(written: &RecipeSetting) -> Vec<Mistake> {
     let wrong = |texts: &[String], at| {
         let error = setting.check(texts, kind).err()?;
         let hint = texts.first().and_then(|text| meant(text, kind));
-        Some(Mistake::new(at, error.line(), hint.or(error.advice().map(str::to_owned))))
+        Some(Mistake::new(at, error.line(), hint.or(error.advice())))
     };
     match &written.value {
         RecipeValue::Nothing => Vec::new(),
@@ -68,7 +69,7 @@ fn check(written: &RecipeSetting) -> Vec<Mistake> {
         RecipeValue::Other(at) => vec![Mistake::new(*at, "expected a single value", None)],
         RecipeValue::List(items, at) => {
             let texts: Vec<&str> = items.iter().map(|(text, _)| text.as_str()).collect();
-            let message = format!("invalid value `{}`: expected a single value", texts.join(", "));
+            let message = format!("{}: expected a single value", invalid_value(&texts.join(", ")));
             vec![Mistake::new(*at, message, None)]
         }
     }

@@ -1,6 +1,7 @@
 //! Values of settings: from text to types.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::message::invalid_value;
 use crate::progress::LogFormat;
 use crate::recipe::{Choice, Decimal, Word};
 use crate::sample::Reasoning;
@@ -55,7 +56,7 @@ pub(crate) trait Value: Sized {
 
 /// The error for a value that is not valid.
 pub(super) fn invalid(value: &str, expected: impl std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Usage, format!("invalid value `{value}`: expected {expected}"))
+    Error::new(ErrorKind::Usage, format!("{}: expected {expected}", invalid_value(value)))
 }
 
 /// The only text, trimmed.

@@ -1,6 +1,7 @@
 //! The environment variables that storage reads, captured once, so that tests can supply their own.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::secrets::Secrets;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -114,15 +115,11 @@ impl Environment {
     }
 
     /// The text without the values of variables that hold secrets, and without the users, passwords and queries of its
-    /// URLs.
+    /// URLs. Those of the process's own variables are redacted from every message anyway.
     pub(crate) fn redact(&self, text: &str) -> String {
-        let mut redacted = without_url_secrets(text);
-        for (name, value) in &self.0.values {
-            if is_secret(name) && value.len() >= 4 && redacted.contains(value.as_str()) {
-                redacted = redacted.replace(value.as_str(), "***");
-            }
-        }
-        redacted
+        let mut secrets = Secrets::default();
+        self.0.values.iter().for_each(|(name, value)| secrets.add_variable(name, value));
+        secrets.redact(text).into_owned()
     }
 }
 
@@ -182,41 +179,6 @@ fn is_path_or_document(name: &str) -> bool {
         "HF_DATASETS_CACHE",
     ];
     NAMES.contains(&name) || name.ends_with("_FILE") || name.ends_with("_PATH")
-}
-
-fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    let is_location = ["_FILE", "_PATH", "_URI", "_URL", "_HOST", "_ENDPOINT"].iter().any(|end| name.ends_with(end));
-    !is_location
-        && ["KEY", "SECRET", "TOKEN", "PASSWORD", "PASSWD", "SAS", "CREDENTIAL", "SIGNATURE"]
-            .iter()
-            .any(|word| name.contains(word))
-}
-
-/// Removes `user:password@` and masks `?query` in every URL of a text.
-fn without_url_secrets(text: &str) -> String {
-    let mut redacted = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        redacted.push_str(before);
-        let end =
-            after.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ')' | '<' | '>')).unwrap_or(after.len());
-        let (url, tail) = after.split_at(end);
-        let authority = url.find(['/', '?']).unwrap_or(url.len());
-        let host = url[..authority].rfind('@').map_or(0, |at| at + 1);
-        let visible = &url[host..];
-        match visible.split_once('?') {
-            Some((path, _)) => {
-                redacted.push_str(path);
-                redacted.push_str("?***");
-            }
-            None => redacted.push_str(visible),
-        }
-        rest = tail;
-    }
-    redacted.push_str(rest);
-    redacted
 }
 
 #[cfg(test)]

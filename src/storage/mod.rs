@@ -4,14 +4,14 @@
 //! an object come from one version of it, that published files become visible together or not at all ([`Publication`]),
 //! that transient failures are retried, and that no message holds a secret.
 //!
-//! The files of this module from bottom to top: `close`, `rename`, `options`, `environment`, `location`, `object`, `open_files`, `refused`,
+//! The files of this module from bottom to top: `descriptor`, `rename`, `options`, `environment`, `location`, `object`, `open_files`, `refused`,
 //! `task`; `store_error`,
 //! `retry`; `local`, `walk`; `connect`; `remote` (reading); `shared`; `publish`; `client` ([`Storage`]); `hub`.
 
 mod blocking_reader;
 mod client;
-mod close;
 mod connect;
+mod descriptor;
 mod digest;
 mod environment;
 pub(crate) mod hub;
@@ -32,9 +32,9 @@ mod task;
 mod walk;
 
 pub use client::Storage;
-pub(crate) use close::close;
 pub use connect::Store;
 pub use connect::client::install_tls_provider;
+pub(crate) use descriptor::close;
 pub use environment::Environment;
 pub(crate) use local::read_small;
 pub use location::Location;

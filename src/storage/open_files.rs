@@ -1,5 +1,6 @@
 //! The limit of open files of this process, which containers and batch systems may set low.
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::sync::Once;
 
 /// Open files that reading may not use: the streams of the process, its event loops, the folder that is listed, locks, and the first
@@ -7,15 +8,12 @@ use std::sync::Once;
 const RESERVED: u64 = 16;
 
 /// Raises the limit to what the process may set it to. May be called any number of times.
-#[expect(unsafe_code, reason = "std has no resource limits")]
 pub(crate) fn raise_limit() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        if let Some(mut limits) = limits() {
-            limits.rlim_cur = limits.rlim_max;
-            // SAFETY: the pointer is valid for the call. If it fails, the limit stays as it is.
-            unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limits) };
-        }
+        let limits = getrlimit(Resource::Nofile);
+        // If it fails, the limit stays as it is.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, ..limits });
     });
 }
 
@@ -29,16 +27,9 @@ fn share(wanted: usize, limit: Option<u64>) -> usize {
     wanted.min(usize::try_from(free).unwrap_or(usize::MAX)).max(1)
 }
 
+/// `None` if there is no limit.
 fn limit() -> Option<u64> {
-    // An unlimited number is the largest of its type.
-    limits().map(|limits| limits.rlim_cur)
-}
-
-#[expect(unsafe_code, reason = "std has no resource limits")]
-fn limits() -> Option<libc::rlimit> {
-    let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the pointer is valid for the call, which fills in what it points to.
-    (unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limits) } == 0).then_some(limits)
+    getrlimit(Resource::Nofile).current
 }
 
 #[cfg(test)]

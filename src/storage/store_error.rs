@@ -3,6 +3,7 @@
 use super::environment::Environment;
 use super::refused::{Redirect, RepeatedPage};
 use crate::error::{Error, ErrorKind, open_files_hint};
+use crate::message::without_quotes;
 use object_store::Error as StoreError;
 use object_store::client::HttpError;
 use std::fmt::Display;
@@ -179,7 +180,7 @@ pub(crate) fn store_error(error: &StoreError, place: impl Display, environment: 
         Kind::Other => (ErrorKind::Io, "the store refused the request", None),
     };
     let mut described = Error::new(kind, message).at(place);
-    let cause = environment.redact(&cause(error));
+    let cause: String = environment.redact(&cause(error)).chars().take(300).collect();
     if !cause.is_empty() {
         described = described.caused_by(cause);
     }
@@ -261,9 +262,9 @@ fn cause(error: &StoreError) -> String {
     } else if let Some(transport) = transport(error) {
         parts.push(root_cause(transport).to_string());
     } else if !matches!(error, StoreError::NotFound { .. }) {
-        parts.push(root_cause(error).to_string());
+        parts.push(without_quotes(&root_cause(error).to_string()));
     }
-    parts.join(", ").chars().take(300).collect()
+    parts.join(", ")
 }
 
 /// The innermost cause.

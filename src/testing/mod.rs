@@ -8,6 +8,7 @@ pub use crate::storage::{
     StorageOptions, Store, install_tls_provider,
 };
 
+pub mod fuzz;
 pub mod hot_paths;
 
 use crate::cli::{self, Command};

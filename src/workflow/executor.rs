@@ -6,6 +6,7 @@
 use super::output_paths::{self, Output, normalized};
 use super::upstream::our_name;
 use crate::error::{Error, ErrorKind, Result};
+use crate::message::{shown_value, without_quotes};
 use crate::settings;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -134,14 +135,17 @@ impl ExecutorInput {
             true => {
                 invalid(format!("the executor input ends in the middle, after {} bytes", text.len())).hint(TOO_LONG)
             }
-            false => invalid("not a valid executor input of Kubeflow".into()).caused_by(error),
+            false => {
+                invalid("not a valid executor input of Kubeflow".into()).caused_by(without_quotes(&error.to_string()))
+            }
         })?;
         let inputs = wire.inputs.unwrap_or_default();
         let outputs = wire.outputs.unwrap_or_default();
         let output_file = outputs.output_file.ok_or_else(|| invalid("outputs.outputFile not found".into()))?;
         if !output_file.is_absolute() {
-            let message = format!("invalid outputs.outputFile `{}`: expected an absolute path", output_file.display());
-            return Err(invalid(message));
+            let value =
+                shown_value(&output_file.to_string_lossy()).map_or_else(String::new, |path| format!(" `{path}`"));
+            return Err(invalid(format!("invalid outputs.outputFile{value}: expected an absolute path")));
         }
         let input_artifacts = inputs.artifacts.unwrap_or_default().into_iter();
         let output_artifacts = outputs.artifacts.unwrap_or_default().into_iter();

@@ -19,7 +19,6 @@ pub(crate) fn report(error: &Error) {
 /// error of its own.
 fn write_line(path: &Path, line: &str) {
     let Ok(mut file) = std::fs::OpenOptions::new().write(true).truncate(true).open(path) else { return };
-    let line = line.replace(['\n', '\r'], " ");
     let line = &line[..line.floor_char_boundary(MAX_BYTES - 1)];
     let _ = writeln!(file, "{line}");
 }
@@ -38,7 +37,7 @@ mod tests {
 
         std::fs::write(&path, "an older and much longer message").unwrap();
         write_line(&path, &Error::new(ErrorKind::Io, "two\nlines").at("place").line());
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "place: two lines\n");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "place: two\\nlines\n");
 
         write_line(&path, &"é".repeat(5000));
         let text = std::fs::read_to_string(&path).unwrap();

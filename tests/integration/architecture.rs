@@ -11,6 +11,7 @@ use syn::visit::{self, Visit};
 
 /// The layers from bottom to top: the one place that states them. A module imports from lower layers and from its own.
 const LAYERS: &[&[&str]] = &[
+    &["escape", "secrets", "message"],
     &["error", "excerpt", "hash_map", "colour", "pool", "process", "progress", "warnings", "watchdog", "manifest"],
     &["codec", "storage", "text", "recipe"],
     &["sample", "index"],
@@ -21,7 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["workflow"],
     &["pipeline"],
     &["commands"],
-    &["testing", "main", "lib"],
+    &["testing", "allocator", "main", "lib"],
 ];
 
 /// A path within the crate, in a file and line.
@@ -385,4 +386,56 @@ fn no_files_import_each_other_in_a_cycle() {
     let edges = edges(&source_files());
     let listed: Vec<String> = cycles(&edges).iter().map(|cycle| cycle.join(" -> ")).collect();
     assert!(listed.is_empty(), "cycles between files:\n{}", listed.join("\n"));
+}
+
+/// Finds `unsafe` blocks, functions, implementations and attributes.
+#[derive(Default)]
+struct Unsafe {
+    lines: Vec<usize>,
+}
+
+impl<'ast> Visit<'ast> for Unsafe {
+    fn visit_expr_unsafe(&mut self, block: &'ast syn::ExprUnsafe) {
+        self.lines.push(block.span().start().line);
+        visit::visit_expr_unsafe(self, block);
+    }
+
+    fn visit_signature(&mut self, signature: &'ast syn::Signature) {
+        self.lines.extend(signature.unsafety.map(|token| token.span().start().line));
+        visit::visit_signature(self, signature);
+    }
+
+    fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
+        self.lines.extend(item.unsafety.map(|token| token.span().start().line));
+        visit::visit_item_impl(self, item);
+    }
+
+    fn visit_item_foreign_mod(&mut self, item: &'ast syn::ItemForeignMod) {
+        self.lines.push(item.span().start().line);
+    }
+
+    fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
+        if attribute.path().is_ident("unsafe") {
+            self.lines.push(attribute.span().start().line);
+        }
+    }
+
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        for expression in arguments(call) {
+            self.visit_expr(&expression);
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_is_in_two_files_only() {
+    // The allocator is set in `main.rs`.
+    const ALLOWED: [&str; 3] = ["storage/descriptor.rs", "allocator.rs", "main.rs"];
+    let mut elsewhere = Vec::new();
+    for file in source_files().iter().filter(|file| !ALLOWED.contains(&file.name.as_str())) {
+        let mut found = Unsafe::default();
+        found.visit_file(&file.syntax);
+        elsewhere.extend(found.lines.iter().map(|line| format!("src/{}:{line}", file.name)));
+    }
+    assert!(elsewhere.is_empty(), "unsafe code outside of {ALLOWED:?}:\n{}", elsewhere.join("\n"));
 }

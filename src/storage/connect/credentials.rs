@@ -1,6 +1,7 @@
 //! Credentials that were fetched, checked before a request is signed with them: `object_store` panics if a header cannot carry them.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::secrets;
 use crate::storage::environment::{Environment, check_characters};
 use crate::storage::local::read_small;
 use async_trait::async_trait;
@@ -84,6 +85,7 @@ impl<C: Carried + std::fmt::Debug + Send + Sync> CredentialProvider for Checked<
         let fetched = AssertUnwindSafe(self.0.get_credential()).catch_unwind().await;
         let fetched = fetched.map_err(|_| failed("the variables make no valid request for credentials"))??;
         let credential = fetched.trimmed();
+        secrets::protect(|known| credential.carried().into_iter().for_each(|text| known.add_credentials(text)));
         match credential.carried().into_iter().all(|text| check_characters("", text).is_ok()) {
             true => Ok(Arc::new(credential)),
             false => Err(failed("the fetched credentials contain a character that no header can carry")),
@@ -111,6 +113,7 @@ pub(super) fn trimmed_token_files(
         let text = std::str::from_utf8(&bytes)
             .map_err(|_| Error::new(ErrorKind::Usage, "the token file is not valid UTF-8").at(&place))?;
         let token = text.trim();
+        secrets::protect(|known| known.add_credentials(token));
         check_characters(&place, token)?;
         if token.len() != text.len() {
             let copy = file_in_memory(token).map_err(|error| {
@@ -125,17 +128,10 @@ pub(super) fn trimmed_token_files(
 
 /// Writes a file that exists only in memory, until the process ends; returns its path.
 #[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "std has no files in memory")]
 fn file_in_memory(content: &str) -> std::io::Result<String> {
     use std::io::Write;
-    use std::os::fd::{FromRawFd, IntoRawFd};
-    // SAFETY: the name ends with NUL; the call has no other conditions.
-    let descriptor = unsafe { libc::memfd_create(c"token".as_ptr(), libc::MFD_CLOEXEC) };
-    if descriptor < 0 {
-        return Err(std::io::Error::last_os_error());
-    }
-    // SAFETY: the descriptor was just opened, and nothing else owns it.
-    let mut file = unsafe { std::fs::File::from_raw_fd(descriptor) };
+    use std::os::fd::IntoRawFd;
+    let mut file = std::fs::File::from(rustix::fs::memfd_create("token", rustix::fs::MemfdFlags::CLOEXEC)?);
     file.write_all(content.as_bytes())?;
     Ok(format!("/proc/self/fd/{}", file.into_raw_fd()))
 }

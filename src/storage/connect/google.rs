@@ -5,6 +5,7 @@ use super::connector::{Accept, Connector, is_supported};
 use super::credentials::Checked;
 use super::options::{check_endpoint, invalid_option, no_retries, without_effect};
 use crate::error::{Error, ErrorKind, Result};
+use crate::secrets;
 use crate::storage::environment::Environment;
 use crate::storage::local::read_small;
 use crate::storage::location::Bucket;
@@ -81,9 +82,11 @@ fn check_credentials(environment: &Environment) -> Result<()> {
 }
 
 fn read_credentials(variable: &str, path: &str) -> Result<Vec<u8>> {
-    read_small(Path::new(path), MAX_CREDENTIALS).map_err(|error| {
+    let credentials = read_small(Path::new(path), MAX_CREDENTIALS).map_err(|error| {
         Error::new(ErrorKind::Usage, format!("cannot read the credentials of {variable}")).at(path).caused_by(error)
-    })
+    })?;
+    secrets::protect(|known| known.add_credentials(&String::from_utf8_lossy(&credentials)));
+    Ok(credentials)
 }
 
 /// Checks the type of credentials. What is not JSON or has no type is left to `object_store`.

@@ -4,6 +4,7 @@ use super::cache;
 use super::repository::Repository;
 use super::snapshot::MAX_FILE;
 use crate::error::{Error, ErrorKind, Result};
+use crate::secrets;
 use crate::storage::connect::client::http_client;
 use crate::storage::environment::{Environment, check_characters};
 use crate::storage::retry::Retry;
@@ -297,6 +298,7 @@ fn token(environment: &Environment) -> Result<Option<Token>> {
     let from_variable =
         VARIABLES.into_iter().find_map(|name| Some(Token { value: environment.get(name)?.into(), place: name.into() }));
     let Some(token) = from_variable.or_else(from_file) else { return Ok(None) };
+    secrets::protect(|known| known.add_credentials(&token.value));
     check_characters(&token.place, &token.value)?;
     Ok(Some(token).filter(|token| !token.value.is_empty()))
 }

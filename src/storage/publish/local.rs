@@ -17,7 +17,7 @@ use super::staging::{FileSink, StagingFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hash_map::lock;
 use crate::manifest::MixState;
-use crate::storage::close::close;
+use crate::storage::descriptor::close;
 use crate::storage::local::read;
 use crate::storage::location::Location;
 use crate::storage::rename::rename;

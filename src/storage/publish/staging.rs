@@ -4,7 +4,7 @@ use super::created_folders::CreatedFolders;
 use super::staged_file::StagedFile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hash_map::lock;
-use crate::storage::close::close;
+use crate::storage::descriptor::{close, start_writeback};
 use crate::storage::digest::Digest;
 use crate::storage::rename::rename;
 use crate::storage::store_error::{io_error, write_error};
@@ -321,18 +321,4 @@ impl Flusher {
             let _ = tx.send(Writeback { file, is_queued: Arc::clone(&self.is_queued) });
         }
     }
-}
-
-/// Starts to write a file's dirty pages to the disk. Unlike `fdatasync`, this waits neither for the pages nor for the
-/// disk's cache. Errors are ignored: the flush at the end of the file reports them.
-#[cfg_attr(target_os = "linux", expect(unsafe_code, reason = "neither std nor rustix has `sync_file_range`"))]
-fn start_writeback(file: &File) {
-    #[cfg(target_os = "linux")]
-    {
-        use std::os::fd::AsRawFd;
-        // SAFETY: the descriptor is open as long as `file` is, and the call touches no memory of this program.
-        unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = file;
 }
