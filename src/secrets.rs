@@ -78,9 +78,13 @@ impl Secrets {
     pub(crate) fn add_urls(&mut self, text: &str) {
         // As Go writes JSON.
         let text = text.replace("\\u0026", "&");
-        for at in urls(&text).into_iter().flat_map(|url| url.secrets) {
-            for part in text[at].split(['&', ':']) {
-                let value = part.split_once('=').map_or(part, |(_, value)| value);
+        for url in urls(&text) {
+            // `user:password`, each of which may have an equals sign in it.
+            let user = url.user.into_iter().flat_map(|at| text[at].split(':'));
+            // Of a parameter, only the value is secret.
+            let parameters = url.query.into_iter().flat_map(|at| text[at].split('&'));
+            let values = parameters.map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+            for value in user.chain(values) {
                 self.add(value);
                 self.add(&percent_decode_str(value).decode_utf8_lossy());
             }
@@ -169,12 +173,12 @@ fn is_secret(name: &str) -> bool {
     !is_location && (name.split('_').any(is_word) || contains.iter().any(|word| name.contains(word)))
 }
 
-/// A URL in a text.
+/// A URL in a text that holds a secret.
 struct FoundUrl {
-    /// Where its users, passwords and queries are.
-    secrets: Vec<Range<usize>>,
-    /// What is left out of a message: with the signs that separate them.
-    left_out: Vec<(Range<usize>, &'static str)>,
+    /// Where its user and password are.
+    user: Option<Range<usize>>,
+    /// Where its query is.
+    query: Option<Range<usize>>,
 }
 
 /// The URLs of a text that hold a user, a password or a query. A path that was made of a URL has only one slash (`https:/`).
@@ -186,21 +190,14 @@ fn urls(text: &str) -> Vec<FoundUrl> {
         let is_end = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '`' | ')' | '<' | '>');
         let end = text[start..].find(is_end).map_or(text.len(), |length| start + length);
         let url = &text[start..end];
-        let mut secrets = Vec::new();
-        let mut left_out = Vec::new();
-        if let Some(user) = end_of_user(url) {
-            // Azure names the container of an account there.
-            let is_container = text[..at].to_ascii_lowercase().ends_with("abfss") && !url[..user].contains(':');
-            if !is_container {
-                secrets.push(start..start + user);
-                left_out.push((start..start + user + 1, ""));
-            }
+        // Azure names the container of an account where others have a user.
+        let is_azure = text[..at].to_ascii_lowercase().ends_with("abfss");
+        let user = end_of_user(url).filter(|user| !is_azure || url[..*user].contains(':'));
+        let query = url.find('?').filter(|query| url[*query..].contains(['=', '@']));
+        if user.is_some() || query.is_some() {
+            let (user, query) = (user.map(|user| start..start + user), query.map(|query| start + query + 1..end));
+            found.push(FoundUrl { user, query });
         }
-        if let Some(query) = url.find('?').filter(|query| url[*query..].contains(['=', '@'])) {
-            secrets.push(start + query + 1..end);
-            left_out.push((start + query + 1..end, MASK));
-        }
-        found.push(FoundUrl { secrets, left_out });
         from = end.max(at + 2);
     }
     found
@@ -220,7 +217,12 @@ fn end_of_user(url: &str) -> Option<usize> {
 /// The text without what shows itself to be a secret: users, passwords and queries of URLs, parameters that sign a request, and tokens
 /// of well-known forms.
 fn without_visible_secrets(text: &str) -> Cow<'_, str> {
-    let mut left_out: Vec<(Range<usize>, &str)> = urls(text).into_iter().flat_map(|url| url.left_out).collect();
+    let mut left_out: Vec<(Range<usize>, &str)> = Vec::new();
+    for url in urls(text) {
+        // With the sign that separates it from the host.
+        left_out.extend(url.user.map(|user| (user.start..user.end + 1, "")));
+        left_out.extend(url.query.map(|query| (query, MASK)));
+    }
     left_out.extend(signatures(text).chain(tokens(text)).map(|range| (range, MASK)));
     if left_out.is_empty() {
         return Cow::Borrowed(text);
@@ -295,8 +297,11 @@ mod tests {
 
     #[test]
     fn urls_lose_users_passwords_and_queries() {
-        let secrets =
-            of(&[("HTTPS_PROXY", "http://me:hush-hush@proxy:3128"), ("X", "https://h/p?a=1&sig=s%2Bcret%3D")]);
+        let secrets = of(&[
+            ("HTTPS_PROXY", "http://me:hush-hush@proxy:3128"),
+            ("X", "https://h/p?a=1&sig=s%2Bcret%3D"),
+            ("Y", "s3://me:pass=word+1@b"),
+        ]);
         for (text, redacted) in [
             ("GET (https://me:hush@host/a?sig=hush&x=1) failed", "GET (https://host/a?***) failed"),
             ("https:/user:pass@host/a?X-Amz-Signature=abc", "https:/host/a?***"),
@@ -305,7 +310,7 @@ mod tests {
             ("abfss://c@account.dfs.core.windows.net/p", "abfss://c@account.dfs.core.windows.net/p"),
             ("s3://bucket/what?.jsonl", "s3://bucket/what?.jsonl"),
             ("http://host?sig=a@hush", "http://host?***"),
-            ("the proxy wants hush-hush", "the proxy wants ***"),
+            ("the proxy wants hush-hush, the bucket pass=word", "the proxy wants ***, the bucket ***"),
             ("s+cret= and s%2Bcret%3D and s%2bcret%3d", "*** and *** and ***"),
         ] {
             assert_eq!(secrets.redact(text), redacted);
