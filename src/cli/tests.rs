@@ -86,7 +86,7 @@ fn a_sub_command_reads_every_variable_that_its_help_shows() {
     for line in [
         &["mix"][..],
         &["plan"],
-        &["verify", "x"],
+        &["clean", "x"],
         &["diff", "x", "y"],
         &["component"],
         &["kfp-step", "--executor-input", "{}"],

@@ -222,7 +222,6 @@ async fn a_row_or_a_file_beyond_its_limit_is_an_error_that_names_it() {
     for (name, bytes) in [
         ("a.jsonl", rows.into_bytes()),
         ("a.jsonl.zst", zstd::encode_all(same.as_bytes(), 3).unwrap()),
-        ("a.json.gz", gzip(&bomb)),
         ("a.json.zst", zstd::encode_all(&bomb[..], 3).unwrap()),
     ] {
         for piece in [4096, 1 << 20] {
@@ -231,7 +230,8 @@ async fn a_row_or_a_file_beyond_its_limit_is_an_error_that_names_it() {
             errors += &if piece == 4096 { format!("{error}\n") } else { String::new() };
         }
     }
-    insta::assert_snapshot!(errors);
+    assert!(errors.contains("a.jsonl:2: the row is larger than 100000 bytes (--max-row-bytes)"), "{errors}");
+    assert_eq!(errors.matches("expands to more than 1000 times its compressed size").count(), 2, "{errors}");
 }
 
 /// Numbers that look random and are the same in every run (SplitMix64).

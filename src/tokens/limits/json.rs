@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn the_shape_of_a_value_has_its_numbers_texts_and_depth() {
         let shape = Shape::of(r#"{"vocab": {"a": 3, "b\n": 70000}, "list": [null, "text", -1, [0.5]]}"#).unwrap();
-        let expected = Shape { values: 9, depth: 3, key_bytes: 12, text_bytes: 4, longest: 5, largest: 70000 };
+        let expected = Shape { values: 10, depth: 3, key_bytes: 12, text_bytes: 4, longest: 5, largest: 70000 };
         assert_eq!(shape, expected);
         assert!(Shape::of(&"[".repeat(1000)).is_err());
         assert!(Shape::of("1 2").is_err());

@@ -3,12 +3,14 @@
 //! the largest, has 262,144 tokens, 514,906 merges and 33 MB.
 
 mod json;
+mod limit;
 mod steps;
 
 use super::config::Token;
 use super::files::TokenizerFiles;
 use crate::error::{Error, ErrorKind, Result};
 use json::{Shape, sections};
+use limit::{Check, over};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -52,14 +54,8 @@ const MAX_SECTION_VALUES: u64 = 4096;
 const MAX_SECTION_DEPTH: u64 = 16;
 const MAX_SECTION_TEXT_BYTES: u64 = 16 << 20;
 
-/// The bytes of a regular expression.
-const MAX_PATTERN_BYTES: usize = 16 << 10;
-
 /// The characters of a word that a WordPiece model takes apart, in time that is quadratic in them: 100 in all published ones.
 const MAX_WORD_CHARS: u64 = 10_000;
-
-/// What exceeds a limit: field, value and limit.
-type Check = std::result::Result<(), String>;
 
 /// Checks all files of a tokenizer.
 ///
@@ -117,11 +113,11 @@ pub(super) fn check_added_tokens(tokens: &[Token]) -> Check {
 /// Checks `tokenizer.json`.
 fn check_tokenizer(json: &[u8]) -> Result<()> {
     over("file", "bytes", json.len(), MAX_TOKENIZER_BYTES).map_err(exceeded)?;
-    for (name, section) in sections(text(json)?).map_err(not_json)? {
+    for (name, section) in sections(text(json)?).map_err(not_a_tokenizer)? {
         match name.as_str() {
             "model" => check_model(section)?,
             "added_tokens" => {
-                let shape = Shape::of(section.get()).map_err(not_json)?;
+                let shape = Shape::of(section.get()).map_err(not_a_tokenizer)?;
                 check_added_list(&shape).map_err(exceeded)?;
             }
             _ => check_section(&name, section)?,
@@ -144,13 +140,13 @@ fn check_model(section: &RawValue) -> Result<()> {
     if !section.get().starts_with('{') {
         return check_section("model", section);
     }
-    let model = sections(section.get()).map_err(not_json)?;
+    let model = sections(section.get()).map_err(not_a_tokenizer)?;
     for (name, value) in &model {
         // Those of published tokenizers are not measured: a third of the time that all checks take.
         if name == "merges" && value.get().len() < SHORT_MERGES_BYTES {
             continue;
         }
-        let shape = Shape::of(value.get()).map_err(not_json)?;
+        let shape = Shape::of(value.get()).map_err(not_a_tokenizer)?;
         let field = format!("model.{}", name.escape_debug());
         let checked = match name.as_str() {
             "vocab" => check_vocabulary(&field, &shape),
@@ -165,7 +161,8 @@ fn check_model(section: &RawValue) -> Result<()> {
 
 /// Checks a vocabulary: an object of ids by token, or a list of tokens and scores.
 fn check_vocabulary(field: &str, shape: &Shape) -> Check {
-    let tokens = if shape.depth > 1 { shape.values / 3 } else { shape.values };
+    // The vocabulary is a value itself.
+    let tokens = if shape.depth > 1 { (shape.values - 1) / 3 } else { shape.values - 1 };
     over(field, "tokens", tokens, MAX_TOKENS)?;
     over(field, "as the largest id", shape.largest, MAX_ID - 1)?;
     over(field, "bytes in one token", shape.longest, MAX_TOKEN_BYTES)?;
@@ -174,7 +171,7 @@ fn check_vocabulary(field: &str, shape: &Shape) -> Check {
 
 /// Checks a list of merges: each is a text, or a list of two.
 fn check_merges(field: &str, shape: &Shape) -> Check {
-    let pairs = if shape.depth > 1 { shape.values / 3 } else { shape.values };
+    let pairs = if shape.depth > 1 { (shape.values - 1) / 3 } else { shape.values - 1 };
     over(field, "pairs", pairs, MAX_MERGES)
 }
 
@@ -183,7 +180,7 @@ fn check_prefix(model: &BTreeMap<String, &RawValue>) -> Result<()> {
     let text = |name: &str| model.get(name).and_then(|value| serde_json::from_str::<String>(value.get()).ok());
     let Some(prefix) = text("continuing_subword_prefix").filter(|prefix| !prefix.is_empty()) else { return Ok(()) };
     let Some(merges) = model.get("merges") else { return Ok(()) };
-    let merges: Vec<Value> = serde_json::from_str(merges.get()).map_err(not_json)?;
+    let merges: Vec<Value> = serde_json::from_str(merges.get()).map_err(not_a_tokenizer)?;
     let right = |pair: &Value| match pair {
         Value::String(pair) => pair.split_once(' ').map(|(_, right)| right.to_owned()),
         pair => pair[1].as_str().map(str::to_owned),
@@ -200,9 +197,9 @@ fn check_prefix(model: &BTreeMap<String, &RawValue>) -> Result<()> {
 
 /// Checks a section that is small in every tokenizer.
 fn check_section(name: &str, section: &RawValue) -> Result<()> {
-    let shape = Shape::of(section.get()).map_err(not_json)?;
+    let shape = Shape::of(section.get()).map_err(not_a_tokenizer)?;
     check_small(&name.escape_debug().to_string(), &shape).map_err(exceeded)?;
-    let value: Value = serde_json::from_str(section.get()).map_err(not_json)?;
+    let value: Value = serde_json::from_str(section.get()).map_err(not_a_tokenizer)?;
     match name {
         "normalizer" | "pre_tokenizer" | "decoder" => steps::check(name, &value).map_err(exceeded),
         "post_processor" => steps::check_post_processor(name, &value).map_err(exceeded),
@@ -216,11 +213,6 @@ fn check_small(field: &str, shape: &Shape) -> Check {
     over(field, "bytes in one text", shape.longest, MAX_SECTION_TEXT_BYTES)
 }
 
-/// Checks a number against its limit.
-fn over<N: PartialOrd + std::fmt::Display>(field: &str, what: &str, value: N, limit: N) -> Check {
-    if value <= limit { Ok(()) } else { Err(format!("`{field}`: {value} {what}: expected at most {limit}")) }
-}
-
 fn exceeded(what: String) -> Error {
     Error::new(ErrorKind::Data, what).hint(
         "check that the file is that of the published tokenizer: no tokenizer of a known model comes near this limit",
@@ -230,6 +222,12 @@ fn exceeded(what: String) -> Error {
 /// The text of a file. Not checked again for each of its parts.
 fn text(bytes: &[u8]) -> Result<&str> {
     std::str::from_utf8(bytes).map_err(|error| Error::new(ErrorKind::Data, "not valid UTF-8").caused_by(error))
+}
+
+fn not_a_tokenizer(error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::Data, "not a valid tokenizer")
+        .caused_by(error)
+        .hint("use a tokenizer that transformers loads as a fast tokenizer")
 }
 
 fn not_json(error: serde_json::Error) -> Error {

@@ -2,13 +2,16 @@
 //!
 //! Fields decide what a step is, not its `type`: the library accepts steps without one.
 
-use super::{Check, MAX_PATTERN_BYTES, over};
+use super::limit::{Check, over};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
 /// How many steps a section may have. Published tokenizers have at most ten.
 const MAX_STEPS: usize = 64;
+
+/// The bytes of a regular expression. Those of published tokenizers have some hundred.
+const MAX_PATTERN_BYTES: usize = 16 << 10;
 
 /// How many pieces a template of a post-processor may have, and how many ids a piece.
 const MAX_PIECES: usize = 64;

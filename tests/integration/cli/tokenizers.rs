@@ -129,9 +129,9 @@ fn mutate(value: &mut Value, pointer: &str, number: usize) -> String {
     format!("{pointer} deleted or repeated")
 }
 
-/// Tries mutants of all fixtures: every `step`-th place gets one value after the other. Returns how many were tried and used.
-fn try_mutants(step: usize) -> (usize, usize) {
-    let (mut tried, mut used, mut number) = (0, 0, 0);
+/// Tries mutants of all fixtures: every `step`-th place gets the next value, from the `first` on. Returns how many were tried and used.
+fn try_mutants(step: usize, first: usize) -> (usize, usize) {
+    let (mut tried, mut used, mut number) = (0, 0, first);
     for fixture in FIXTURES {
         let sandbox = example_sandbox();
         write_fixture(&sandbox, fixture);
@@ -143,7 +143,7 @@ fn try_mutants(step: usize) -> (usize, usize) {
             for place in all.iter().skip(1).step_by(step) {
                 number += 1;
                 let mut mutant = value.clone();
-                let what = mutate(&mut mutant, place, number * 7);
+                let what = mutate(&mut mutant, place, number * 5);
                 sandbox.write(file, mutant.to_string());
                 used += usize::from(is_used_or_refused(&sandbox, &format!("{fixture} {file}: {what}")));
                 tried += 1;
@@ -156,15 +156,17 @@ fn try_mutants(step: usize) -> (usize, usize) {
 
 #[test]
 fn mutated_tokenizers_are_used_or_refused() {
-    let (tried, used) = try_mutants(5);
+    let (tried, used) = try_mutants(3, 0);
     assert!(tried >= 150 && used > 20 && used < tried, "{tried} tried, {used} used");
 }
 
 #[test]
-#[ignore = "long: every place of every fixture, with every value"]
+#[ignore = "long: every place of every fixture, with several values"]
 fn all_mutated_tokenizers_are_used_or_refused() {
-    let (tried, used) = try_mutants(1);
-    println!("{tried} tried, {used} used");
+    for first in 0..4 {
+        let (tried, used) = try_mutants(1, first * 7);
+        println!("{tried} tried, {used} used");
+    }
 }
 
 /// Refused with this text.
