@@ -236,10 +236,8 @@ fn secrets_of_stores_and_of_the_hub() {
         ("hub", vec![("HF_ENDPOINT", "http://127.0.0.1:9"), ("HF_TOKEN_PATH", "token"), ("HF_HOME", "hf")]),
     ];
     for (input, variables) in cases {
-        let mut arguments = mix_and(match input {
-            "hub" => &["--tokenizer-model", "a/b"],
-            input => &["--input", input][..],
-        });
+        let from = if input == "hub" { ["--tokenizer-model", "a/b"] } else { ["--input", input] };
+        let mut arguments = mix_and(&from);
         arguments.extend(["--max-retries", "0", "--retry-timeout", "2"]);
         check(&sandbox, &arguments, &variables, &format!("{input} {variables:?}"));
     }
