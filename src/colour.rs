@@ -15,9 +15,6 @@ pub(crate) enum Colour {
 }
 
 impl Colour {
-    /// The codes that a painted text has in it.
-    pub(crate) const CODES: [&str; 4] = ["\x1b[1;31m", "\x1b[1;33m", "\x1b[1m", "\x1b[0m"];
-
     /// The text in this colour.
     pub(crate) fn paint(self, text: &str) -> String {
         let code = match self {

@@ -22,19 +22,20 @@ pub(super) fn print(text: &str) -> Result<()> {
     print_bytes(escape::lines(text).as_bytes())
 }
 
-/// Prints a text of which the program has painted parts.
+/// Prints a text of which the program has painted parts: as [`print`], but colour codes stay.
 ///
 /// # Errors
 /// Standard output cannot be written.
 pub(super) fn print_painted(text: &str) -> Result<()> {
-    let pieces: Vec<_> = text
-        .split_inclusive('m')
-        .map(|piece| match Colour::CODES.iter().find(|code| piece.ends_with(*code)) {
-            Some(code) => escape::lines(piece.strip_suffix(code).unwrap_or(piece)).into_owned() + code,
-            None => escape::lines(piece).into_owned(),
-        })
-        .collect();
-    print_bytes(pieces.concat().as_bytes())
+    const START: &str = "\x1b[";
+    let mut pieces = text.split(START);
+    let mut printed = escape::lines(pieces.next().unwrap_or_default()).into_owned();
+    for piece in pieces {
+        let is_colour = piece.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').starts_with('m');
+        printed.push_str(&if is_colour { START.into() } else { escape::line(START) });
+        printed.push_str(&escape::lines(piece));
+    }
+    print_bytes(printed.as_bytes())
 }
 
 /// Prints a result that is not necessarily text.
