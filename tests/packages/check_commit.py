@@ -23,7 +23,7 @@ def run(*command, **variables) -> str:
 
 def version(**variables) -> list[str]:
     """What `--version` prints. Only the binary is compiled anew, not the library."""
-    run("cargo", "build", "--release", "--bin", "knowledge-mixing", **variables)
+    run("cargo", "build", "--locked", "--release", "--bin", "knowledge-mixing", **variables)
     return run(ROOT / "target" / "release" / "knowledge-mixing", "--version").splitlines()
 
 

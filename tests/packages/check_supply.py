@@ -8,6 +8,7 @@ names exactly the packages that are compiled into the binary.
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -66,6 +67,14 @@ def check_rules() -> int:
     return len(others)
 
 
+def check_with_cargo_deny() -> None:
+    """The same rules, as their own tool reads them."""
+    if not shutil.which("cargo-deny"):
+        print("SKIPPED: deny.toml as cargo-deny reads it: cargo install --locked cargo-deny", flush=True)
+        return
+    run("cargo-deny", "--locked", "check", "licenses", "bans", "sources")
+
+
 def check_sbom() -> int:
     names = set()
     for target in TARGETS:
@@ -88,8 +97,8 @@ def check_sbom() -> int:
 
 def check_locked() -> None:
     """Whatever builds something that is shipped takes the versions of Cargo.lock."""
-    for name in ["Dockerfile", ".github/workflows/release.yml"]:
-        commands = re.findall(r"^.*\bcargo (?:build|install|rustc)\b.*$", (ROOT / name).read_text("utf-8"), re.M)
+    for name in ["Dockerfile", ".github/workflows/release.yml", ".ci/run"]:
+        commands = re.findall(r"^[^#\n]*\bcargo (?:build|install|metadata|run|rustc)\b.*$", (ROOT / name).read_text("utf-8"), re.M)
         assert commands and all("--locked" in line for line in commands), f"{name}: {commands}"
     recipes = re.findall(r"^\t.*\bcargo (?:build|test|clippy|rustc|bench)\b.*$", (ROOT / "Makefile").read_text("utf-8"), re.M)
     assert recipes and all("--locked" in line for line in recipes), recipes
@@ -98,4 +107,5 @@ def check_locked() -> None:
 
 assert is_allowed("(MIT OR GPL-3.0) AND Zlib") and not is_allowed("GPL-3.0 OR (MIT AND LGPL-2.1)") and is_allowed("MIT/X")
 check_locked()
+check_with_cargo_deny()
 print(f"supply: {check_rules()} packages are allowed, {check_sbom()} are in the SBOMs", flush=True)
