@@ -77,6 +77,7 @@ fn resolved(command: &Command, environment: &Environment) -> String {
         Command::Plan(arguments) => all(&arguments.settings),
         Command::Verify(arguments) => run(&arguments.run.0),
         Command::Diff(arguments) => run(&arguments.run.0),
+        Command::Clean(arguments) => run(&arguments.run.0),
         _ => String::new(),
     }
 }

@@ -73,7 +73,7 @@ pub fn main(arguments: Vec<OsString>, commit: Option<&'static str>) -> u8 {
     settings::unknown_variables(&environment).iter().for_each(|warning| progress.warning(warning));
     let outcome = dotenv.and_then(|()| {
         let run = AssertUnwindSafe(|| {
-            signals::run(&settings, &progress, |storage| {
+            signals::run(&settings, &progress, fail, |storage| {
                 let session = Session { environment: &environment, progress: &progress, storage };
                 async move { run(cli, &session).await }
             })

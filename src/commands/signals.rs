@@ -12,20 +12,21 @@ use std::time::Duration;
 /// The time that a stopped or failed run has to clean up.
 const CLEAN_UP: Duration = Duration::from_millis(800);
 
-/// Runs a sub-command on its own runtime, under the watchdog's eyes.
+/// Runs a sub-command on its own runtime, under the watchdog's eyes. `fail` reports an error that ends the program.
 ///
 /// # Errors
 /// The sub-command's error, that a signal stopped it, or that it broke a limit.
 pub(super) fn run<F: Future<Output = Result<()>>>(
     settings: &RunSettings,
     progress: &Progress,
+    fail: fn(&Progress, &Error) -> u8,
     command: impl FnOnce(Storage) -> F,
 ) -> Result<()> {
     let runtime = runtime::start()?;
     let storage = Storage::new(settings.storage(), Warnings::new(progress.clone()));
     // If this thread itself is what breaks a limit, the watchdog's does what is done below.
     let (handle, store, log) = (runtime.handle().clone(), storage.clone(), progress.clone());
-    let last_resort = move |error| _ = super::fail(&log, &handle.block_on(stopped(Stop::Breach(error), &store)));
+    let last_resort = move |error| _ = fail(&log, &handle.block_on(stopped(Stop::Breach(error), &store)));
     let mut watchdog = Watchdog::start(settings.limits(), last_resort)?;
     let mut is_stopped = false;
     let outcome = runtime.block_on(async {

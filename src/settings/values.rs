@@ -337,7 +337,10 @@ impl Value for PathBuf {
 impl Value for Reasoning {
     fn parse(texts: &[String], _: Kind) -> Result<Self> {
         let text = single(texts)?;
-        Self::parse(text).ok_or_else(|| invalid(text, "auto, none, a column, or a path into a column (`a.0.b`)"))
+        let column = (!text.contains("://")).then_some(text);
+        column
+            .and_then(Self::parse)
+            .ok_or_else(|| invalid(text, "auto, none, a column, or a path into a column (`a.0.b`)"))
     }
 }
 

@@ -206,10 +206,10 @@ fn bombs_are_refused_before_they_go_off() {
 #[test]
 fn what_the_library_cannot_encode_is_an_error_with_the_tokenizers_name() {
     let slow = json!({"type": "Split", "pattern": {"Regex": "(?:\\w+\\s?)+(?<=\u{1})"}, "behavior": "Isolated", "invert": false});
-    refused("llama3", |tokenizer| tokenizer["pre_tokenizer"] = slow, "the tokenizers library panicked: ");
+    refused("llama3", |tokenizer| tokenizer["pre_tokenizer"] = slow, "the library panicked: ");
     // The trie ends before the first character.
     let charsmap = json!({"type": "Precompiled", "precompiled_charsmap": "BAAAAAAAAAA="});
-    refused("llama3", |tokenizer| tokenizer["normalizer"] = charsmap, "the tokenizers library panicked: ");
+    refused("llama3", |tokenizer| tokenizer["normalizer"] = charsmap, "the library panicked: ");
     let words = json!({"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "<unk>"});
     refused("llama3", |tokenizer| tokenizer["model"] = words, "cannot encode text");
     let pieces =

@@ -132,8 +132,8 @@ fn a_chat_with_thousands_of_different_keys_is_a_bad_row() {
         messages.push(message);
     }
     let sandbox = with_chats(&[json!({"messages": messages}), chat(&["user", "assistant"])]);
-    assert_snapshot!(refused(&sandbox, 3, &["--recipe", CHATS]));
-    mix(&sandbox, &["--recipe", CHATS, "--bad-rows", "skip"]);
+    assert_snapshot!(refused_by_binary(&sandbox, 3, &["--recipe", CHATS], &[]));
+    accepted(&sandbox, &["--recipe", CHATS, "--bad-rows", "skip"]);
 }
 
 #[test]
@@ -142,12 +142,13 @@ fn rows_that_the_template_refuses_are_skipped_with_bad_rows() {
                     {{ m.content }}{% endfor %}";
     let ok = || chat(&["user", "assistant"]);
     let bad = chat(&["narrator", "assistant"]);
-    let sandbox = with_chats(&[ok(), bad.clone(), json!({"messages": 1}), bad.clone(), chat(&["user", "user"])]);
+    let rows = [ok(), bad.clone(), json!({"messages": 1}), bad.clone(), chat(&["user", "user"])];
+    let sandbox = with_chats(&rows);
     sandbox.write("template.jinja", template);
     let template_path = sandbox.path("template.jinja").display().to_string();
     let flags = ["--recipe", CHATS, "--chat-template", &template_path];
     let skipping = [&flags[..], &["--bad-rows", "skip"]].concat();
-    refused(&sandbox, 3, &flags);
+    refused_by_binary(&sandbox, 3, &flags, &[]);
     let mut made = Vec::new();
     for threads in ["1", "4"] {
         let ran = accepted(&sandbox, &[&skipping[..], &["--threads", threads]].concat());
@@ -160,12 +161,13 @@ fn rows_that_the_template_refuses_are_skipped_with_bad_rows() {
     assert_snapshot!(sandbox.anonymous(&made[0].0));
     // As if the rows had never been there.
     let without = with_chats(&[ok(), chat(&["user", "user"])]);
-    mix(&without, &flags);
+    accepted(&without, &flags);
     assert_eq!(without.read_text("out/combined_cut_2x.jsonl"), made[0].1);
     // `--fail-on` sees them as dropped rows.
     let limited = [&skipping[..], &["--fail-on", "rows.dropped=2"]].concat();
-    assert!(refused(&sandbox, 3, &limited).contains("rows.dropped is 3"));
+    assert!(refused_by_binary(&with_chats(&rows), 3, &limited, &[]).contains("rows.dropped is 3"));
     // If nothing is left, the template is to blame.
     let broken = with_chats(&[bad.clone(), bad]);
-    assert_snapshot!("every row", refused(&broken, 3, &skipping));
+    let message = refused_by_binary(&broken, 3, &skipping, &[]);
+    assert_snapshot!("every_row", sandbox.anonymous(&message));
 }

@@ -130,7 +130,8 @@ def knowledge_mixing(
         shuffle: Write rows in a random order, set by the seed, instead of source by source [default: false].
         infeasible_cuts: What to do with a cut size that the input cannot fill [one of: drop, keep, fail]
             [default: drop].
-        bad_rows: What to do with a row that cannot be read, or that the chat template refuses [one of: fail, skip] [default: fail].
+        bad_rows: What to do with a row that cannot be read, or that the chat template refuses [one of: fail,
+            skip] [default: fail].
         select_cut: Cut whose mix the next step of a workflow gets, and whose totals are output parameters (a
             whole number, as a string) [default: the largest cut written].
         select_format: Format of the file that the next step of a workflow gets: one of --formats [one of:
