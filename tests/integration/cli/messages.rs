@@ -66,7 +66,7 @@ fn control_characters_of_names_and_keys_are_escaped() {
         name.extend([0xff, b'.']);
         name.extend(b"jsonl");
         let folder = sandbox.path("step_02/extractive_summary");
-        std::fs::write(folder.join(OsString::from_vec(name)), lines(&[row.clone()])).unwrap();
+        std::fs::write(folder.join(OsString::from_vec(name)), lines(std::slice::from_ref(&row))).unwrap();
         check(&sandbox, &mix_and(&[]), &case);
         let sandbox = example_sandbox();
         sandbox.write(&format!("step_02/{text}/{text}.jsonl"), lines(&[row, summary_row(0, 0, 0)]));
