@@ -68,8 +68,8 @@ pub(crate) struct Artifacts {
 
 impl Artifacts {
     /// Where the samples are from; `files` are those that were read.
-    pub(crate) fn places(&self, files: &[InputObject]) -> Places {
-        Places::new(files, &self.samples_by_file, self.origins.iter().map(|origin| origin.line).collect())
+    pub(crate) fn places(&mut self, files: &[InputObject]) -> Places {
+        Places::new(files, &self.samples_by_file, std::mem::take(&mut self.origins))
     }
 }
 

@@ -35,7 +35,7 @@ impl Artifacts {
                 ErrorKind::Data,
                 format!("the chat template renders no row, not even this one: {why}"),
             )
-            .at(format_args!("{}:{}", files[file].object.location, self.origins[*at].line))
+            .at(format_args!("{}:{}", files[file].object.location, self.origins[*at].line()))
             .hint("fix the template, or pass another one with --chat-template FILE"));
         }
         if !refusals.is_empty() {
@@ -75,12 +75,12 @@ impl Artifacts {
                     Some((_, message)) => {
                         self.samples_by_file[number] -= 1;
                         ledger.kept -= 1;
-                        ledger.reasoning_left_out -= u64::from(origin.lacks_reasoning);
+                        ledger.reasoning_left_out -= u64::from(origin.lacks_reasoning());
                         ledger.drop_rows(RejectReason::TemplateRefused.as_str(), 1);
                         rejected.push(RejectedRow {
                             source: sources[file.source].name.clone(),
                             file: file.key.clone(),
-                            line: origin.line.into(),
+                            line: origin.line().into(),
                             reason: RejectReason::TemplateRefused,
                             message,
                         });

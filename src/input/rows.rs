@@ -22,12 +22,24 @@ pub(super) struct FileParser {
     pub(super) texts: Arc<Interner>,
 }
 
-/// Where a sample is from.
+/// Where a sample is from, in four bytes: its line, and in the lowest bit whether reasoning of it is left out.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Origin {
-    pub(super) line: u32,
-    /// Whether reasoning of it is left out.
-    pub(super) lacks_reasoning: bool,
+pub(super) struct Origin(u32);
+
+impl Origin {
+    /// Lines beyond two billion are not distinguished.
+    fn new(line: u64, lacks_reasoning: bool) -> Self {
+        let line = u32::try_from(line).unwrap_or(u32::MAX).min(u32::MAX >> 1);
+        Self(line << 1 | u32::from(lacks_reasoning))
+    }
+
+    pub(super) fn line(self) -> u32 {
+        self.0 >> 1
+    }
+
+    pub(super) fn lacks_reasoning(self) -> bool {
+        self.0 & 1 == 1
+    }
 }
 
 /// Parsed rows.
@@ -73,7 +85,7 @@ impl RowVisitor for FileParser {
                 let lacks_reasoning = matches!(row, ParsedRow::KeptWithoutReasoning(_));
                 parsed.ledger.kept += 1;
                 parsed.ledger.reasoning_left_out += u64::from(lacks_reasoning);
-                parsed.origins.push(Origin { line: u32::try_from(line).unwrap_or(u32::MAX), lacks_reasoning });
+                parsed.origins.push(Origin::new(line, lacks_reasoning));
                 parsed.kept.extend(row.sample());
             }
             Ok(ParsedRow::Elsewhere(_)) => {}
