@@ -194,7 +194,7 @@ fn stack_bounds() -> Option<Range<usize>> {
 /// std gives every thread that it starts a stack for signal handlers.
 #[expect(unsafe_code, reason = "std has no signal handlers")]
 pub(crate) fn handle_full_stacks() {
-    static EARLIER: [std::sync::atomic::AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
+    static EARLIER: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
 
     extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
         // SAFETY: the system passes a valid `info` to a handler with SA_SIGINFO.

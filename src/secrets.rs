@@ -123,43 +123,44 @@ impl Secrets {
 
     /// The text without these secrets, and without those that it shows itself.
     pub(crate) fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let mut found: Vec<Range<usize>> = Vec::new();
+        let mut found = Vec::new();
         if !self.windows.is_empty() {
             for (at, window) in text.as_bytes().windows(WINDOW).enumerate() {
                 if <[u8; WINDOW]>::try_from(window).is_ok_and(|window| self.windows.contains(&window)) {
-                    found.push(at..at + WINDOW);
+                    found.push((at..at + WINDOW, MASK));
                 }
             }
         }
         for short in &self.short {
-            found.extend(text.match_indices(short.as_str()).map(|(at, text)| at..at + text.len()));
+            found.extend(text.match_indices(short.as_str()).map(|(at, text)| (at..at + text.len(), MASK)));
         }
-        match masked(text, found) {
+        match replaced(text, found) {
             Cow::Borrowed(text) => without_visible_secrets(text),
             Cow::Owned(text) => Cow::Owned(without_visible_secrets(&text).into_owned()),
         }
     }
 }
 
-/// The text with a mask in place of each of these ranges, which may overlap.
-fn masked(text: &str, mut ranges: Vec<Range<usize>>) -> Cow<'_, str> {
+/// The text with another one in place of each of these ranges. Of ranges that overlap or touch, that of the first is in place of all.
+fn replaced<'t>(text: &'t str, mut ranges: Vec<(Range<usize>, &str)>) -> Cow<'t, str> {
     if ranges.is_empty() {
         return Cow::Borrowed(text);
     }
-    ranges.sort_by_key(|range| range.start);
-    let mut masked = String::with_capacity(text.len());
-    let mut end = 0;
-    for range in ranges {
-        if range.start > end || masked.is_empty() {
-            // Half a character is masked as a whole.
-            let start = text.floor_char_boundary(range.start).max(end);
-            masked.push_str(&text[end..start]);
-            masked.push_str(MASK);
+    ranges.sort_by_key(|(range, _)| range.start);
+    let mut replaced = String::with_capacity(text.len());
+    let mut end = None;
+    for (range, other) in ranges {
+        let before = end.unwrap_or(0);
+        if end.is_none_or(|end| range.start > end) {
+            // Half a character is replaced as a whole.
+            let start = text.floor_char_boundary(range.start).max(before);
+            replaced.push_str(&text[before..start]);
+            replaced.push_str(other);
         }
-        end = text.ceil_char_boundary(range.end).max(end);
+        end = Some(text.ceil_char_boundary(range.end).max(before));
     }
-    masked.push_str(&text[end..]);
-    Cow::Owned(masked)
+    replaced.push_str(&text[end.unwrap_or(0)..]);
+    Cow::Owned(replaced)
 }
 
 /// Whether a variable or a key of this name holds a secret.
@@ -224,21 +225,7 @@ fn without_visible_secrets(text: &str) -> Cow<'_, str> {
         left_out.extend(url.query.map(|query| (query, MASK)));
     }
     left_out.extend(signatures(text).chain(tokens(text)).map(|range| (range, MASK)));
-    if left_out.is_empty() {
-        return Cow::Borrowed(text);
-    }
-    left_out.sort_by_key(|(range, _)| range.start);
-    let mut redacted = String::with_capacity(text.len());
-    let mut end = 0;
-    for (range, mask) in left_out {
-        if range.start >= end {
-            redacted.push_str(&text[end..range.start]);
-            redacted.push_str(mask);
-        }
-        end = end.max(range.end);
-    }
-    redacted.push_str(&text[end..]);
-    Cow::Owned(redacted)
+    replaced(text, left_out)
 }
 
 /// The values of parameters that sign a request, wherever they occur: the path that an engine makes of a URL still has its query.

@@ -26,17 +26,10 @@ impl Artifacts {
         if let Some((at, why)) = refusals.first()
             && refusals.len() == conversations
         {
-            let mut ends = self.samples_by_file.iter().scan(0, |end, count| {
-                *end += count;
-                Some(*end)
-            });
-            let file = ends.position(|end| *at < end).unwrap_or_default();
-            return Err(Error::new(
-                ErrorKind::Data,
-                format!("the chat template renders no row, not even this one: {why}"),
-            )
-            .at(format_args!("{}:{}", files[file].object.location, self.origins[*at].line()))
-            .hint("fix the template, or pass another one with --chat-template FILE"));
+            let message = format!("the chat template renders no row, not even this one: {why}");
+            return Err(Error::new(ErrorKind::Data, message)
+                .at(self.places(files).of(*at).unwrap_or_default())
+                .hint("fix the template, or pass another one with --chat-template FILE"));
         }
         if !refusals.is_empty() {
             self.reject(refusals, sources, files);

@@ -2,6 +2,7 @@
 
 use super::{MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, MixState, OutputFile, OutputKind};
 use crate::error::{Error, ErrorKind, Result};
+use crate::excerpt::excerpt;
 use std::collections::HashSet;
 
 /// The values that a manifest may have. One of [`MAX_MANIFEST_BYTES`] has fewer: an input file takes 190 bytes and has seven. Without
@@ -43,14 +44,14 @@ impl Manifest {
         }
         let mut names = HashSet::new();
         for OutputFile { name, .. } in &self.outputs {
-            check_name(name).map_err(|why| format!("`outputs`: invalid name `{}`: {why}", shown(name)))?;
+            check_name(name).map_err(|why| format!("`outputs`: invalid name `{}`: {why}", excerpt(name)))?;
             // On some file systems, names that differ in case are of one file.
             if !names.insert(name.to_lowercase()) {
-                return Err(format!("`outputs`: `{}` occurs twice", shown(name)));
+                return Err(format!("`outputs`: `{}` occurs twice", excerpt(name)));
             }
         }
         for name in &self.left_over {
-            check_name(name).map_err(|why| format!("`left_over`: invalid name `{}`: {why}", shown(name)))?;
+            check_name(name).map_err(|why| format!("`left_over`: invalid name `{}`: {why}", excerpt(name)))?;
         }
         if self.state == MixState::Complete && !self.outputs.iter().any(|file| file.kind == OutputKind::Mix) {
             return Err("`outputs`: no training file: a mix has at least one".to_owned());
@@ -75,11 +76,6 @@ fn check_name(name: &str) -> std::result::Result<(), &'static str> {
     } else {
         Ok(())
     }
-}
-
-/// The beginning of a name, without what a terminal would obey.
-fn shown(name: &str) -> String {
-    name.chars().take(80).flat_map(char::escape_debug).collect()
 }
 
 #[cfg(test)]

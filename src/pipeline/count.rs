@@ -46,8 +46,7 @@ impl SampleCounter<'_> {
             },
             check: &|| Ok(()),
         };
-        let from = Arc::clone(self.places);
-        let _named = NamedRows::new(move |row| from.of(row as usize));
+        let _named = self.name_rows();
         let counted = counter
             .encode_all(&texts, |_, length| length, &self.context.pool)
             .map_err(|error| self.first_refused(places).unwrap_or(error))?;
@@ -89,6 +88,7 @@ impl SampleCounter<'_> {
         let progress = bar.counter();
         let done = AtomicUsize::new(0);
         let conversation = |number: usize| {
+            NamedRows::begin(places[number].into());
             let sample = &self.samples[places[number] as usize];
             let source = &self.sources[sample.source as usize];
             let kind = sample.body.kind();
@@ -98,6 +98,7 @@ impl SampleCounter<'_> {
             let before = done.fetch_max(count, Ordering::Relaxed);
             progress.advance(count.saturating_sub(before) as u64);
         };
+        let _named = self.name_rows();
         let counted = encoder.lengths(self.template, places.len(), &conversation, &advance, &self.context.pool)?;
         if let Some(fallback) = counted.fallback {
             self.context.warnings.warn(fallback);
@@ -116,14 +117,18 @@ impl SampleCounter<'_> {
         let bar = self.context.progress.bar("counting documents", places.len() as u64, ProgressUnit::Rows);
         let progress = bar.counter();
         let done = AtomicUsize::new(0);
-        let text = |number: usize| match self.samples[places[number] as usize].body {
-            Body::Document(document) => self.texts.get(document.text),
-            Body::Pair(_) | Body::Chat(_) => "",
+        let text = |number: usize| {
+            NamedRows::begin(places[number].into());
+            match self.samples[places[number] as usize].body {
+                Body::Document(document) => self.texts.get(document.text),
+                Body::Pair(_) | Body::Chat(_) => "",
+            }
         };
         let advance = |count| {
             let before = done.fetch_max(count, Ordering::Relaxed);
             progress.advance(count.saturating_sub(before) as u64);
         };
+        let _named = self.name_rows();
         let counted = encoder.lengths(places.len(), &text, &advance, &self.context.pool)?;
         if let Some(fallback) = counted.fallback {
             self.context.warnings.warn(fallback);
@@ -133,6 +138,12 @@ impl SampleCounter<'_> {
             (record.tokens, record.train_tokens, record.loss_tokens) = (length, length, length);
         }
         Ok(counted.backend.to_string())
+    }
+
+    /// Has the watchdog name the rows that are counted, until it is dropped.
+    fn name_rows(&self) -> NamedRows {
+        let places = Arc::clone(self.places);
+        NamedRows::new(move |row| places.of(row as usize))
     }
 
     /// The error of the first of these samples that cannot be rendered: threads meet others before it.

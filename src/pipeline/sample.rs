@@ -374,8 +374,7 @@ async fn renderer(
     };
     let files = tokens::fetch(&context.storage, &model).await?;
     let given = tokens::given_template(&context.storage, options.chat_template.as_ref()).await?;
-    let rules = TokenizerRules::VALUES.iter().copied().find(|rules| rules.name() == record.rules).unwrap_or_default();
-    let date = date_of(record)?;
+    let (rules, date) = (rules_of(record), date_of(record)?);
     let is_same = blake3::hash(&files.tokenizer_json).to_hex().as_str() == record.digest;
     if !is_same && options.tokenizer.is_none() {
         return plain(&format!("the tokenizer {} has changed since the mix; pass --tokenizer-model", record.name));
@@ -409,6 +408,11 @@ pub(super) async fn model_at_hand(storage: &Storage, name: &str) -> Result<Optio
     let folder = Location::local(name);
     let is_there = storage.stat(&folder.join("tokenizer.json")).await.is_ok_and(|file| file.is_some());
     Ok(is_there.then_some(TokenizerModel::Location(folder)))
+}
+
+/// The rules that made the tokenizer of a mix of its files.
+pub(super) fn rules_of(record: &TokenizerRecord) -> TokenizerRules {
+    TokenizerRules::VALUES.iter().copied().find(|rules| rules.name() == record.rules).unwrap_or_default()
 }
 
 /// The date that the chat template of a mix has seen.

@@ -1,4 +1,4 @@
-//! What neither std nor rustix can do with a descriptor. With the allocator's options, the only `unsafe` code of the program:
+//! What neither std nor rustix can do with a descriptor. With `process.rs`, all `unsafe` code of the program:
 //! `tests/integration/architecture.rs` checks it.
 
 use std::fs::File;

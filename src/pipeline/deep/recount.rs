@@ -1,10 +1,9 @@
 //! Counts the tokens of rows again, with the tokenizer of the mix.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::{Manifest, MixKind, TokenizerRecord};
+use crate::manifest::{Manifest, MixKind};
 use crate::pipeline::context::Context;
-use crate::pipeline::sample::{date_of, model_at_hand};
-use crate::recipe::{Choice, TokenizerRules};
+use crate::pipeline::sample::{date_of, model_at_hand, rules_of};
 use crate::sample::Conversation;
 use crate::storage::Location;
 use crate::tokens::{self, ChatTemplate, Counter, DocumentEncoder, LoadedTokenizer, TokenizerModel};
@@ -90,11 +89,6 @@ pub(super) async fn load(
         };
     }
     Ok((Some(recount), format!("tokens were counted again with {}", record.name)))
-}
-
-/// The rules that made the mix's tokenizer of its files.
-fn rules_of(record: &TokenizerRecord) -> TokenizerRules {
-    TokenizerRules::VALUES.iter().copied().find(|rules| rules.name() == record.rules).unwrap_or_default()
 }
 
 fn other(what: &str, digest: &str) -> Error {

@@ -73,6 +73,32 @@ fn a_template_that_takes_too_long_is_named() {
     }
 }
 
+/// The trainer renders conversations with markers around what it trains.
+#[test]
+fn a_row_that_takes_too_long_for_the_trainer_is_named() {
+    let slow = format!("{{% set s = 'a' * 4000000 %}}{}", repeat(90_000, "{% if 'b' in s %}{% endif %}", ""));
+    let sandbox = sandbox(&format!(
+        "{{% for m in messages %}}{{{{ m.content }}}}{{% if 'UNMASK_BEGIN' in m.content %}}{slow}{{% endif %}}{{% endfor %}}"
+    ));
+    let ran = sandbox.run(&[
+        "mix",
+        "--input",
+        "step_02",
+        "--tokenizer-model",
+        "builtin",
+        "--chat-template",
+        "bad.jinja",
+        "--cut-sizes",
+        "4",
+        "--formats",
+        "tokens",
+        "--operation-timeout",
+        "1",
+    ]);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(ran.stderr.contains("; the row is step_02/extractive_summary/gen.jsonl:"), "{}", ran.stderr);
+}
+
 #[test]
 fn a_template_that_needs_too_much_memory_is_named() {
     for template in [
